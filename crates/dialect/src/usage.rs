@@ -1,0 +1,55 @@
+//! What was used, in disjoint buckets.
+
+/// Token counts in disjoint buckets: their sum is the total, whatever the provider counts into what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Text input that was neither read from nor written to a cache.
+    pub input: u64,
+    pub cache_read: u64,
+    /// Cache writes kept for five minutes (also those of providers that do not say how long).
+    pub cache_write: u64,
+    /// Cache writes kept for one hour.
+    pub cache_write_1h: u64,
+    /// Audio within the input.
+    pub audio_input: u64,
+    /// Images within the input, where the provider counts them apart.
+    pub image_input: u64,
+    /// Visible text output.
+    pub output: u64,
+    /// Reasoning, counted apart from the visible output.
+    pub reasoning: u64,
+    pub audio_output: u64,
+    pub image_output: u64,
+}
+
+impl Usage {
+    pub fn total(&self) -> u64 {
+        [
+            self.input,
+            self.cache_read,
+            self.cache_write,
+            self.cache_write_1h,
+            self.audio_input,
+            self.image_input,
+            self.output,
+            self.reasoning,
+            self.audio_output,
+            self.image_output,
+        ]
+        .into_iter()
+        .fold(0, u64::saturating_add)
+    }
+
+    pub fn is_empty(&self) -> bool {
+        *self == Usage::default()
+    }
+}
+
+/// How a provider counts, where it departs from the dialect's owner.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Accounting {
+    #[default]
+    Standard,
+    /// xAI's chat: `completion_tokens` leaves reasoning out.
+    ReasoningApart,
+}

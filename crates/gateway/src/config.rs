@@ -1,0 +1,143 @@
+//! What the operator typed, turned into what the program uses.
+//!
+//! In: the text of one TOML file and the environment. Out: a [`Config`] with durations, addresses and wrapped secrets,
+//! or every [`Problem`] of the file at once. It must never start anything, and never print a secret.
+
+mod read;
+
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use dialect::Dialect;
+
+use crate::{provider::Provider, secret::Secret};
+
+pub use read::{Environment, Problem, parse};
+
+/// The whole configuration, checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub listen: SocketAddr,
+    pub keys: Vec<KeyConfig>,
+    pub channels: Vec<ChannelConfig>,
+    /// Defaults for channels that name no timeouts of their own.
+    pub timeouts: Timeouts,
+    pub attempts: Attempts,
+    pub bounds: Bounds,
+    pub shutdown: Shutdown,
+    pub flow: FlowLimits,
+    pub monitor: Monitor,
+    pub cors: Cors,
+}
+
+/// A caller's key.
+#[derive(Clone, Debug)]
+pub struct KeyConfig {
+    pub name: String,
+    pub secret: Secret,
+    /// Model patterns the key may use (`*` at the end matches any rest); empty: all.
+    pub models: Vec<String>,
+    /// Requests of this key in flight at once; `None`: no limit of its own.
+    pub max_in_flight: Option<u32>,
+}
+
+/// An upstream account.
+#[derive(Clone, Debug)]
+pub struct ChannelConfig {
+    pub name: String,
+    pub provider: &'static Provider,
+    /// For `custom` only: the dialect that the base URL speaks.
+    pub dialect: Option<Dialect>,
+    /// Without a trailing slash. Always present: the operator's, or else the provider's.
+    pub base_url: http::Uri,
+    /// At least one, unless the provider needs none (ollama, vllm, custom).
+    pub secrets: Vec<Secret>,
+    /// Model patterns the channel serves, as clients name them (`*` at the end matches any rest).
+    pub models: Vec<String>,
+    /// Client's model name → the upstream's.
+    pub rename: BTreeMap<String, String>,
+    /// Higher is tried first. Default 0.
+    pub priority: i32,
+    /// Share of the traffic within one priority. Default 1, at least 1.
+    pub weight: u32,
+    pub max_in_flight: Option<u32>,
+    /// Set on every request to this channel, over whatever the client sent.
+    pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
+    pub proxy: Option<Proxy>,
+    pub timeouts: Timeouts,
+}
+
+/// Egress proxy of a channel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    pub scheme: ProxyScheme,
+    /// `http://host:port` of the proxy itself, without user and password.
+    pub address: http::Uri,
+    /// User and password from the URL, percent-decoded.
+    pub credentials: Option<(String, Secret)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyScheme {
+    Http,
+    Socks5,
+}
+
+/// Every wait on an upstream has one of these clocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Name look-up, TCP connect and TLS handshake together.
+    pub connect: Duration,
+    /// From sending a plain request to the first byte of the answer's body.
+    pub first_byte: Duration,
+    /// From sending a stream request to its first meaningful event.
+    pub first_event: Duration,
+    /// Between two events of a stream, or two reads of a plain body.
+    pub idle: Duration,
+    /// The whole request; `None`: no limit while it flows.
+    pub total: Option<Duration>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Attempts {
+    /// Channels tried for one request at most.
+    pub max: u32,
+    /// No new attempt starts later than this after the request came in.
+    pub deadline: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct Bounds {
+    /// Largest request body in bytes; more is 413.
+    pub body_bytes: usize,
+    /// Admitted requests at once.
+    pub in_flight: usize,
+    /// Requests waiting for admission at once.
+    pub queue: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct Shutdown {
+    /// How long running requests may go on after SIGTERM.
+    pub drain: Duration,
+}
+
+/// The watch on live tasks and requests in flight.
+#[derive(Clone, Debug)]
+pub struct FlowLimits {
+    pub warn: usize,
+    pub alarm: usize,
+}
+
+/// `GET /metrics` and `GET /api/monitor/health`.
+#[derive(Clone, Debug, Default)]
+pub struct Monitor {
+    /// Needed from everywhere but loopback; `None`: only loopback may read.
+    pub token: Option<Secret>,
+}
+
+/// Browser clients of the doors.
+#[derive(Clone, Debug, Default)]
+pub struct Cors {
+    /// Allowed origins; `*` allows any; empty: no CORS answers at all.
+    pub origins: Vec<String>,
+}

@@ -1,0 +1,3 @@
+//! To be written.
+use super::Provider;
+pub(super) static PROVIDERS: &[Provider] = &[];
