@@ -7,12 +7,12 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::Door;
+use crate::{Dialect, Door, Operation, json};
 
 /// What the outside of a request body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Envelope {
-    /// The model asked for; empty where the dialect carries it in the path.
+    /// The model asked for; empty where the dialect carries it in the path, and where a moderation names none.
     pub model: String,
     /// `"stream": true` in the body; always false where the dialect carries it in the path.
     pub stream: bool,
@@ -20,12 +20,17 @@ pub struct Envelope {
     pub wants_usage: bool,
     /// A stored object that this request builds on (`previous_response_id`, `conversation`): only the channel that made it has it.
     pub stored: Option<String>,
-    /// Span of the model's JSON value, quotes included.
-    pub(crate) model_span: Option<Range<usize>>,
-    /// Span of the value of `stream_options`, `null` included.
-    pub(crate) stream_options_span: Option<Range<usize>>,
-    /// Offset of the object's closing brace.
-    pub(crate) close: usize,
+    /// Where another model's name goes.
+    model_gap: Option<Gap>,
+    /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
+    usage_gap: Option<Gap>,
+}
+
+/// A place in the body, and the fixed text that takes it (before the new value, if there is one).
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Gap {
+    span: Range<usize>,
+    text: &'static str,
 }
 
 /// Why a body cannot be read.
@@ -39,7 +44,10 @@ pub enum PeekError {
     NotObject,
     MissingModel,
     /// A field that Sluice must read has the wrong type, or stands twice: its name, and what was expected.
-    BadField { field: &'static str, expected: &'static str },
+    BadField {
+        field: &'static str,
+        expected: &'static str,
+    },
 }
 
 /// The named edits of the relay lane.
@@ -67,14 +75,180 @@ impl Spliced {
     }
 }
 
-/// Reads the outside of a body that came in through `door`.
-pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
-    let _ = (door, body);
-    todo!()
+const ONCE: &str = "one value (it stands twice)";
+const FIELDS: [&str; 5] = ["model", "stream", "stream_options", "previous_response_id", "conversation"];
+
+/// Which fields a door has in its body.
+struct Reads {
+    model: bool,
+    model_required: bool,
+    stream: bool,
+    usage_option: bool,
+    stored: bool,
 }
 
-/// The body with the edits made: untouched slices of `body` around the new values.
+fn choose_fields(door: Door) -> Reads {
+    let in_path = door.dialect == Dialect::GeminiGenerate || door.operation == Operation::Stored;
+    let streams = !in_path && matches!(door.operation, Operation::Chat | Operation::Completions);
+    Reads {
+        model: !in_path,
+        model_required: !in_path && door.operation != Operation::Moderations,
+        stream: streams,
+        usage_option: streams && door.dialect == Dialect::OpenaiChat,
+        stored: !in_path && door.dialect == Dialect::OpenaiResponses,
+    }
+}
+
+/// Reads the outside of a body that came in through `door`. A stored object's request may have no body at all.
+pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
+    let Some(first) = body.iter().find(|byte| !byte.is_ascii_whitespace()) else {
+        return if door.operation == Operation::Stored {
+            Ok(Envelope::default())
+        } else {
+            Err(PeekError::Empty)
+        };
+    };
+    let body = std::str::from_utf8(body).map_err(|error| PeekError::NotJson(error.to_string()))?;
+    if *first != b'{' {
+        return Err(match serde_json::from_str::<serde::de::IgnoredAny>(body) {
+            Ok(_) => PeekError::NotObject,
+            Err(error) => PeekError::NotJson(error.to_string()),
+        });
+    }
+    let found = json::read_object(body, FIELDS).map_err(|error| PeekError::NotJson(error.to_string()))?;
+    let reads = choose_fields(door);
+    let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored];
+    for at in 0..FIELDS.len() {
+        if read[at] && found.twice[at] {
+            return Err(PeekError::BadField { field: FIELDS[at], expected: ONCE });
+        }
+    }
+    let [model, stream, stream_options, previous, conversation] = found.values;
+    let close = body.trim_ascii_end().len() - 1;
+
+    let mut envelope = Envelope::default();
+    if reads.model {
+        (envelope.model, envelope.model_gap) = read_model(body, model, reads.model_required, close)?;
+    }
+    if reads.stream {
+        envelope.stream = read_bool(stream, "stream")?;
+    }
+    if reads.usage_option {
+        envelope.usage_gap = read_usage_option(body, stream_options, close)?;
+        envelope.wants_usage = envelope.usage_gap.is_none();
+    }
+    if reads.stored {
+        envelope.stored = read_stored(previous, conversation)?;
+    }
+    Ok(envelope)
+}
+
+fn read_model(
+    body: &str,
+    model: Option<&str>,
+    required: bool,
+    close: usize,
+) -> Result<(String, Option<Gap>), PeekError> {
+    match model {
+        None if required => Err(PeekError::MissingModel),
+        None => {
+            let empty = body[..close].trim_ascii_end().ends_with('{');
+            let text = if empty { "\"model\":" } else { ",\"model\":" };
+            Ok((String::new(), Some(Gap { span: close..close, text })))
+        }
+        Some("null") if !required => {
+            Ok((String::new(), Some(Gap { span: locate(body, model.unwrap_or_default()), text: "" })))
+        }
+        Some(raw) => match serde_json::from_str::<String>(raw) {
+            Ok(name) if !name.is_empty() => Ok((name, Some(Gap { span: locate(body, raw), text: "" }))),
+            _ => Err(PeekError::BadField { field: "model", expected: "a non-empty string" }),
+        },
+    }
+}
+
+fn read_bool(value: Option<&str>, field: &'static str) -> Result<bool, PeekError> {
+    match value {
+        None | Some("null" | "false") => Ok(false),
+        Some("true") => Ok(true),
+        Some(_) => Err(PeekError::BadField { field, expected: "true, false or null" }),
+    }
+}
+
+/// Where to write so that usage is asked for; `None` when the client did that itself.
+fn read_usage_option(body: &str, options: Option<&str>, close: usize) -> Result<Option<Gap>, PeekError> {
+    let Some(options) = options else {
+        let text = ",\"stream_options\":{\"include_usage\":true}";
+        return Ok(Some(Gap { span: close..close, text }));
+    };
+    let span = locate(body, options);
+    if json::is_blank(Some(options)) && matches!(options.as_bytes()[0], b'n' | b'{') {
+        return Ok(Some(Gap { span, text: "{\"include_usage\":true}" }));
+    }
+    let Ok(found) = json::read_object(options, ["include_usage"]) else {
+        return Err(PeekError::BadField { field: "stream_options", expected: "an object or null" });
+    };
+    if found.twice[0] {
+        return Err(PeekError::BadField { field: "stream_options.include_usage", expected: ONCE });
+    }
+    let [include] = found.values;
+    if read_bool(include, "stream_options.include_usage")? {
+        return Ok(None);
+    }
+    Ok(Some(match include {
+        Some(value) => Gap { span: locate(body, value), text: "true" },
+        None => Gap { span: span.start + 1..span.start + 1, text: "\"include_usage\":true," },
+    }))
+}
+
+fn read_stored(previous: Option<&str>, conversation: Option<&str>) -> Result<Option<String>, PeekError> {
+    let read = |value: Option<&str>| serde_json::from_str::<String>(value?).ok();
+    match previous {
+        None | Some("null") => {}
+        Some(_) => {
+            let bad = PeekError::BadField { field: "previous_response_id", expected: "a string or null" };
+            return read(previous).map(Some).ok_or(bad);
+        }
+    }
+    let bad =
+        PeekError::BadField { field: "conversation", expected: "a string, an object with an id, or null" };
+    match conversation {
+        None | Some("null") => Ok(None),
+        Some(object) if object.starts_with('{') => {
+            json::members(object, ["id"]).and_then(|[id]| read(id)).map(Some).ok_or(bad)
+        }
+        Some(_) => read(conversation).map(Some).ok_or(bad),
+    }
+}
+
+/// The span of `part`, which is a slice of `body`.
+fn locate(body: &str, part: &str) -> Range<usize> {
+    let start = part.as_ptr() as usize - body.as_ptr() as usize;
+    start..start + part.len()
+}
+
+/// The body with the edits made: untouched slices of `body` around the new values. `envelope` must be what [`peek`]
+/// said of this body.
 pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
-    let _ = (body, envelope, edits);
-    todo!()
+    let mut changes: Vec<(Range<usize>, Bytes)> = Vec::new();
+    if let (Some(model), Some(gap)) = (edits.model, &envelope.model_gap) {
+        let value = serde_json::Value::from(model).to_string();
+        changes.push((gap.span.clone(), Bytes::from([gap.text, &value].concat())));
+    }
+    if let (true, Some(gap)) = (edits.ask_usage, &envelope.usage_gap) {
+        changes.push((gap.span.clone(), Bytes::from_static(gap.text.as_bytes())));
+    }
+    if changes.is_empty() {
+        return Spliced { parts: vec![body.clone()] };
+    }
+    changes.sort_by_key(|(span, _)| span.start);
+    let mut parts = Vec::with_capacity(2 * changes.len() + 1);
+    let mut copied = 0;
+    for (span, text) in changes {
+        parts.push(body.slice(copied..span.start));
+        parts.push(text);
+        copied = span.end;
+    }
+    parts.push(body.slice(copied..));
+    parts.retain(|part| !part.is_empty());
+    Spliced { parts }
 }

@@ -1,8 +1,14 @@
 //! Errors in the words of a dialect, and errors read from any provider.
+//!
+//! In: what went wrong, or a provider's error body. Out: the bytes of an error in a dialect (`encode`), or what the body
+//! says (`parse`). It must never decide what an error means for a retry, and never add anything that was not said.
 
-use bytes::Bytes;
+mod encode;
+mod parse;
 
-use crate::Dialect;
+pub use encode::encode_error;
+pub use parse::parse_error;
+pub(crate) use parse::read_stream_error;
 
 /// What an error says to the caller, whatever the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -22,6 +28,24 @@ pub enum ErrorKind {
     Unavailable,
     Overloaded,
     Timeout,
+}
+
+impl ErrorKind {
+    pub const ALL: [ErrorKind; 13] = [
+        ErrorKind::InvalidRequest,
+        ErrorKind::Authentication,
+        ErrorKind::Permission,
+        ErrorKind::NotFound,
+        ErrorKind::MethodNotAllowed,
+        ErrorKind::TooLarge,
+        ErrorKind::UnsupportedMedia,
+        ErrorKind::RateLimit,
+        ErrorKind::Billing,
+        ErrorKind::Internal,
+        ErrorKind::Unavailable,
+        ErrorKind::Overloaded,
+        ErrorKind::Timeout,
+    ];
 }
 
 /// An error to be told to a caller.
@@ -61,16 +85,4 @@ pub struct ParsedError {
     pub status: Option<u16>,
     /// Gemini's `RetryInfo.retryDelay` or the "Please retry in 48.9s" of its message, in milliseconds.
     pub retry_after_ms: Option<u64>,
-}
-
-/// The error as bytes of the dialect, framed for its stage.
-pub fn encode_error(dialect: Dialect, error: &ErrorView<'_>, stage: Stage) -> Bytes {
-    let _ = (dialect, error, stage);
-    todo!()
-}
-
-/// Reads an error body or an error event's data in any provider's form; `None` when it is no JSON error.
-pub fn parse_error(body: &[u8]) -> Option<ParsedError> {
-    let _ = body;
-    todo!()
 }

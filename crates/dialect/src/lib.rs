@@ -7,11 +7,13 @@
 mod anthropic_messages;
 mod envelope;
 mod error;
+mod facts;
 mod frame;
 mod gemini_generate;
 mod json;
 mod openai_chat;
 mod openai_responses;
+mod plain;
 mod sieve;
 mod tap;
 mod usage;

@@ -1,1 +1,150 @@
-//! To be written.
+//! OpenAI's chat completions (and legacy completions) as they stream, in the variants of some twenty providers.
+//!
+//! In: the data of one frame. Out: what it is and what it says of the whole. It must not judge a chunk by its order of
+//! keys except to skip work ([`Reader::is_plain_delta`]), and must give the same facts then.
+
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+use crate::{
+    Accounting,
+    error::read_stream_error,
+    facts::{Choices, Facts, Frame},
+    json::{any_member, count, each_element, is_blank, members},
+    sieve::{Keep, Members},
+    usage::openai,
+};
+
+/// What is kept of a chunk that is too long to be held.
+pub(crate) const STREAM_MEMBERS: Members = &[
+    ("id", Keep::Whole),
+    ("usage", Keep::Whole),
+    ("x_groq", Keep::Only(&[("usage", Keep::Whole)])),
+    ("error", Keep::Whole),
+    (
+        "choices",
+        Keep::Only(&[
+            ("index", Keep::Whole),
+            ("finish_reason", Keep::Whole),
+            ("text", Keep::Mark),
+            ("delta", Keep::Marks),
+            ("message", Keep::Marks),
+        ]),
+    ),
+];
+
+/// The members of a delta that carry an answer; `role`, `channel` and the like announce one.
+const CONTENT: [&str; 12] = [
+    "content",
+    "tool_calls",
+    "function_call",
+    "refusal",
+    "reasoning_content", // DeepSeek, Moonshot, Zhipu, xAI, vLLM
+    "reasoning",         // Groq, OpenRouter, Cerebras
+    "reasoning_details", // OpenRouter
+    "audio",
+    "images",         // OpenRouter
+    "annotations",    // OpenAI's and OpenRouter's web search
+    "executed_tools", // Groq
+    "thinking",       // Ollama
+];
+
+#[derive(Debug)]
+pub(crate) struct Reader {
+    accounting: Accounting,
+    choices: Choices,
+    /// Tests read every chunk in full, to compare.
+    always_in_full: bool,
+}
+
+impl Reader {
+    pub(crate) fn new(accounting: Accounting) -> Reader {
+        Reader { accounting, choices: Choices::default(), always_in_full: false }
+    }
+
+    pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
+        if facts.meaningful && !self.always_in_full && event.is_none() && self.is_plain_delta(data) {
+            return Frame::Event;
+        }
+        let Some([choices, usage, error, groq]) = members(data, ["choices", "usage", "error", "x_groq"])
+        else {
+            return Frame::Event;
+        };
+        let groq_usage = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
+        for usage in [groq_usage, usage].into_iter().flatten() {
+            facts.learn_usage(openai::read(usage, self.accounting));
+        }
+        if !is_blank(error) || event == Some(b"error") {
+            return read_stream_error(data);
+        }
+        if is_blank(choices) {
+            return if is_blank(usage) { Frame::Event } else { Frame::UsageOnly };
+        }
+        let mut content = false;
+        let mut position = 0;
+        each_element(choices.unwrap_or_default(), |choice| {
+            content |= self.read_choice(choice, position);
+            position += 1;
+        });
+        facts.meaningful |= content;
+        if !facts.closed {
+            facts.judge_end(self.choices.all_finished());
+        }
+        Frame::Event
+    }
+
+    /// Notes the choice and tells whether it has content.
+    fn read_choice(&mut self, choice: &str, position: u64) -> bool {
+        let names = ["index", "finish_reason", "delta", "message", "text"];
+        let Some([index, finish, delta, message, text]) = members(choice, names) else { return false };
+        self.choices.note(count(index).unwrap_or(position), !is_blank(finish));
+        let answer = if delta.is_some() { delta } else { message };
+        !is_blank(text)
+            || answer.is_some_and(|answer| {
+                any_member(answer, |name, value| CONTENT.contains(&name) && !is_blank(Some(value)))
+            })
+    }
+
+    /// `[DONE]`: an end, unless nothing at all was said before it.
+    pub(crate) fn read_done(&self, facts: &mut Facts) {
+        if facts.meaningful || facts.usage.is_some() {
+            facts.close();
+        }
+    }
+
+    /// The chunk adds to the one choice that was seen, and says nothing else: no need to take it apart. The patterns
+    /// hold quotes that would stand escaped inside a string, so content cannot imitate them.
+    fn is_plain_delta(&self, data: &str) -> bool {
+        if !self.choices.only_first() {
+            return false;
+        }
+        let (find, data) = (&*PATTERNS, data.as_bytes());
+        let Some(finish) = find.finish.find(data) else { return false };
+        let after_finish = &data[finish + find.finish.needle().len()..];
+        if !after_finish.starts_with(b":null") || find.finish.find(after_finish).is_some() {
+            return false;
+        }
+        if let Some(usage) = find.usage.find(data) {
+            let after_usage = &data[usage + find.usage.needle().len()..];
+            if !after_usage.starts_with(b":null") || find.usage.find(after_usage).is_some() {
+                return false;
+            }
+        }
+        find.first_choice.find(data).is_some() && find.error.find(data).is_none()
+    }
+}
+
+struct Patterns {
+    first_choice: Finder<'static>,
+    finish: Finder<'static>,
+    usage: Finder<'static>,
+    error: Finder<'static>,
+}
+
+static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
+    first_choice: Finder::new("\"choices\":[{\"index\":0,"),
+    finish: Finder::new("\"finish_reason\""),
+    usage: Finder::new("\"usage\""),
+    error: Finder::new("\"error\""),
+});

@@ -1,4 +1,11 @@
 //! What was used, in disjoint buckets.
+//!
+//! In: a dialect's usage object, as JSON text (the modules below). Out: a [`Usage`]. Arithmetic saturates and every part
+//! is clamped to the whole it belongs to: a provider that says nonsense must never cause a negative or doubled charge.
+
+pub(crate) mod anthropic;
+pub(crate) mod gemini;
+pub(crate) mod openai;
 
 /// Token counts in disjoint buckets: their sum is the total, whatever the provider counts into what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,6 +57,14 @@ impl Usage {
 pub enum Accounting {
     #[default]
     Standard,
-    /// xAI's chat: `completion_tokens` leaves reasoning out.
+    /// `completion_tokens` leaves reasoning out, `total_tokens` has it: xAI's chat, and Gemini's OpenAI door (which
+    /// does not even name it).
     ReasoningApart,
+}
+
+/// Takes `part` out of `rest`, as far as there is that much.
+fn take(part: Option<u64>, rest: &mut u64) -> u64 {
+    let taken = part.unwrap_or(0).min(*rest);
+    *rest -= taken;
+    taken
 }

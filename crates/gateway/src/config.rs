@@ -3,7 +3,16 @@
 //! In: the text of one TOML file and the environment. Out: a [`Config`] with durations, addresses and wrapped secrets,
 //! or every [`Problem`] of the file at once. It must never start anything, and never print a secret.
 
+mod address;
+mod channel;
+mod fields;
+mod known;
+mod quantity;
 mod read;
+mod report;
+mod sections;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -11,7 +20,8 @@ use dialect::Dialect;
 
 use crate::{provider::Provider, secret::Secret};
 
-pub use read::{Environment, Problem, parse};
+pub use read::{Environment, ProcessEnvironment, parse};
+pub use report::Problem;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]
@@ -97,7 +107,20 @@ pub struct Timeouts {
     pub total: Option<Duration>,
 }
 
-#[derive(Clone, Debug)]
+impl Default for Timeouts {
+    fn default() -> Timeouts {
+        Timeouts {
+            connect: Duration::from_secs(10),
+            // Answers of ten minutes are normal for reasoning models.
+            first_byte: Duration::from_secs(15 * 60),
+            first_event: Duration::from_secs(5 * 60),
+            idle: Duration::from_secs(5 * 60),
+            total: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attempts {
     /// Channels tried for one request at most.
     pub max: u32,
@@ -105,7 +128,13 @@ pub struct Attempts {
     pub deadline: Duration,
 }
 
-#[derive(Clone, Debug)]
+impl Default for Attempts {
+    fn default() -> Attempts {
+        Attempts { max: 3, deadline: Duration::from_secs(5 * 60) }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Largest request body in bytes; more is 413.
     pub body_bytes: usize,
@@ -115,29 +144,51 @@ pub struct Bounds {
     pub queue: usize,
 }
 
-#[derive(Clone, Debug)]
+impl Default for Bounds {
+    fn default() -> Bounds {
+        // 32 MiB is what Anthropic's edge takes, the largest of the four.
+        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000 }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     /// How long running requests may go on after SIGTERM.
     pub drain: Duration,
 }
 
+impl Default for Shutdown {
+    fn default() -> Shutdown {
+        // Most streams are done in two minutes; longer holds up a deploy for the few.
+        Shutdown { drain: Duration::from_secs(120) }
+    }
+}
+
 /// The watch on live tasks and requests in flight.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FlowLimits {
+    /// Crossing it is logged as a warning.
     pub warn: usize,
+    /// Crossing it is logged as an error; always above `warn`.
     pub alarm: usize,
 }
 
+impl Default for FlowLimits {
+    fn default() -> FlowLimits {
+        FlowLimits { warn: 2_000, alarm: 5_000 }
+    }
+}
+
 /// `GET /metrics` and `GET /api/monitor/health`.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Monitor {
     /// Needed from everywhere but loopback; `None`: only loopback may read.
     pub token: Option<Secret>,
 }
 
 /// Browser clients of the doors.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
-    /// Allowed origins; `*` allows any; empty: no CORS answers at all.
+    /// Allowed origins in lower case, `scheme://host[:port]`; `*` allows any; empty: no CORS answers at all.
     pub origins: Vec<String>,
 }

@@ -1,5 +1,33 @@
-//! The Sluice server: config, pipeline, upstreams, flow.
+//! The Sluice server. See ARCHITECTURE.md for the map.
 
+pub mod affinity;
+pub mod app;
+pub mod budget;
+pub mod catalog;
+pub mod classify;
+pub mod clock;
 pub mod config;
+pub mod cors;
+pub mod demo;
+pub mod ending;
+pub mod fault;
+pub mod flow;
+pub mod health;
+pub mod http;
+pub mod listener;
+pub mod models;
+pub mod monitor;
+pub mod occupancy;
+pub mod pipeline;
 pub mod provider;
+pub mod redact;
+pub mod reload;
+pub mod rng;
 pub mod secret;
+pub mod server;
+pub mod settlement;
+pub mod settler;
+pub mod shutdown;
+pub mod socket;
+pub mod telemetry;
+pub mod upstream;

@@ -1,1 +1,199 @@
-fn main() {}
+//! `sluice`: the command line.
+
+use std::{
+    io::{IsTerminal, Write},
+    net::SocketAddr,
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use gateway::{demo, listener, reload, server::Server};
+use lexopt::prelude::{Long, Short, Value, ValueExt};
+use tokio::signal::unix::{SignalKind, signal};
+use tracing::{error, info, warn};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+const USAGE: &str = "\
+Sluice, an LLM API gateway: everything that comes in goes out.
+
+Usage:
+  sluice serve --config FILE    serve what FILE describes
+  sluice check --config FILE    check FILE and say everything that is wrong with it
+  sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
+  sluice --version
+
+See sluice.example.toml for every key of FILE. SIGHUP, or a change of FILE, puts it in force while serving;
+SIGTERM stops after running requests have ended; a second one stops at once.
+";
+
+enum Command {
+    Serve(PathBuf),
+    Check(PathBuf),
+    Demo(SocketAddr),
+    Help,
+    Version,
+}
+
+fn main() -> ExitCode {
+    let command = match parse_arguments() {
+        Ok(command) => command,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{USAGE}"));
+            return ExitCode::from(2);
+        }
+    };
+    match command {
+        Command::Help => say(&mut std::io::stdout(), USAGE),
+        Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
+        Command::Check(path) => return check(&path),
+        Command::Serve(path) => return run(Some(path), None),
+        Command::Demo(address) => return run(None, Some(address)),
+    }
+    ExitCode::SUCCESS
+}
+
+/// Prints; a closed pipe is nobody's error.
+fn say(to: &mut dyn Write, text: &str) {
+    let _ = to.write_all(text.as_bytes());
+}
+
+fn parse_arguments() -> Result<Command, lexopt::Error> {
+    let mut arguments = lexopt::Parser::from_env();
+    let (mut name, mut config, mut listen) = (None, None, None);
+    while let Some(argument) = arguments.next()? {
+        match argument {
+            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('V') | Long("version") => return Ok(Command::Version),
+            Short('c') | Long("config") => config = Some(PathBuf::from(arguments.value()?)),
+            Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
+            Value(value) if name.is_none() => name = Some(value.string()?),
+            other => return Err(other.unexpected()),
+        }
+    }
+    let config = || config.ok_or_else(|| lexopt::Error::from("--config FILE is missing"));
+    match name.as_deref() {
+        Some("serve") => Ok(Command::Serve(config()?)),
+        Some("check") => Ok(Command::Check(config()?)),
+        Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
+        Some("help") | None => Ok(Command::Help),
+        Some(other) => Err(format!("there is no command `{other}`").into()),
+    }
+}
+
+fn check(path: &std::path::Path) -> ExitCode {
+    match reload::load(path) {
+        Ok((_, config)) => {
+            let (keys, channels) = (config.keys.len(), config.channels.len());
+            say(
+                &mut std::io::stdout(),
+                &format!("{}: good: {keys} keys, {channels} channels\n", path.display()),
+            );
+            ExitCode::SUCCESS
+        }
+        Err(problems) => {
+            say(&mut std::io::stderr(), &format!("{problems}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(config: Option<PathBuf>, demo: Option<SocketAddr>) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_writer(std::io::stderr)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_max_level(tracing::Level::INFO)
+        .init();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            error!(%error, "cannot start");
+            return ExitCode::FAILURE;
+        }
+    };
+    let outcome = runtime.block_on(async {
+        match (config, demo) {
+            (Some(path), _) => serve(path).await,
+            (None, Some(address)) => serve_demo(address).await,
+            (None, None) => Ok(()),
+        }
+    });
+    // Nothing is left to wait for but a look-up of a name or a stalled write.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            error!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(path: PathBuf) -> Result<(), String> {
+    let (text, config) = reload::load(&path)?;
+    if config.keys.is_empty() || config.channels.is_empty() {
+        warn!(
+            keys = config.keys.len(),
+            channels = config.channels.len(),
+            "nobody can be served: add a [[key]] and a [[channel]]"
+        );
+    }
+    let address = config.listen;
+    let server = start(config, address)?;
+    info!(address = %server.address, "listening");
+    let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));
+    until_signalled(server).await?;
+    watching.abort();
+    Ok(())
+}
+
+async fn serve_demo(address: SocketAddr) -> Result<(), String> {
+    let here = SocketAddr::from(([127, 0, 0, 1], 0));
+    // A pace at which one can watch the words come.
+    let pace = "every=40".parse().map_err(|error| format!("the demo's own pace: {error:?}"))?;
+    let provider =
+        upstream_sim::Sim::bind_with(here, pace).await.map_err(|error| format!("demo provider: {error}"))?;
+    let server = start(demo::config(address, &provider.url()), address)?;
+    say(&mut std::io::stdout(), &demo::snippets(server.address));
+    until_signalled(server).await
+}
+
+fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server, String> {
+    let listener = listener::bind(address).map_err(|error| {
+        format!(
+            "cannot listen on {address}: {error}. Is another program there? Set `listen` to a free address."
+        )
+    })?;
+    Server::start(config, listener, Box::new(std::io::stdout()))
+        .map_err(|error| format!("cannot listen: {error}"))
+}
+
+/// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.
+async fn until_signalled(server: Server) -> Result<(), String> {
+    let mut stops = Stops::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+    stops.next().await;
+    tokio::select! {
+        () = server.stop() => Ok(()),
+        () = stops.next() => Err("stopped at once by a second signal".to_owned()),
+    }
+}
+
+struct Stops {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+}
+
+impl Stops {
+    fn listen() -> std::io::Result<Stops> {
+        Ok(Stops { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}

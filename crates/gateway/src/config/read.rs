@@ -1,25 +1,156 @@
-//! To be written.
+//! From the text of the file to a [`Config`], collecting every problem on the way.
+//!
+//! In: text and an [`Environment`]. Out: a checked [`Config`], or all problems by line. A value that could not be read
+//! is replaced by its default so that reading goes on; such a config is never handed out.
 
-use super::Config;
+use std::{collections::HashMap, net::SocketAddr};
+
+use toml::de::DeTable;
+
+use super::{
+    Config, KeyConfig,
+    channel::{self, models},
+    fields::{Field, Fields, quoted},
+    known,
+    report::{Problem, Report},
+    sections,
+};
+
+/// Where the server listens when the file does not say.
+const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 3000);
 
 /// How `env:NAME` is looked up.
 pub trait Environment {
     fn get(&self, name: &str) -> Option<String>;
 }
 
-/// One thing wrong with the file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Problem {
-    /// 1-based line in the file.
-    pub line: usize,
-    /// Dotted key, `channel[0].base_url`; empty for a syntax error.
-    pub key: String,
-    /// What was found and what was expected. Never the value of a secret.
-    pub message: String,
+/// The variables of this process.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProcessEnvironment;
+
+impl Environment for ProcessEnvironment {
+    fn get(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+}
+
+/// Any closure will do: `|name| variables.get(name).cloned()`.
+impl<F: Fn(&str) -> Option<String>> Environment for F {
+    fn get(&self, name: &str) -> Option<String> {
+        self(name)
+    }
 }
 
 /// Parses and checks the whole file.
 pub fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Vec<Problem>> {
-    let _ = (text, environment);
-    todo!()
+    let mut report = Report::new(text, environment);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    if !errors.is_empty() {
+        // What could be saved of a broken file would only add problems that are none.
+        for error in errors {
+            let line = report.line(&error.span().unwrap_or_default());
+            report.problem(line, "", error.message().trim().replace('\n', "; "));
+        }
+        return Err(report.into_problems());
+    }
+    let config = read(&mut report, document.get_ref());
+    if report.is_clean() { Ok(config) } else { Err(report.into_problems()) }
+}
+
+fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
+    let top = Fields::open(report, document, String::new(), 1, known::TOP);
+    let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
+    Config {
+        listen: listen(report, &top),
+        keys: keys(report, &top),
+        channels: channel::channels(report, &top, &timeouts),
+        timeouts,
+        attempts: sections::attempts(report, &top),
+        bounds: sections::bounds(report, &top),
+        shutdown: sections::shutdown(report, &top),
+        flow: sections::flow(report, &top),
+        monitor: sections::monitor(report, &top),
+        cors: sections::cors(report, &top),
+    }
+}
+
+fn listen(report: &mut Report<'_>, top: &Fields<'_>) -> SocketAddr {
+    let Some(field) = top.get(report, "listen") else { return DEFAULT_LISTEN };
+    let expected = "an IP address and a port such as \"127.0.0.1:3000\", \"0.0.0.0:3000\" or \"[::]:3000\"";
+    let Some(text) = field.text(report, expected) else { return DEFAULT_LISTEN };
+    text.parse().unwrap_or_else(|_| {
+        field.wrong(report, expected);
+        DEFAULT_LISTEN
+    })
+}
+
+fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
+    let mut names = Names::default();
+    let mut secrets: HashMap<String, String> = HashMap::new();
+    let mut keys = Vec::new();
+    for entry in blocks(report, top, "key") {
+        let Some(fields) = entry.fields(report, "a [[key]] block", known::KEY) else { continue };
+        let name = names.read(report, &fields);
+        let field = fields.require(report, "secret", "the secret that callers send, or \"env:NAME\"");
+        let secret = field.as_ref().and_then(|field| field.secret(report));
+        if let (Some(field), Some(secret)) = (&field, &secret) {
+            // Callers may send it with or without the prefix, so these two would be one key.
+            let bare = secret.reveal().strip_prefix("sk-").unwrap_or(secret.reveal());
+            match secrets.get(bare) {
+                Some(first) => {
+                    let message = format!(
+                        "found the same secret as in {first} (with or without sk-), expected one of its own"
+                    );
+                    field.problem(report, message);
+                }
+                None => {
+                    secrets.insert(bare.to_owned(), entry.path.clone());
+                }
+            }
+        }
+        let models = models(report, fields.get(report, "models"));
+        let max_in_flight = sections::max_in_flight(report, &fields);
+        if let (Some(name), Some(secret)) = (name, secret) {
+            keys.push(KeyConfig { name, secret, models, max_in_flight });
+        }
+    }
+    keys
+}
+
+/// The `[[name]]` blocks of the file.
+pub(super) fn blocks<'t>(report: &mut Report<'_>, top: &Fields<'t>, name: &str) -> Vec<Field<'t>> {
+    let Some(field) = top.get(report, name) else { return Vec::new() };
+    field.list(report, &format!("blocks that start with [[{name}]], two brackets each")).unwrap_or_default()
+}
+
+/// Names given so far, with the key of the block that has each.
+#[derive(Default)]
+pub(super) struct Names(HashMap<String, String>);
+
+impl Names {
+    /// Longer names do not fit into a line of the log.
+    const MOST_CHARS: usize = 100;
+
+    /// The `name` of a block: needed, and its own.
+    pub(super) fn read(&mut self, report: &mut Report<'_>, fields: &Fields<'_>) -> Option<String> {
+        let expected = "a name for logs and metrics";
+        let field = fields.require(report, "name", expected)?;
+        let name = field.text(report, expected)?;
+        if name.trim().is_empty()
+            || name.chars().count() > Self::MOST_CHARS
+            || name.chars().any(char::is_control)
+        {
+            field.wrong(report, "a name of 1 to 100 printable characters");
+            return None;
+        }
+        if let Some(first) = self.0.get(name) {
+            field.problem(
+                report,
+                format!("found {}, which is also {first}, expected a name of its own", quoted(name)),
+            );
+            return None;
+        }
+        self.0.insert(name.to_owned(), field.path.clone());
+        Some(name.to_owned())
+    }
 }

@@ -1,0 +1,72 @@
+//! Which channel made which stored object: a bounded, forgetting memory.
+//!
+//! In: the id of an object that a reply names, with caller and channel. Out: the channel, to the same caller only. It
+//! lives in memory: after a restart an id is unknown here, and the provider decides.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+/// Objects remembered; the oldest are forgotten first.
+const REMEMBERED: usize = 100_000;
+/// How long an object is remembered, in milliseconds: providers keep stored responses for 30 days.
+const KEPT_MS: u64 = 30 * 24 * 3600 * 1000;
+/// Longer ids are no provider's.
+const LONGEST_ID: usize = 256;
+
+#[derive(Debug, Default)]
+pub struct Affinity {
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    /// By caller and id.
+    made: HashMap<(Arc<str>, Arc<str>), (Arc<str>, u64)>,
+    /// In order of making.
+    order: VecDeque<(Arc<str>, Arc<str>)>,
+}
+
+impl Affinity {
+    pub fn remember(&self, caller: &Arc<str>, id: &str, channel: &Arc<str>, now_ms: u64) {
+        if id.is_empty() || id.len() > LONGEST_ID {
+            return;
+        }
+        let name: (Arc<str>, Arc<str>) = (caller.clone(), id.into());
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.made.insert(name.clone(), (channel.clone(), now_ms)).is_none() {
+            memory.order.push_back(name);
+        }
+        while memory.order.len() > REMEMBERED {
+            if let Some(oldest) = memory.order.pop_front() {
+                memory.made.remove(&oldest);
+            }
+        }
+    }
+
+    pub fn recall(&self, caller: &Arc<str>, id: &str, now_ms: u64) -> Option<Arc<str>> {
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let (channel, made_ms) = memory.made.get(&(caller.clone(), id.into()))?;
+        (now_ms.saturating_sub(*made_ms) <= KEPT_MS).then(|| channel.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_maker_finds_it_and_the_oldest_go_first() {
+        let (affinity, alice, bob, channel) = (Affinity::default(), "alice".into(), "bob".into(), "c".into());
+        affinity.remember(&alice, "resp_1", &channel, 5);
+        assert_eq!(affinity.recall(&alice, "resp_1", 6).as_deref(), Some("c"));
+        assert_eq!(affinity.recall(&bob, "resp_1", 6), None);
+        assert_eq!(affinity.recall(&alice, "resp_1", 6 + KEPT_MS), None);
+        for number in 0..REMEMBERED {
+            affinity.remember(&bob, &format!("r{number}"), &channel, 7);
+        }
+        assert_eq!(affinity.recall(&alice, "resp_1", 8), None);
+        assert!(affinity.recall(&bob, "r0", 8).is_some());
+    }
+}

@@ -1,0 +1,130 @@
+//! The running program: what all requests share.
+
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+use crate::{
+    affinity::Affinity,
+    budget::RetryBudget,
+    catalog::Catalog,
+    config::{ChannelConfig, Config},
+    flow::Flow,
+    listener::{Connection, Connections},
+    pipeline::{
+        admission::Admission,
+        inbound::{Head, HeldBodies, RECEIVING_LIMIT},
+        lease::Lease,
+    },
+    rng::Rng,
+    settlement::Settlement,
+    shutdown::Shutdown,
+    telemetry::Telemetry,
+    upstream::{HttpUpstream, Upstream},
+};
+
+/// Settlements that may wait beyond one for each request that can be in flight.
+const BACKLOG: usize = 4096;
+
+/// Makes a channel's way out.
+pub type Connect = Box<dyn Fn(&ChannelConfig) -> Arc<dyn Upstream> + Send + Sync>;
+
+pub struct App {
+    /// The picture in force; a request takes one and keeps it.
+    pub catalog: ArcSwap<Catalog>,
+    pub flow: Arc<Flow>,
+    pub connections: Connections,
+    pub shutdown: Arc<Shutdown>,
+    pub admission: Admission,
+    pub held_bodies: Arc<HeldBodies>,
+    pub budget: RetryBudget,
+    pub affinity: Affinity,
+    pub rng: Rng,
+    pub telemetry: Telemetry,
+    settlements: mpsc::Sender<Box<Settlement>>,
+    connect: Connect,
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl App {
+    /// An app whose channels go out over the network. The receiver is the settler's.
+    pub fn new(config: Config) -> (Arc<App>, mpsc::Receiver<Box<Settlement>>) {
+        let flow = Arc::new(Flow::new());
+        let sockets = flow.upstream_sockets.clone();
+        let connect: Connect = Box::new(move |channel| {
+            Arc::new(HttpUpstream::new(channel.timeouts.connect, channel.proxy.as_ref(), sockets.clone()))
+        });
+        App::with(config, flow, connect, Rng::from_entropy())
+    }
+
+    /// An app with another way out and a known seed: for simulations.
+    pub fn with(
+        config: Config,
+        flow: Arc<Flow>,
+        connect: Connect,
+        rng: Rng,
+    ) -> (Arc<App>, mpsc::Receiver<Box<Settlement>>) {
+        let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
+        let admission = Admission::new(&config.bounds);
+        let catalog = Catalog::build(config, None, &*connect);
+        let app = App {
+            catalog: ArcSwap::from_pointee(catalog),
+            flow,
+            connections: Connections::default(),
+            shutdown: Arc::default(),
+            admission,
+            held_bodies: Arc::default(),
+            budget: RetryBudget::default(),
+            affinity: Affinity::default(),
+            rng,
+            telemetry: Telemetry::new(),
+            settlements,
+            connect,
+        };
+        (Arc::new(app), receiver)
+    }
+
+    /// Puts a new configuration in force; requests under way keep the one they began with.
+    pub fn apply(&self, config: Config) {
+        let before = self.catalog.load_full();
+        let catalog = Catalog::build(config, Some(&before), &*self.connect);
+        self.catalog.store(Arc::new(catalog));
+    }
+
+    /// Enters a request: from here on it ends exactly once.
+    pub fn open_lease(&self, head: &Head, connection: Arc<Connection>) -> Lease {
+        let mark = self.flow.open(self.new_request_id(), connection, RECEIVING_LIMIT);
+        let reserved = self.settlements.clone().try_reserve_owned().ok();
+        Lease::open(mark, head.door, reserved, self.shutdown.clone())
+    }
+
+    /// A UUID of version 7: sorts by time. Its random part need not be secret.
+    pub fn new_request_id(&self) -> Uuid {
+        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
+        let mut random = [0; 10];
+        random[..8].copy_from_slice(&self.rng.next().to_le_bytes());
+        random[8..].copy_from_slice(&(self.rng.next() as u16).to_le_bytes());
+        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+    }
+
+    /// Settlements that are reserved or wait to be written.
+    pub fn settlements_open(&self) -> usize {
+        self.settlements.max_capacity() - self.settlements.capacity()
+    }
+
+    /// Sockets open to clients and to upstreams.
+    pub fn sockets(&self) -> (i64, i64) {
+        let flow = &self.flow;
+        (flow.client_sockets.load(Ordering::Relaxed), flow.upstream_sockets.load(Ordering::Relaxed))
+    }
+}

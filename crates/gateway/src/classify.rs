@@ -1,0 +1,226 @@
+//! Whose fault an upstream's error is: status and body together.
+//!
+//! In: status, headers and a bounded prefix of the body. Out: [`Answered`] with its [`Blame`]. The table of words was
+//! read off recorded provider answers; the tests hold a case a row.
+
+use bytes::Bytes;
+use dialect::{ParsedError, parse_error};
+use http::{HeaderMap, header::RETRY_AFTER};
+
+use crate::{
+    fault::{Answered, Blame},
+    redact::Redaction,
+};
+
+/// Words that say so, whatever the status. Compared in lower case with `code`, `type` and message.
+const WORDS: &[(Blame, &[&str])] = &[
+    (
+        Blame::Credentials,
+        &[
+            "invalid_api_key",
+            "api_key_invalid",
+            "incorrect api key",
+            "invalid api key",
+            "api key not valid",
+            "api key expired",
+            "api_key_expired",
+            "invalid x-api-key",
+            "invalid authentication",
+            "authentication_error",
+            "unauthenticated",
+            "invalid_authentication",
+        ],
+    ),
+    (
+        Blame::Account,
+        &[
+            "insufficient_quota",
+            "insufficient quota",
+            "insufficient balance",
+            "insufficient_balance",
+            "insufficient credits",
+            "credit balance is too low",
+            "exceeded your current quota",
+            "billing_hard_limit",
+            "billing hard limit",
+            "billing_error",
+            "billing_not_active",
+            "account_deactivated",
+            "account is not active",
+            "organization has been disabled",
+            "user location is not supported",
+            "unsupported_country_region_territory",
+            "consumer_suspended",
+            "service_disabled",
+            "used all available credits",
+            "monthly spending limit",
+        ],
+    ),
+    (
+        Blame::Model,
+        &[
+            "model_not_found",
+            "deploymentnotfound",
+            "model_not_available",
+            "model_decommissioned",
+            "invalid model",
+        ],
+    ),
+];
+
+/// What a 404 (or xAI's 400) says when it is the model that the account lacks.
+const MODEL_404: &[&str] = &["model", "deployment"];
+
+/// What a 403 says when it is the content that is refused, not the key.
+const POLICY: &[&str] = &[
+    "content_policy",
+    "content policy",
+    "violates usage guidelines",
+    "safety_check",
+    "content_filter",
+    "moderation",
+];
+
+/// Reads an upstream's error. `body` is what was read of it; `whole`: nothing is missing.
+pub fn classify(
+    status: u16,
+    headers: &HeaderMap,
+    body: &Bytes,
+    whole: bool,
+    redaction: &Redaction,
+) -> Answered {
+    let parsed = parse_error(body);
+    let blame = blame(status, parsed.as_ref());
+    let retry_after_ms = retry_after(headers).or(parsed.as_ref().and_then(|parsed| parsed.retry_after_ms));
+    let message =
+        parsed.as_ref().map_or_else(String::new, |parsed| redaction.apply(&parsed.message).into_owned());
+    let body = if whole && parsed.is_some() { redaction.apply_bytes(body) } else { None };
+    Answered { status: told_status(status), blame, parsed, body, message, retry_after_ms }
+}
+
+/// Reads an error event that came first in a 200: the status it would have had.
+pub fn classify_event(parsed: &ParsedError, redaction: &Redaction) -> Answered {
+    let status =
+        parsed.status.filter(|status| (400..600).contains(status)).unwrap_or_else(|| event_status(parsed));
+    let blame = blame(status, Some(parsed));
+    Answered {
+        status: told_status(status),
+        blame,
+        message: redaction.apply(&parsed.message).into_owned(),
+        body: None,
+        retry_after_ms: parsed.retry_after_ms,
+        parsed: Some(parsed.clone()),
+    }
+}
+
+fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
+    let words = parsed.map(said).unwrap_or_default();
+    let says = |list: &[&str]| list.iter().any(|word| words.contains(word));
+    let worded = || WORDS.iter().find(|(_, list)| says(list)).map(|(blame, _)| *blame);
+    match status {
+        300..=399 | 405 => Blame::Address,
+        400 => match worded() {
+            Some(blame) => blame,
+            None if says(&["does not exist or your team", "not a valid model id"]) => Blame::Model,
+            None => Blame::Request,
+        },
+        401 => Blame::Credentials,
+        402 => Blame::Account,
+        403 if says(POLICY) => Blame::Request,
+        403 => match worded() {
+            Some(blame) => blame,
+            None if says(MODEL_404) => Blame::Model,
+            None => Blame::Credentials,
+        },
+        404 if parsed.is_none() => Blame::Address,
+        404 if says(&["previous_response", "response with id", "responses_not_found"]) => Blame::Request,
+        404 => worded().unwrap_or(if says(MODEL_404) { Blame::Model } else { Blame::Request }),
+        408 => Blame::Timeout,
+        429 => match worded() {
+            Some(Blame::Account) => Blame::Account,
+            _ => Blame::RateLimit,
+        },
+        503 | 529 => Blame::Overload,
+        504 | 524 => Blame::Timeout,
+        500.. => Blame::Server,
+        _ => Blame::Request,
+    }
+}
+
+/// Everything an error says, in lower case.
+fn said(parsed: &ParsedError) -> String {
+    let mut words = parsed.message.to_ascii_lowercase();
+    for part in [&parsed.kind, &parsed.code].into_iter().flatten() {
+        words.push('\n');
+        words.push_str(&part.to_ascii_lowercase());
+    }
+    words
+}
+
+/// The status that an error event's type stands for.
+fn event_status(parsed: &ParsedError) -> u16 {
+    let words =
+        [parsed.code.as_deref(), parsed.kind.as_deref()].map(|word| word.unwrap_or("").to_ascii_lowercase());
+    let any = |list: &[&str]| words.iter().any(|word| list.contains(&word.as_str()));
+    if any(&["overloaded_error", "overloaded"]) {
+        529
+    } else if any(&["rate_limit_error", "rate_limit_exceeded", "resource_exhausted", "insufficient_quota"]) {
+        429
+    } else if any(&["authentication_error", "invalid_api_key", "unauthenticated"]) {
+        401
+    } else if any(&["billing_error"]) {
+        402
+    } else if any(&["permission_error", "permission_denied"]) {
+        403
+    } else if any(&["not_found_error", "not_found", "model_not_found"]) {
+        404
+    } else if any(&["request_too_large"]) {
+        413
+    } else if any(&["timeout_error", "deadline_exceeded"]) {
+        504
+    } else if any(&["unavailable", "service_unavailable"]) {
+        503
+    } else if any(&[
+        "invalid_request_error",
+        "invalid_argument",
+        "invalid_prompt",
+        "failed_precondition",
+        "context_length_exceeded",
+        "content_filter",
+        "content_policy_violation",
+        "string_above_max_length",
+    ]) {
+        400
+    } else {
+        500
+    }
+}
+
+/// What the caller is told for a status that only makes sense between us and the upstream.
+fn told_status(status: u16) -> u16 {
+    match status {
+        0..=399 | 524 | 600.. => 502,
+        status => status,
+    }
+}
+
+/// `retry-after-ms`, or `retry-after` in seconds (whole or not) or as a date; milliseconds from now.
+pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
+    let seconds_to_ms =
+        |seconds: f64| (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1000.0) as u64);
+    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+        return seconds_to_ms(ms / 1000.0);
+    }
+    let text = text(RETRY_AFTER.as_str())?;
+    if let Ok(seconds) = text.parse::<f64>() {
+        return seconds_to_ms(seconds);
+    }
+    let date = httpdate::parse_http_date(text).ok()?;
+    let wait = date.duration_since(std::time::SystemTime::now()).unwrap_or_default();
+    Some(wait.as_millis() as u64)
+}
+
+#[cfg(test)]
+#[path = "classify_tests.rs"]
+mod tests;

@@ -1,0 +1,25 @@
+//! The time since the process began, in whole milliseconds that fit an atomic.
+
+use tokio::time::{Duration, Instant};
+
+/// A monotonic clock with a fixed start; follows tokio's clock, so a paused one too.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: Instant,
+}
+
+impl Clock {
+    /// Starts one second in, so that 0 can mean "never".
+    pub fn start() -> Clock {
+        let now = Instant::now();
+        Clock { start: now.checked_sub(Duration::from_secs(1)).unwrap_or(now) }
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.at_ms(Instant::now())
+    }
+
+    pub fn at_ms(&self, instant: Instant) -> u64 {
+        instant.saturating_duration_since(self.start).as_millis() as u64
+    }
+}

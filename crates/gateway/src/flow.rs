@@ -1,0 +1,265 @@
+//! Who is here, in which phase, and that what came in went out.
+//!
+//! In: one [`Flow::open`] per request at accept. Out: counts for the monitor. An entry leaves when its [`Mark`] is
+//! dropped, by nothing else. The counters of started and finished are kept apart from the registry, so that they can
+//! disagree; *unaccounted* is measured on the entries themselves, never derived from the counters.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use tokio::time::Duration;
+use uuid::Uuid;
+
+use crate::{clock::Clock, ending::Ending, listener::Connection};
+
+/// An entry may outlive its connection or its deadline by this much (milliseconds) before it counts as unaccounted.
+const GRACE_MS: u64 = 5_000;
+
+/// Locks of the registry; more than cores, so that two requests seldom meet.
+const SHARDS: usize = 16;
+
+/// What a request is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Phase {
+    /// Its body is being read.
+    Receiving,
+    /// For an admission slot.
+    Queued,
+    /// For an upstream: connecting, sending, waiting for the first meaningful byte.
+    Waiting,
+    /// The answer is being passed on.
+    Delivering,
+}
+
+impl Phase {
+    pub const ALL: [Phase; 4] = [Phase::Receiving, Phase::Queued, Phase::Waiting, Phase::Delivering];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            Phase::Receiving => "receiving",
+            Phase::Queued => "queued",
+            Phase::Waiting => "waiting",
+            Phase::Delivering => "delivering",
+        }
+    }
+
+    fn from_u8(value: u8) -> Phase {
+        Phase::ALL[usize::from(value).min(Phase::ALL.len() - 1)]
+    }
+}
+
+/// A request in flight. All of it can be read while the request runs.
+#[derive(Debug)]
+pub struct Entry {
+    /// Key in the registry, in order of arrival.
+    pub number: u64,
+    pub request_id: Uuid,
+    /// The client's connection.
+    pub connection: Arc<Connection>,
+    pub arrived_ms: u64,
+    phase: AtomicU8,
+    /// When the phase began.
+    since_ms: AtomicU64,
+    /// When the current wait was last renewed.
+    touched_ms: AtomicU64,
+    /// How long the current wait may last after that.
+    limit_ms: AtomicU64,
+    pub attempt: AtomicU32,
+    pub bytes_in: AtomicU64,
+    pub bytes_out: AtomicU64,
+    /// When bytes were last handed to the client's connection and not yet asked for again; 0: the client is not the one waited for.
+    handed_ms: AtomicU64,
+    /// The channel of the current attempt.
+    channel: Mutex<Option<Arc<str>>>,
+}
+
+impl Entry {
+    pub fn phase(&self) -> Phase {
+        Phase::from_u8(self.phase.load(Ordering::Relaxed))
+    }
+
+    pub fn since_ms(&self) -> u64 {
+        self.since_ms.load(Ordering::Relaxed)
+    }
+
+    /// When the client was last given bytes that it has not taken yet; 0: none.
+    pub fn handed_ms(&self) -> u64 {
+        self.handed_ms.load(Ordering::Relaxed)
+    }
+
+    pub fn channel(&self) -> Option<Arc<str>> {
+        lock(&self.channel).clone()
+    }
+
+    fn unaccounted(&self, now_ms: u64) -> bool {
+        let closed_ms = self.connection.closed_ms();
+        let orphaned = closed_ms != 0 && now_ms > closed_ms + GRACE_MS;
+        let due =
+            self.touched_ms.load(Ordering::Relaxed).saturating_add(self.limit_ms.load(Ordering::Relaxed));
+        orphaned || now_ms > due.saturating_add(GRACE_MS)
+    }
+}
+
+/// Live counts and the registry of requests in flight.
+#[derive(Debug)]
+pub struct Flow {
+    pub clock: Clock,
+    shards: [Mutex<HashMap<u64, Arc<Entry>>>; SHARDS],
+    started: AtomicU64,
+    finished: [AtomicU64; Ending::ALL.len()],
+    pub client_sockets: AtomicI64,
+    pub upstream_sockets: Arc<AtomicI64>,
+}
+
+/// A snapshot for the monitor.
+#[derive(Debug, Default)]
+pub struct Census {
+    pub by_phase: [u64; Phase::ALL.len()],
+    pub oldest_ms: u64,
+    pub unaccounted: Vec<Uuid>,
+}
+
+impl Flow {
+    pub fn new() -> Flow {
+        Flow {
+            clock: Clock::start(),
+            shards: Default::default(),
+            started: AtomicU64::new(0),
+            finished: Default::default(),
+            client_sockets: AtomicI64::new(0),
+            upstream_sockets: Arc::new(AtomicI64::new(0)),
+        }
+    }
+
+    /// Enters a request. What it is given back for must be dropped when the request is over.
+    pub fn open(self: &Arc<Flow>, request_id: Uuid, connection: Arc<Connection>, limit: Duration) -> Mark {
+        let number = self.started.fetch_add(1, Ordering::Relaxed);
+        let now_ms = self.clock.now_ms();
+        connection.request_began();
+        let entry = Arc::new(Entry {
+            number,
+            request_id,
+            connection,
+            arrived_ms: now_ms,
+            phase: AtomicU8::new(Phase::Receiving as u8),
+            since_ms: AtomicU64::new(now_ms),
+            touched_ms: AtomicU64::new(now_ms),
+            limit_ms: AtomicU64::new(limit.as_millis() as u64),
+            attempt: AtomicU32::new(0),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+            handed_ms: AtomicU64::new(0),
+            channel: Mutex::new(None),
+        });
+        lock(self.shard(number)).insert(number, entry.clone());
+        Mark { flow: self.clone(), entry, ending: Ending::ClientLeft }
+    }
+
+    pub fn started(&self) -> u64 {
+        self.started.load(Ordering::Relaxed)
+    }
+
+    pub fn finished(&self, ending: Ending) -> u64 {
+        self.finished[ending as usize].load(Ordering::Relaxed)
+    }
+
+    pub fn in_flight(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).len()).sum()
+    }
+
+    /// Every request in flight, in no order.
+    pub fn entries(&self) -> Vec<Arc<Entry>> {
+        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    pub fn census(&self) -> Census {
+        let now_ms = self.clock.now_ms();
+        let mut census = Census::default();
+        for entry in self.entries() {
+            census.by_phase[entry.phase() as usize] += 1;
+            census.oldest_ms = census.oldest_ms.max(now_ms.saturating_sub(entry.arrived_ms));
+            if entry.unaccounted(now_ms) {
+                census.unaccounted.push(entry.request_id);
+            }
+        }
+        census
+    }
+
+    fn shard(&self, number: u64) -> &Mutex<HashMap<u64, Arc<Entry>>> {
+        &self.shards[number as usize % SHARDS]
+    }
+}
+
+impl Default for Flow {
+    fn default() -> Flow {
+        Flow::new()
+    }
+}
+
+/// A request's place in the registry: dropping it takes the entry out and counts its ending, once.
+#[derive(Debug)]
+pub struct Mark {
+    flow: Arc<Flow>,
+    pub entry: Arc<Entry>,
+    /// Starts as the pessimistic one: a future that is dropped without a verdict was dropped because its client left.
+    pub ending: Ending,
+}
+
+impl Mark {
+    /// The request now waits for something else, for at most `limit`.
+    pub fn enter(&self, phase: Phase, limit: Duration) {
+        let now_ms = self.flow.clock.now_ms();
+        self.entry.phase.store(phase as u8, Ordering::Relaxed);
+        self.entry.since_ms.store(now_ms, Ordering::Relaxed);
+        self.entry.touched_ms.store(now_ms, Ordering::Relaxed);
+        self.entry.limit_ms.store(limit.as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// The current wait begins anew.
+    pub fn touch(&self, now_ms: u64) {
+        self.entry.touched_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    pub fn attempt(&self, channel: &Arc<str>) {
+        self.entry.attempt.fetch_add(1, Ordering::Relaxed);
+        *lock(&self.entry.channel) = Some(channel.clone());
+    }
+
+    /// Bytes were handed to the client's connection.
+    pub fn handed(&self, bytes: usize, now_ms: u64) {
+        self.entry.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
+        self.entry.handed_ms.store(now_ms, Ordering::Relaxed);
+    }
+
+    /// The client's connection asked for more: it is not the client that is waited for.
+    pub fn asked(&self) {
+        self.entry.handed_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub fn now_ms(&self) -> u64 {
+        self.flow.clock.now_ms()
+    }
+
+    pub fn elapsed_ms(&self) -> u64 {
+        self.now_ms().saturating_sub(self.entry.arrived_ms)
+    }
+}
+
+impl Drop for Mark {
+    fn drop(&mut self) {
+        lock(self.flow.shard(self.entry.number)).remove(&self.entry.number);
+        self.flow.finished[self.ending as usize].fetch_add(1, Ordering::Relaxed);
+        self.entry.connection.request_ended(self.flow.clock.now_ms());
+    }
+}
+
+/// A poisoned registry is still a registry: nothing in here is left half done by a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,271 @@
+//! Every route, in one list.
+//!
+//! In: a request from the listener. Out: a response. It must do no work of its own beyond finding who does it.
+
+use std::{
+    convert::Infallible,
+    future::{Future, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use dialect::{Dialect, Door, Operation};
+use http::{HeaderMap, Method, Request, Response};
+use hyper::body::Incoming;
+use tracing::error;
+
+use crate::{
+    app::App,
+    cors,
+    fault::{ClientFault, Fault, InternalFault},
+    listener::Connection,
+    models, monitor,
+    pipeline::{
+        self,
+        inbound::{Head, Target},
+        reply::{self, ReplyBody},
+    },
+};
+
+/// Where a path leads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    Door(Door, Target),
+    /// A list of models, or one of them.
+    Models(Dialect, Option<String>),
+    Healthz,
+    Readyz,
+    Health,
+    Metrics,
+}
+
+/// Finds the route of a path, and the methods it takes.
+pub fn find(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<(Route, &'static str)> {
+    use Dialect::{AnthropicMessages, OpenaiChat, OpenaiResponses};
+    let door =
+        |dialect, operation| Some((Route::Door(Door::new(dialect, operation), Target::default()), "POST"));
+    match path {
+        "/v1/chat/completions" => door(OpenaiChat, Operation::Chat),
+        "/v1/completions" => door(OpenaiChat, Operation::Completions),
+        "/v1/embeddings" => door(OpenaiChat, Operation::Embeddings),
+        "/v1/moderations" => door(OpenaiChat, Operation::Moderations),
+        "/v1/responses" => door(OpenaiResponses, Operation::Chat),
+        "/v1/responses/compact" => door(OpenaiResponses, Operation::Compact),
+        "/v1/responses/input_tokens" => door(OpenaiResponses, Operation::CountTokens),
+        "/v1/messages" => door(AnthropicMessages, Operation::Chat),
+        "/v1/messages/count_tokens" => door(AnthropicMessages, Operation::CountTokens),
+        "/v1/models" => Some((Route::Models(asking(headers), None), "GET")),
+        "/v1beta/models" | "/v1alpha/models" => Some((Route::Models(Dialect::GeminiGenerate, None), "GET")),
+        "/healthz" => Some((Route::Healthz, "GET")),
+        "/readyz" => Some((Route::Readyz, "GET")),
+        "/api/monitor/health" => Some((Route::Health, "GET")),
+        "/metrics" => Some((Route::Metrics, "GET")),
+        _ => stored(path, query).or_else(|| gemini(path, headers)),
+    }
+}
+
+/// `/v1/responses/{id}` and what hangs below it.
+fn stored(path: &str, query: Option<&str>) -> Option<(Route, &'static str)> {
+    let rest = path.strip_prefix("/v1/responses/")?;
+    let (id, below) = rest.split_once('/').map_or((rest, None), |(id, below)| (id, Some(below)));
+    let methods = match below {
+        None => "GET, DELETE",
+        Some("cancel") => "POST",
+        Some("input_items") => "GET",
+        Some(_) => return None,
+    };
+    if id.is_empty() {
+        return None;
+    }
+    let stream = query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"));
+    let target = Target { rest: Some(decoded(rest)), stream, ..Target::default() };
+    Some((Route::Door(Door::new(Dialect::OpenaiResponses, Operation::Stored), target), methods))
+}
+
+/// `/{version}/models/{model}` and `/{version}/models/{model}:{method}`.
+fn gemini(path: &str, headers: &HeaderMap) -> Option<(Route, &'static str)> {
+    let (version, rest) = path.strip_prefix('/')?.split_once("/models/")?;
+    if !matches!(version, "v1beta" | "v1" | "v1alpha") || rest.is_empty() {
+        return None;
+    }
+    let Some((model, method)) = rest.rsplit_once(':') else {
+        let dialect = if version == "v1" { asking(headers) } else { Dialect::GeminiGenerate };
+        return Some((Route::Models(dialect, Some(decoded(rest))), "GET"));
+    };
+    let (operation, stream) = match method {
+        "generateContent" => (Operation::Chat, false),
+        "streamGenerateContent" => (Operation::Chat, true),
+        "countTokens" => (Operation::CountTokens, false),
+        "embedContent" => (Operation::Embeddings, false),
+        "batchEmbedContents" => (Operation::BatchEmbeddings, false),
+        _ if version == "v1" => return Some((Route::Models(asking(headers), Some(decoded(rest))), "GET")),
+        _ => return None,
+    };
+    if model.is_empty() {
+        return None;
+    }
+    let target =
+        Target { model: Some(decoded(model)), version: Some(version.to_owned()), rest: None, stream };
+    Some((Route::Door(Door::new(Dialect::GeminiGenerate, operation), target), "POST"))
+}
+
+fn decoded(segment: &str) -> String {
+    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+/// The dialect of whoever asks on a path that several share.
+fn asking(headers: &HeaderMap) -> Dialect {
+    if headers.contains_key("anthropic-version") {
+        Dialect::AnthropicMessages
+    } else if headers.contains_key("x-goog-api-key") {
+        Dialect::GeminiGenerate
+    } else {
+        Dialect::OpenaiChat
+    }
+}
+
+/// The dialect in which a request to nowhere is told so.
+fn guess(path: &str, headers: &HeaderMap) -> Dialect {
+    if path.starts_with("/v1/messages") {
+        Dialect::AnthropicMessages
+    } else if path.starts_with("/v1beta/") || path.starts_with("/v1alpha/") {
+        Dialect::GeminiGenerate
+    } else if path.starts_with("/v1/responses") {
+        Dialect::OpenaiResponses
+    } else {
+        asking(headers)
+    }
+}
+
+type Answering = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infallible>> + Send>>;
+
+/// Answers one request.
+pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Incoming>) -> Answering {
+    let origin = cors::allowed_origin(app, request.headers());
+    if request.method() == Method::OPTIONS && origin.is_some() {
+        let response = cors::preflight(request.headers());
+        return ready(cors::with(response, origin));
+    }
+    let path = request.uri().path();
+    let (dialect, found) =
+        (guess(path, request.headers()), find(path, request.headers(), request.uri().query()));
+    let Some((route, methods)) = found else {
+        let fault = ClientFault::NoSuchPath {
+            method: request.method().to_string(),
+            path: path.chars().take(128).collect(),
+        };
+        return ready(cors::with(refuse(app, dialect, &fault), origin));
+    };
+    if !methods.split(", ").any(|method| method == request.method().as_str()) {
+        let dialect = if let Route::Door(door, _) = &route { door.dialect } else { dialect };
+        return ready(cors::with(refuse(app, dialect, &ClientFault::WrongMethod { allow: methods }), origin));
+    }
+    match route {
+        Route::Door(door, target) => {
+            let (parts, body) = request.into_parts();
+            let head = Head { door, target, parts };
+            let serving = Box::pin(pipeline::serve(app.clone(), connection.clone(), head, body));
+            let (app, dialect) = (app.clone(), door.dialect);
+            Box::pin(async move { Ok(cors::with(guarded(&app, dialect, serving).await, origin)) })
+        }
+        Route::Models(dialect, id) => {
+            let (headers, query) = (request.headers(), request.uri().query());
+            ready(cors::with(models::answer(app, dialect, id.as_deref(), headers, query), origin))
+        }
+        Route::Healthz => ready(monitor::healthz()),
+        Route::Readyz => ready(monitor::readyz(app)),
+        Route::Health | Route::Metrics if !monitor::may_read(app, connection, request.headers()) => {
+            ready(monitor::not_allowed())
+        }
+        Route::Health => ready(monitor::health(app)),
+        Route::Metrics => ready(monitor::metrics(app)),
+    }
+}
+
+fn ready(response: Response<ReplyBody>) -> Answering {
+    Box::pin(std::future::ready(Ok(response)))
+}
+
+fn refuse(app: &App, dialect: Dialect, fault: &ClientFault) -> Response<ReplyBody> {
+    reply::tell(dialect, &fault.public(), app.new_request_id(), None)
+}
+
+/// A panic in one request is that request's 500 and nobody else's trouble. Its lease was settled by the unwinding.
+async fn guarded(
+    app: &App,
+    dialect: Dialect,
+    mut serving: Pin<Box<impl Future<Output = Response<ReplyBody>>>>,
+) -> Response<ReplyBody> {
+    let polled = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context))) {
+        Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(None),
+    });
+    match polled.await {
+        Some(response) => response,
+        None => {
+            let request_id = app.new_request_id();
+            error!(%request_id, "a request panicked");
+            let fault = Fault::Internal(InternalFault { detail: "panic".to_owned() });
+            reply::tell(dialect, &fault.public(), request_id, None)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn door_of(path: &str) -> Option<(Door, Target)> {
+        match find(path, &HeaderMap::new(), None) {
+            Some((Route::Door(door, target), _)) => Some((door, target)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn gemini_paths_name_version_model_and_method() {
+        for version in ["v1beta", "v1", "v1alpha"] {
+            let path = format!("/{version}/models/gemini-x:streamGenerateContent");
+            let (door, target) = door_of(&path).unwrap();
+            assert_eq!(door, Door::new(Dialect::GeminiGenerate, Operation::Chat));
+            assert!(target.stream);
+            assert_eq!(
+                (target.model.as_deref(), target.version.as_deref()),
+                (Some("gemini-x"), Some(version))
+            );
+        }
+        assert_eq!(door_of("/v1beta/models/a%2Fb:countTokens").unwrap().1.model.as_deref(), Some("a/b"));
+        assert_eq!(door_of("/v1beta/models/gemini-x:explode"), None);
+        assert_eq!(door_of("/v2/models/gemini-x:generateContent"), None);
+        assert_eq!(door_of("/v1beta/models/:generateContent"), None);
+    }
+
+    #[test]
+    fn model_lists_are_told_apart_by_who_asks() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(find("/v1/models", &headers, None).unwrap().0, Route::Models(Dialect::OpenaiChat, None));
+        headers.insert("anthropic-version", "2023-06-01".parse().unwrap());
+        assert_eq!(
+            find("/v1/models", &headers, None).unwrap().0,
+            Route::Models(Dialect::AnthropicMessages, None)
+        );
+        let one = Route::Models(Dialect::AnthropicMessages, Some("claude-x".to_owned()));
+        assert_eq!(find("/v1/models/claude-x", &headers, None).unwrap().0, one);
+        assert_eq!(
+            find("/v1beta/models", &headers, None).unwrap().0,
+            Route::Models(Dialect::GeminiGenerate, None)
+        );
+    }
+
+    #[test]
+    fn stored_responses_have_their_paths_and_no_others() {
+        let (door, target) = door_of("/v1/responses/resp_1/input_items").unwrap();
+        assert_eq!(door.operation, Operation::Stored);
+        assert_eq!(target.rest.as_deref(), Some("resp_1/input_items"));
+        assert_eq!(door_of("/v1/responses/resp_1/else"), None);
+        assert_eq!(door_of("/v1/responses/compact").unwrap().0.operation, Operation::Compact);
+    }
+}

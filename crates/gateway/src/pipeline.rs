@@ -1,0 +1,119 @@
+//! The life of a request: one straight line.
+//!
+//! In: a door and an HTTP request. Out: a response whose body owns what is still owed. Each step consumes the value of the
+//! one before; inside `pipeline/` a step may use earlier steps' types, never later ones'.
+//!
+//! ```text
+//! Head → Caller → Inbound → Plan → admission → attempt::run → Committed → Response ──(body dropped)──▶ Settlement
+//! ```
+
+pub mod admission;
+pub mod attempt;
+pub mod caller;
+pub mod inbound;
+pub mod lease;
+pub mod pace;
+pub mod plan;
+pub mod reply;
+pub mod rewrite;
+pub mod source;
+
+use std::{
+    borrow::Cow,
+    future::{Future, poll_fn},
+    pin::Pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use bytes::Bytes;
+use dialect::Framing;
+use http::Response;
+use http_body::Body;
+use tokio::time::{Duration, sleep};
+
+use crate::{
+    app::App,
+    catalog::Catalog,
+    fault::{Fault, Rejection},
+    listener::Connection,
+    pipeline::{
+        attempt::Failed,
+        caller::Caller,
+        inbound::{Head, Inbound},
+        lease::Lease,
+        plan::Plan,
+        reply::{ReplyBody, Run},
+    },
+};
+
+/// A stream client that waits longer than this gets its head, and comments: failing over stays possible.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves one request of a door.
+pub async fn serve<B>(app: Arc<App>, connection: Arc<Connection>, head: Head, body: B) -> Response<ReplyBody>
+where
+    B: Body<Data = Bytes>,
+{
+    let (dialect, catalog) = (head.door.dialect, app.catalog.load_full());
+    let mut lease = app.open_lease(&head, connection);
+    let request_id = lease.request_id();
+    match prepare(&app, &catalog, head, body, &mut lease).await {
+        Ok((caller, inbound, plan)) => {
+            let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
+            let stream = inbound.stream;
+            let mut run: Run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
+            let outcome = if stream { patiently(&mut run).await } else { Some(run.as_mut().await) };
+            match outcome {
+                Some(Ok(committed)) => reply::send(&app, committed),
+                Some(Err(failed)) => reply::refuse(dialect, *failed),
+                None => reply::hold(&app, request_id, dialect, framing, run),
+            }
+        }
+        Err(fault) => {
+            lease.end(fault.ending(), Cow::Owned(fault.cause()));
+            reply::refuse(dialect, Failed { fault, lease })
+        }
+    }
+}
+
+/// Everything before the first attempt.
+async fn prepare<B>(
+    app: &App,
+    catalog: &Catalog,
+    head: Head,
+    body: B,
+    lease: &mut Lease,
+) -> Result<(Caller, Inbound, Plan), Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    if !lease.has_reserved() {
+        return Err(Fault::Rejection(Rejection::SettlementsFull));
+    }
+    let caller = Caller::identify(&head, catalog).map_err(Fault::Client)?;
+    lease.record().key = Some(caller.name().clone());
+    if app.shutdown.draining() {
+        return Err(Fault::Rejection(Rejection::Stopping));
+    }
+    head.check().map_err(Fault::Client)?;
+    let bounds = &catalog.config.bounds;
+    let inbound = Inbound::receive(head, body, bounds.body_bytes, &app.held_bodies, lease).await?;
+    lease.record().model.clone_from(&inbound.model);
+    lease.record().stream = inbound.stream;
+    let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
+    app.admission.admit(&caller, bounds.queue, lease).await?;
+    Ok((caller, inbound, plan))
+}
+
+/// Waits for the attempts for as long as a client waits without a sign; `None`: they still run.
+async fn patiently(run: &mut Run) -> Option<<Run as Future>::Output> {
+    let mut patience = std::pin::pin!(sleep(PATIENCE));
+    poll_fn(|context| {
+        if let Poll::Ready(outcome) = Pin::new(&mut *run).poll(context) {
+            return Poll::Ready(Some(outcome));
+        }
+        patience.as_mut().poll(context).map(|()| None)
+    })
+    .await
+}

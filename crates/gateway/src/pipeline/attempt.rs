@@ -1,0 +1,451 @@
+//! Step 5: try, and try elsewhere: the only retry in the program.
+//!
+//! In: the request, its plan and its lease. Out: [`Committed`], an answer with something meaningful in it, from which there
+//! is no way back here; or [`Failed`]. It is bounded: each channel once, `attempts.max`, `attempts.deadline`, the retry
+//! budget, and a clock for every wait. An answer that is thrown away is read to a bound first, so that its connection
+//! can be used again; what is not read then is closed.
+
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+use bytes::{Bytes, BytesMut};
+use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, sniff, splice};
+use http::{HeaderMap, Request, StatusCode};
+use tokio::time::{Duration, Instant, timeout_at};
+
+use crate::{
+    app::App,
+    catalog::{Catalog, Channel, ChannelSecret, Endpoint},
+    classify::{classify, classify_event},
+    ending::Ending,
+    fault::{Answered, Blame, Fault, Rejection, UpstreamFault},
+    flow::Phase,
+    pipeline::{
+        caller::Caller, inbound::Inbound, lease::Lease, pace::Pace, plan::Plan, rewrite, source::Source,
+    },
+    provider::Quirk,
+    shutdown::Shutdown,
+    upstream::{RequestBody, SendError},
+};
+
+/// What is read of an error's body at most, in bytes and in time.
+const ERROR_BYTES: usize = 64 * 1024;
+const ERROR_WAIT: Duration = Duration::from_secs(1);
+/// A plain answer up to this size is held until it is whole: if it breaks off, another channel can still be tried.
+const HELD_BYTES: usize = 64 * 1024;
+/// A stream that says nothing meaningful for this long is passed on as it is.
+const PRELUDE_BYTES: usize = 256 * 1024;
+
+/// An answer that will be given.
+#[derive(Debug)]
+pub struct Committed {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub channel: Arc<Channel>,
+    pub caller: Caller,
+    pub lease: Lease,
+    pub answer: Answer,
+}
+
+#[derive(Debug)]
+pub enum Answer {
+    /// All of it.
+    Whole { body: Bytes, tap: PlainTap },
+    /// A plain body, the rest of it still to come.
+    Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: PlainTap },
+    /// A stream with something meaningful in it.
+    Stream { start: Vec<Bytes>, framing: Framing, source: Source, tap: Tap },
+}
+
+/// No answer; the lease is decided already.
+#[derive(Debug)]
+pub struct Failed {
+    pub fault: Fault,
+    pub lease: Lease,
+}
+
+/// One channel's answer, before it is joined with the lease.
+struct Gained {
+    status: StatusCode,
+    headers: HeaderMap,
+    answer: Answer,
+}
+
+/// Tries the plan's channels in turn.
+pub async fn run(
+    app: Arc<App>,
+    catalog: Arc<Catalog>,
+    caller: Caller,
+    mut inbound: Inbound,
+    plan: Plan,
+    mut lease: Lease,
+) -> Result<Committed, Box<Failed>> {
+    let attempts = &catalog.config.attempts;
+    let began = Instant::now();
+    let total_at =
+        plan.channels.first().and_then(|channel| channel.timeouts().total).map(|total| began + total);
+    let (mut tried, mut busy) = (0, false);
+    let mut told: Option<UpstreamFault> = None;
+    let mut soonest_ms = u64::MAX;
+    app.budget.deposit();
+    for channel in &plan.channels {
+        if tried == attempts.max || began.elapsed() >= attempts.deadline || app.shutdown.ending() {
+            break;
+        }
+        let (Some(endpoint), now_ms) = (channel.endpoint(inbound.door), lease.mark().now_ms()) else {
+            continue;
+        };
+        let secret = match channel.secret(app.rng.next(), now_ms) {
+            Ok(secret) => secret,
+            Err(until_ms) => {
+                soonest_ms = soonest_ms.min(until_ms);
+                continue;
+            }
+        };
+        let Some(place) = channel.occupancy.enter(channel.config.max_in_flight) else {
+            busy = true;
+            continue;
+        };
+        if tried > 0 && !app.budget.withdraw() {
+            break;
+        }
+        tried += 1;
+        lease.attempt_began(&channel.name, place);
+        let trying = attempt(&inbound, channel, endpoint, secret, total_at, &mut lease);
+        match until_stopped(&app.shutdown, trying).await {
+            None => {
+                lease.attempt_failed(0, "stopped at the drain limit".to_owned());
+                break;
+            }
+            Some(Ok(gained)) => {
+                channel.health.succeeded(&secret.health);
+                lease.attempt_measured(gained.status.as_u16());
+                lease.first_byte();
+                inbound.free_body();
+                let Gained { status, headers, answer } = gained;
+                return Ok(Committed { status, headers, channel: channel.clone(), caller, lease, answer });
+            }
+            Some(Err(fault)) => {
+                lease.attempt_failed(fault.status(), fault.cause());
+                let model = channel.rename(&inbound.model);
+                channel.health.failed(&secret.health, model, fault.health_effect(), lease.mark().now_ms());
+                let final_word = !fault.next_channel_may_help();
+                told = Some(worth_telling(told, fault));
+                if final_word {
+                    break;
+                }
+            }
+        }
+    }
+    if app.shutdown.ending() {
+        lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
+        return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
+    }
+    let fault = match told {
+        Some(fault) => Fault::Upstream(fault),
+        None if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
+        None => Fault::Rejection(Rejection::ChannelsResting {
+            model: inbound.model.clone(),
+            retry_after_ms: soonest_ms.saturating_sub(lease.mark().now_ms()).min(60_000),
+        }),
+    };
+    lease.end(fault.ending(), std::borrow::Cow::Owned(fault.cause()));
+    Err(Box::new(Failed { fault, lease }))
+}
+
+/// Runs until the stop will wait no longer (`None`). The connection's task is polled again at that moment.
+async fn until_stopped<T>(shutdown: &Shutdown, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|context| {
+        if shutdown.ending() {
+            return Poll::Ready(None);
+        }
+        future.as_mut().poll(context).map(Some)
+    })
+    .await
+}
+
+/// Of two failures the one the caller should read: the last real answer of an upstream, but rather one about the
+/// request or the load than one about our own account, and rather any answer than none.
+fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamFault {
+    fn rank(fault: &UpstreamFault) -> u8 {
+        match fault {
+            UpstreamFault::Answered(answered) => match answered.blame {
+                Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => 1,
+                _ => 2,
+            },
+            _ => 0,
+        }
+    }
+    match before {
+        Some(before) if rank(&before) > rank(&now) => before,
+        _ => now,
+    }
+}
+
+/// One try at one channel.
+async fn attempt(
+    inbound: &Inbound,
+    channel: &Channel,
+    endpoint: &Endpoint,
+    secret: &ChannelSecret,
+    total_at: Option<Instant>,
+    lease: &mut Lease,
+) -> Result<Gained, UpstreamFault> {
+    let timeouts = channel.timeouts();
+    let (clock, limit) = if inbound.stream {
+        ("first_event", timeouts.first_event)
+    } else {
+        ("first_byte", timeouts.first_byte)
+    };
+    // The connector has its own clock for `connect`; it must not eat into the upstream's time to think.
+    let sent_at = Instant::now();
+    let (first_at, clock) = earlier((sent_at + timeouts.connect + limit, clock), total_at);
+    lease.enter(Phase::Waiting, first_at.saturating_duration_since(sent_at) + ERROR_WAIT + timeouts.idle);
+    let request = build(inbound, channel, endpoint, secret)
+        .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
+    let response = match timeout_at(first_at, channel.upstream.send(request)).await {
+        Ok(response) => response.map_err(UpstreamFault::Send)?,
+        Err(_) => return Err(UpstreamFault::Silent { clock }),
+    };
+    let (parts, body) = response.into_parts();
+    if let Some(id) = upstream_request_id(&parts.headers) {
+        lease.record().upstream_request_id = Some(id);
+    }
+    let mut source =
+        Source::open(&parts.headers, body).map_err(|detail| UpstreamFault::Unreadable { detail })?;
+    if !parts.status.is_success() {
+        let (body, whole) = read_error(&mut source).await;
+        let answered = classify(parts.status.as_u16(), &parts.headers, &body, whole, &channel.redaction);
+        return Err(UpstreamFault::Answered(Box::new(answered)));
+    }
+    let options = tap_options(inbound, channel);
+    let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
+    let answer = if inbound.stream {
+        gain_stream(source, options, channel, waiting).await?
+    } else {
+        gain_plain(source, Vec::new(), options, channel, waiting).await?
+    };
+    Ok(Gained { status: parts.status, headers: parts.headers, answer })
+}
+
+/// The clocks of one attempt.
+#[derive(Clone, Copy)]
+struct Waiting {
+    clock: &'static str,
+    /// For the first meaningful byte.
+    first_at: Instant,
+    /// For the whole request.
+    total_at: Option<Instant>,
+    idle: Duration,
+}
+
+fn earlier(first: (Instant, &'static str), total_at: Option<Instant>) -> (Instant, &'static str) {
+    match total_at {
+        Some(total_at) if total_at < first.0 => (total_at, "total"),
+        _ => first,
+    }
+}
+
+/// The request as this channel gets it.
+fn build(
+    inbound: &Inbound,
+    channel: &Channel,
+    endpoint: &Endpoint,
+    secret: &ChannelSecret,
+) -> Result<Request<RequestBody>, String> {
+    let renamed = channel.rename(&inbound.model);
+    let uri = rewrite::uri(inbound, endpoint, renamed)?;
+    let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
+    let edits = Edits {
+        model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
+        ask_usage: asks_usage(inbound, channel),
+    };
+    let parts = splice(&inbound.body, &inbound.envelope, &edits).parts;
+    let mut request = Request::new(RequestBody::new(parts));
+    *request.method_mut() = inbound.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// OpenAI's chat tells the usage of a stream only when asked.
+fn asks_usage(inbound: &Inbound, channel: &Channel) -> bool {
+    inbound.stream
+        && inbound.door.dialect == dialect::Dialect::OpenaiChat
+        && matches!(inbound.door.operation, Operation::Chat | Operation::Completions)
+        && !inbound.envelope.wants_usage
+        && !channel.provider.has(Quirk::UsageUnasked)
+}
+
+fn tap_options(inbound: &Inbound, channel: &Channel) -> TapOptions {
+    let apart =
+        inbound.door.dialect == dialect::Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
+    TapOptions {
+        door: inbound.door,
+        accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
+        strip_usage: asks_usage(inbound, channel),
+    }
+}
+
+/// What an upstream calls this exchange; told to its support by the operator.
+fn upstream_request_id(headers: &HeaderMap) -> Option<String> {
+    const LONGEST: usize = 128;
+    let id = ["x-request-id", "request-id", "x-goog-request-id", "apim-request-id"]
+        .iter()
+        .find_map(|name| headers.get(*name)?.to_str().ok())?;
+    (id.len() <= LONGEST).then(|| id.to_owned())
+}
+
+/// A bounded prefix of an error's body, and whether it is all of it. What is left unread goes down with the connection.
+async fn read_error(source: &mut Source) -> (Bytes, bool) {
+    let until = Instant::now() + ERROR_WAIT;
+    let mut body = BytesMut::new();
+    loop {
+        match timeout_at(until, source.next()).await {
+            Ok(Some(Ok(bytes))) => {
+                let room = ERROR_BYTES - body.len();
+                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
+                if body.len() == ERROR_BYTES {
+                    return (body.freeze(), false);
+                }
+            }
+            Ok(None) => return (body.freeze(), true),
+            Ok(Some(Err(_))) | Err(_) => return (body.freeze(), false),
+        }
+    }
+}
+
+/// Reads a stream up to its first meaningful frame.
+async fn gain_stream(
+    mut source: Source,
+    options: TapOptions,
+    channel: &Channel,
+    waiting: Waiting,
+) -> Result<Answer, UpstreamFault> {
+    let mut early: Vec<Bytes> = Vec::new();
+    let framing = loop {
+        let bytes = next_before(&mut source, waiting.first_at, waiting.clock)
+            .await?
+            .ok_or(UpstreamFault::Truncated)?;
+        early.push(bytes);
+        if let Some(framing) = sniffed(&early) {
+            break framing;
+        }
+    };
+    if framing == Framing::Document {
+        return gain_plain(source, early, options, channel, waiting).await;
+    }
+    let mut tap = Tap::new(options, framing);
+    let mut start = Vec::new();
+    let mut early = early.into_iter();
+    loop {
+        let bytes = match early.next() {
+            Some(bytes) => Some(bytes),
+            None => next_before(&mut source, waiting.first_at, waiting.clock).await?,
+        };
+        match bytes {
+            Some(bytes) => {
+                tap.feed(bytes, &mut start);
+            }
+            None => {
+                tap.finish(&mut start);
+                if !tap.meaningful() && tap.error().is_none() {
+                    return Err(UpstreamFault::Truncated);
+                }
+            }
+        }
+        if let Some((_, parsed)) = tap.error() {
+            if !tap.meaningful() {
+                let answered = classify_event(parsed, &channel.redaction);
+                return Err(UpstreamFault::Answered(Box::new(answered)));
+            }
+        }
+        let held: usize = start.iter().map(Bytes::len).sum();
+        if tap.meaningful() || held > PRELUDE_BYTES {
+            return Ok(Answer::Stream { start, framing, source, tap });
+        }
+    }
+}
+
+fn sniffed(early: &[Bytes]) -> Option<Framing> {
+    match early {
+        [only] => sniff(only),
+        several => sniff(&several.concat()),
+    }
+}
+
+async fn next_before(
+    source: &mut Source,
+    until: Instant,
+    clock: &'static str,
+) -> Result<Option<Bytes>, UpstreamFault> {
+    match timeout_at(until, source.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
+        Ok(Some(Err(detail))) => Err(UpstreamFault::Broken { detail }),
+        Err(_) => Err(UpstreamFault::Silent { clock }),
+    }
+}
+
+/// Reads a plain answer: whole, where it is small enough to hold.
+async fn gain_plain(
+    mut source: Source,
+    early: Vec<Bytes>,
+    options: TapOptions,
+    channel: &Channel,
+    waiting: Waiting,
+) -> Result<Answer, UpstreamFault> {
+    let length = source.exact_length();
+    let mut tap = PlainTap::new(options);
+    let (mut held, mut start) = (0, Vec::new());
+    let mut early = early.into_iter();
+    let mut pace: Option<Pace> = None;
+    loop {
+        let (until, clock) = match &pace {
+            None => (waiting.first_at, waiting.clock),
+            Some(pace) => earlier((pace.due(), "idle"), waiting.total_at),
+        };
+        let next = match early.next() {
+            Some(bytes) => Some(bytes),
+            None => next_before(&mut source, until, clock).await?,
+        };
+        let Some(bytes) = next else { break };
+        tap.feed(&bytes);
+        held += bytes.len();
+        // Some providers send blanks while they think: the answer has begun only with its first other byte.
+        let now = Instant::now();
+        match &mut pace {
+            Some(pace) => pace.bytes(bytes.len(), now),
+            None if bytes.iter().any(|byte| !byte.is_ascii_whitespace()) => {
+                pace = Some(Pace::begin(waiting.idle, now));
+            }
+            None => {}
+        }
+        start.push(bytes);
+        if held > HELD_BYTES {
+            return Ok(Answer::Passing { start, length, source, tap });
+        }
+    }
+    tap.finish();
+    if held == 0 || !tap.whole() {
+        return Err(UpstreamFault::Truncated);
+    }
+    if let Some(parsed) = tap.error() {
+        let mut answered: Answered = classify_event(parsed, &channel.redaction);
+        answered.body = channel.redaction.apply_bytes(&joined(start));
+        return Err(UpstreamFault::Answered(Box::new(answered)));
+    }
+    Ok(Answer::Whole { body: joined(start), tap })
+}
+
+fn joined(mut parts: Vec<Bytes>) -> Bytes {
+    match parts.len() {
+        1 => parts.remove(0),
+        _ => parts.concat().into(),
+    }
+}

@@ -1,0 +1,300 @@
+//! Step 1: the request as it came in.
+//!
+//! In: a door and an HTTP request. Out: [`Head`] (before the body is read: enough to tell who calls), then [`Inbound`]
+//! with the whole body and its envelope. Every read has a clock and a bound. It must not look at keys or channels.
+
+use std::{
+    pin::{Pin, pin},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use bytes::{Bytes, BytesMut};
+use dialect::{Dialect, Door, Envelope, Operation, PeekError, peek};
+use http::{
+    HeaderMap, Method,
+    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
+    request::Parts,
+};
+use http_body::Body;
+use tokio::time::{Duration, timeout};
+
+use crate::{
+    fault::{ClientFault, Fault, Rejection},
+    flow::Phase,
+    pipeline::lease::Lease,
+};
+
+/// Silence within a request body after which the client is given up.
+const BODY_IDLE: Duration = Duration::from_secs(30);
+/// The whole body must be in within this.
+const BODY_TOTAL: Duration = Duration::from_secs(600);
+/// The registry's limit for the phase: both clocks above.
+pub const RECEIVING_LIMIT: Duration = BODY_TOTAL;
+/// Bodies up to this size are not counted into [`HeldBodies`]: they are no danger and most requests.
+const SMALL_BODY: usize = 64 * 1024;
+/// Request bodies held at once, all together, in bytes; beyond it large requests are shed.
+const HELD_BODIES: usize = 1024 * 1024 * 1024;
+/// Room for a chunked body to begin with.
+const FIRST_ROOM: usize = 16 * 1024;
+
+/// What a request's path and query say beyond its door.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The model, where the path carries it.
+    pub model: Option<String>,
+    /// Gemini's version segment (`v1beta`), where the path carries one.
+    pub version: Option<String>,
+    /// A stored response's id and what follows it.
+    pub rest: Option<String>,
+    /// The path itself says that a stream is wanted.
+    pub stream: bool,
+}
+
+/// The request's head: enough to tell who calls.
+#[derive(Debug)]
+pub struct Head {
+    pub door: Door,
+    pub target: Target,
+    pub parts: Parts,
+}
+
+/// The whole request.
+#[derive(Debug)]
+pub struct Inbound {
+    pub door: Door,
+    pub target: Target,
+    pub method: Method,
+    /// The query without what signs in, ready to be appended; empty or starting with `?`.
+    pub query: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub envelope: Envelope,
+    /// As the caller named it; empty where the operation has none.
+    pub model: String,
+    pub stream: bool,
+    _held: Option<Held>,
+}
+
+impl Head {
+    /// Checks what can be checked before the body.
+    pub fn check(&self) -> Result<(), ClientFault> {
+        let headers = &self.parts.headers;
+        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
+            return Err(ClientFault::TwoLengths);
+        }
+        if self.door.operation == Operation::Stored {
+            return Ok(());
+        }
+        match headers.get(CONTENT_TYPE).map(|value| value.to_str().unwrap_or("something unreadable")) {
+            None => Ok(()),
+            Some(found) if is_json(found) => Ok(()),
+            Some(found) => Err(ClientFault::WrongContentType { found: found.to_owned() }),
+        }
+    }
+}
+
+fn is_json(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/json")
+        || essence.rsplit('+').next().is_some_and(|suffix| suffix.eq_ignore_ascii_case("json"))
+            && essence.contains('/')
+}
+
+impl Inbound {
+    /// Reads the body and its envelope.
+    pub async fn receive<B>(
+        head: Head,
+        body: B,
+        limit: usize,
+        held: &Arc<HeldBodies>,
+        lease: &mut Lease,
+    ) -> Result<Inbound, Fault>
+    where
+        B: Body<Data = Bytes>,
+    {
+        lease.enter(Phase::Receiving, RECEIVING_LIMIT);
+        let promised = body.size_hint().exact();
+        if promised.is_some_and(|promised| promised > limit as u64) {
+            return Err(Fault::Client(ClientFault::BodyTooLarge { limit }));
+        }
+        let mut holding = Held { bytes: 0, all: held.clone() };
+        if let Some(promised) = promised {
+            holding.grow(promised as usize)?;
+        }
+        let body = pin!(body);
+        let reading = read_body(body, promised.map(|promised| promised as usize), limit, &mut holding);
+        let body = match timeout(BODY_TOTAL, reading).await {
+            Ok(body) => body?,
+            Err(_) => return Err(Fault::Client(ClientFault::BodyTooSlow)),
+        };
+        lease.mark().entry.bytes_in.store(body.len() as u64, Ordering::Relaxed);
+        let held = (holding.bytes > 0).then_some(holding);
+        Inbound::open(head, body, held).map_err(Fault::Client)
+    }
+
+    /// Reads the envelope of a body that is all there.
+    fn open(head: Head, body: Bytes, held: Option<Held>) -> Result<Inbound, ClientFault> {
+        let Head { door, target, parts } = head;
+        let envelope = if door.operation == Operation::Stored {
+            Envelope::default()
+        } else {
+            peek(door, &body).map_err(fault_of)?
+        };
+        let model = match &target.model {
+            Some(model) => model.clone(),
+            None => envelope.model.clone(),
+        };
+        let query = query_without_key(parts.uri.query().unwrap_or(""));
+        Ok(Inbound {
+            door,
+            stream: envelope.stream || target.stream,
+            target,
+            method: parts.method,
+            query,
+            headers: parts.headers,
+            body,
+            envelope,
+            model,
+            _held: held,
+        })
+    }
+
+    /// Whether the stream, if it is one, is a JSON array and not server-sent events.
+    pub fn wants_array(&self) -> bool {
+        self.door.dialect == Dialect::GeminiGenerate && !self.query.contains("alt=sse")
+    }
+
+    /// The body is sent and will not be needed again.
+    pub fn free_body(&mut self) {
+        self.body = Bytes::new();
+        self.headers = HeaderMap::new();
+        self._held = None;
+    }
+}
+
+fn fault_of(error: PeekError) -> ClientFault {
+    match error {
+        PeekError::Empty => ClientFault::EmptyBody,
+        PeekError::NotJson(detail) => ClientFault::NotJson { detail },
+        PeekError::NotObject => ClientFault::NotObject,
+        PeekError::MissingModel => ClientFault::MissingModel,
+        PeekError::BadField { field, expected } => ClientFault::BadField { field, expected },
+    }
+}
+
+/// `?key=` is a way to sign in to us; it must not travel on.
+fn query_without_key(query: &str) -> String {
+    let mut kept = String::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        if pair != "key" && !pair.starts_with("key=") {
+            kept.push(if kept.is_empty() { '?' } else { '&' });
+            kept.push_str(pair);
+        }
+    }
+    kept
+}
+
+async fn read_body<B>(
+    mut body: Pin<&mut B>,
+    promised: Option<usize>,
+    limit: usize,
+    holding: &mut Held,
+) -> Result<Bytes, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    let Some(first) = next_bytes(&mut body).await? else { return Ok(Bytes::new()) };
+    if promised == Some(first.len()) {
+        // The whole body in one read: most requests, and no copy.
+        return Ok(first);
+    }
+    let mut whole = BytesMut::with_capacity(promised.unwrap_or(FIRST_ROOM.max(first.len())));
+    let mut next = Some(first);
+    while let Some(bytes) = next {
+        if whole.len() + bytes.len() > limit {
+            return Err(Fault::Client(ClientFault::BodyTooLarge { limit }));
+        }
+        if promised.is_none() {
+            holding.grow(bytes.len())?;
+        }
+        whole.extend_from_slice(&bytes);
+        next = next_bytes(&mut body).await?;
+    }
+    Ok(whole.freeze())
+}
+
+async fn next_bytes<B>(body: &mut Pin<&mut B>) -> Result<Option<Bytes>, Fault>
+where
+    B: Body<Data = Bytes>,
+{
+    loop {
+        let frame =
+            timeout(BODY_IDLE, std::future::poll_fn(|context| body.as_mut().poll_frame(context))).await;
+        return match frame {
+            Err(_) => Err(Fault::Client(ClientFault::BodyTooSlow)),
+            Ok(None) => Ok(None),
+            Ok(Some(Err(_))) => Err(Fault::Client(ClientFault::BodyBroken)),
+            Ok(Some(Ok(frame))) => match frame.into_data() {
+                Ok(bytes) => Ok(Some(bytes)),
+                Err(_) => continue,
+            },
+        };
+    }
+}
+
+/// Bytes of large request bodies held by all requests together.
+#[derive(Debug, Default)]
+pub struct HeldBodies(AtomicUsize);
+
+/// One request's share of [`HeldBodies`], given back when dropped.
+#[derive(Debug)]
+struct Held {
+    bytes: usize,
+    all: Arc<HeldBodies>,
+}
+
+impl Held {
+    fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+        if self.bytes + bytes <= SMALL_BODY {
+            return Ok(());
+        }
+        self.bytes += bytes;
+        let before = self.all.0.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > HELD_BODIES { Err(Fault::Rejection(Rejection::MemoryFull)) } else { Ok(()) }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_in_the_query_stays_here() {
+        assert_eq!(query_without_key("key=abc&alt=sse"), "?alt=sse");
+        assert_eq!(query_without_key("alt=sse&key=abc&x=%20"), "?alt=sse&x=%20");
+        assert_eq!(query_without_key("key=abc"), "");
+        assert_eq!(query_without_key(""), "");
+        assert_eq!(query_without_key("keyboard=1"), "?keyboard=1");
+    }
+
+    #[test]
+    fn json_in_all_its_names() {
+        for name in ["application/json", "Application/JSON; charset=utf-8", "application/vnd.api+json"] {
+            assert!(is_json(name), "{name}");
+        }
+        for name in ["text/plain", "multipart/form-data; boundary=x", "json", ""] {
+            assert!(!is_json(name), "{name}");
+        }
+    }
+}

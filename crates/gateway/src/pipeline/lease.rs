@@ -1,0 +1,177 @@
+//! What a request owes, in one value: its mark in the flow, its places, and its settlement.
+//!
+//! A lease is made when the request head is in, gains its admission places later, moves along the pipeline and at
+//! last into the response body. Its `Drop` settles: synchronous, infallible, once. Nothing else may send a settlement.
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use dialect::Door;
+use tokio::{
+    sync::{OwnedSemaphorePermit, mpsc::OwnedPermit},
+    time::Duration,
+};
+use uuid::Uuid;
+
+use crate::{
+    ending::Ending,
+    flow::{Mark, Phase},
+    occupancy::Place,
+    settlement::{AttemptRecord, Settlement},
+    shutdown::Shutdown,
+};
+
+#[derive(Debug)]
+pub struct Lease {
+    /// The settlement as it would be if the request ended now; taken by `drop`.
+    record: Option<Box<Settlement>>,
+    /// The reserved place in the settler's queue; taken by `drop`.
+    reserved: Option<OwnedPermit<Box<Settlement>>>,
+    mark: Mark,
+    shutdown: Arc<Shutdown>,
+    slot: Option<OwnedSemaphorePermit>,
+    key_place: Option<Place>,
+    channel_place: Option<Place>,
+    decided: bool,
+}
+
+impl Lease {
+    pub fn open(
+        mark: Mark,
+        door: Door,
+        reserved: Option<OwnedPermit<Box<Settlement>>>,
+        shutdown: Arc<Shutdown>,
+    ) -> Lease {
+        let record = Settlement {
+            request_id: mark.entry.request_id,
+            at: SystemTime::now(),
+            door,
+            key: None,
+            model: String::new(),
+            stream: false,
+            attempts: Vec::new(),
+            ending: Ending::ClientLeft,
+            status: 0,
+            cause: None,
+            usage: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            queued_ms: 0,
+            first_byte_ms: None,
+            total_ms: 0,
+            upstream_request_id: None,
+        };
+        Lease {
+            record: Some(Box::new(record)),
+            reserved,
+            mark,
+            shutdown,
+            slot: None,
+            key_place: None,
+            channel_place: None,
+            decided: false,
+        }
+    }
+
+    pub fn request_id(&self) -> Uuid {
+        self.mark.entry.request_id
+    }
+
+    /// Whether the end of this request can be written down; where not, it must not begin.
+    pub fn has_reserved(&self) -> bool {
+        self.reserved.is_some()
+    }
+
+    pub fn mark(&self) -> &Mark {
+        &self.mark
+    }
+
+    /// The settlement under way, to be filled in.
+    pub fn record(&mut self) -> &mut Settlement {
+        self.record.as_mut().expect("the record leaves only in drop")
+    }
+
+    pub fn enter(&self, phase: Phase, limit: Duration) {
+        self.mark.enter(phase, limit);
+    }
+
+    /// Admission gave these; they go back when the lease is dropped.
+    pub fn admit(&mut self, slot: OwnedSemaphorePermit, key_place: Place) {
+        self.slot = Some(slot);
+        self.key_place = Some(key_place);
+    }
+
+    pub fn attempt_began(&mut self, channel: &Arc<str>, place: Place) {
+        self.channel_place = Some(place);
+        self.mark.attempt(channel);
+        let started_ms = self.mark.elapsed_ms();
+        self.record().attempts.push(AttemptRecord {
+            channel: channel.clone(),
+            started_ms,
+            took_ms: 0,
+            status: 0,
+            fault: None,
+        });
+    }
+
+    /// The attempt under way failed; its channel's place is free again.
+    pub fn attempt_failed(&mut self, status: u16, fault: String) {
+        self.attempt_measured(status);
+        if let Some(attempt) = self.record().attempts.last_mut() {
+            attempt.fault = Some(fault);
+        }
+        self.channel_place = None;
+    }
+
+    /// The attempt under way has an answer.
+    pub fn attempt_measured(&mut self, status: u16) {
+        let elapsed_ms = self.mark.elapsed_ms();
+        if let Some(attempt) = self.record().attempts.last_mut() {
+            attempt.took_ms = elapsed_ms.saturating_sub(attempt.started_ms);
+            attempt.status = status;
+        }
+    }
+
+    /// The first meaningful byte is here.
+    pub fn first_byte(&mut self) {
+        let elapsed_ms = self.mark.elapsed_ms();
+        self.record().first_byte_ms.get_or_insert(elapsed_ms);
+    }
+
+    /// Decides how the request ends. The first decision holds: evidence comes in order.
+    pub fn end(&mut self, ending: Ending, cause: impl Into<Option<Cow<'static, str>>>) {
+        if self.decided {
+            return;
+        }
+        self.decided = true;
+        self.mark.ending = ending;
+        self.record().cause = cause.into();
+    }
+
+    pub fn decided(&self) -> bool {
+        self.decided
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if !self.decided {
+            // Dropped without a verdict: a panic in our own code, a stop that would wait no longer, or else the
+            // connection's task went, which it does only when the client is gone.
+            self.mark.ending = if std::thread::panicking() {
+                Ending::Failed
+            } else if self.shutdown.over() {
+                Ending::Shutdown
+            } else {
+                Ending::ClientLeft
+            };
+        }
+        let (Some(mut record), entry) = (self.record.take(), &self.mark.entry) else { return };
+        record.ending = self.mark.ending;
+        record.total_ms = self.mark.elapsed_ms();
+        record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
+        record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
+        if let Some(reserved) = self.reserved.take() {
+            reserved.send(record);
+        }
+    }
+}

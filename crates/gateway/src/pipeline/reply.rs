@@ -1,0 +1,165 @@
+//! Step 6: the answer, on its way to the caller.
+//!
+//! In: [`Committed`], or an attempt still running. Out: an HTTP response whose body owns the lease: streaming time counts,
+//! and dropping the body, for whatever reason, settles. After the first content byte a failure is an in-band error of
+//! the caller's dialect, never an invented end.
+
+mod body;
+mod passing;
+mod stream;
+mod waiting;
+
+use std::{borrow::Cow, sync::Arc};
+
+use dialect::{Dialect, ErrorView, Framing, Stage, encode_error};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use uuid::Uuid;
+
+use crate::{
+    app::App,
+    ending::Ending,
+    fault::{PublicError, status_for},
+    pipeline::{
+        attempt::{Answer, Committed, Failed},
+        lease::Lease,
+        rewrite,
+    },
+};
+
+pub use body::ReplyBody;
+pub use waiting::Run;
+
+/// What a reply says in its head about which request it answers.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The response to a request that has an answer.
+pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
+    let Committed { status, headers, channel, caller, mut lease, answer } = committed;
+    lease.record().status = status.as_u16();
+    let request_id = lease.request_id();
+    let (mut headers, body) = match answer {
+        Answer::Whole { body, tap } => {
+            learn(app, &mut lease, &caller, &channel, tap.usage(), tap.stored_id());
+            lease.end(Ending::Completed, None);
+            (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
+        }
+        Answer::Passing { start, length, source, tap } => {
+            let mut reply = rewrite::reply_headers(&headers, Framing::Document);
+            if let Some(length) = length {
+                reply.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            }
+            (
+                reply,
+                ReplyBody::passing(passing::Passing::new(app, caller, channel, lease, start, source, tap)),
+            )
+        }
+        Answer::Stream { start, framing, source, tap } => {
+            let reply = rewrite::reply_headers(&headers, framing);
+            let body = stream::Stream::new(app, caller, channel, lease, start, framing, source, tap);
+            (reply, ReplyBody::stream(body))
+        }
+    };
+    sign(&mut headers, request_id);
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The response to a stream request whose attempts still run: its head and, from time to time, a comment.
+pub fn hold(
+    app: &Arc<App>,
+    request_id: Uuid,
+    dialect: Dialect,
+    framing: Framing,
+    run: Run,
+) -> Response<ReplyBody> {
+    let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
+    sign(&mut headers, request_id);
+    let mut response = Response::new(ReplyBody::waiting(waiting::Waiting::new(app, dialect, framing, run)));
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The response to a request that failed before any head was sent.
+pub fn refuse(dialect: Dialect, failed: Failed) -> Response<ReplyBody> {
+    let Failed { fault, mut lease } = failed;
+    let error = fault.public();
+    lease.record().status = status_for(dialect, error.status);
+    let request_id = lease.request_id();
+    tell(dialect, &error, request_id, Some(lease))
+}
+
+/// An error as a whole response.
+pub fn tell(
+    dialect: Dialect,
+    error: &PublicError,
+    request_id: Uuid,
+    lease: Option<Lease>,
+) -> Response<ReplyBody> {
+    let status = status_for(dialect, error.status);
+    let body = match &error.original {
+        Some(original) => original.clone(),
+        None => encode(dialect, error, request_id, Stage::Head),
+    };
+    let mut response = Response::new(ReplyBody::whole(body, lease));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if let Some(retry_after_ms) = error.retry_after_ms {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(retry_after_ms.div_ceil(1000)));
+    }
+    if let Some(allow) = error.allow {
+        headers.insert(header::ALLOW, HeaderValue::from_static(allow));
+    }
+    if status == 413 || status == 408 {
+        // The rest of the body is not read: the connection cannot be used again.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    sign(headers, request_id);
+    response
+}
+
+/// An error as bytes of the dialect.
+fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage) -> bytes::Bytes {
+    let mut buffer = Uuid::encode_buffer();
+    let view = ErrorView {
+        kind: error.kind,
+        status: status_for(dialect, error.status),
+        message: &error.message,
+        code: Some(&error.code),
+        param: error.param,
+        request_id: request_id.hyphenated().encode_lower(&mut buffer),
+    };
+    encode_error(dialect, &view, stage)
+}
+
+/// Puts the request id where each SDK looks for it.
+fn sign(headers: &mut HeaderMap, request_id: Uuid) {
+    let mut buffer = Uuid::encode_buffer();
+    let text = request_id.hyphenated().encode_lower(&mut buffer);
+    if let Ok(value) = HeaderValue::from_str(text) {
+        headers.insert(HeaderName::from_static("request-id"), value.clone());
+        headers.insert(REQUEST_ID, value);
+    }
+}
+
+/// Writes down what the tap saw.
+fn learn(
+    app: &App,
+    lease: &mut Lease,
+    caller: &crate::pipeline::caller::Caller,
+    channel: &crate::catalog::Channel,
+    usage: Option<dialect::Usage>,
+    stored_id: Option<&str>,
+) {
+    lease.record().usage = usage;
+    if let Some(id) = stored_id {
+        app.affinity.remember(caller.name(), id, &channel.name, lease.mark().now_ms());
+    }
+}
+
+/// A cause in the operator's words.
+fn cause(text: impl Into<Cow<'static, str>>) -> Option<Cow<'static, str>> {
+    Some(text.into())
+}

@@ -1,0 +1,96 @@
+//! The one body type of every response.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use super::{passing::Passing, stream::Stream, waiting::Waiting};
+use crate::pipeline::lease::Lease;
+
+/// Breaks the client's connection: what was sent must not look whole.
+#[derive(Debug)]
+pub struct Aborted;
+
+impl fmt::Display for Aborted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the answer broke off")
+    }
+}
+
+impl std::error::Error for Aborted {}
+
+/// A response body; its lease is settled when it is dropped.
+#[derive(Debug)]
+pub struct ReplyBody(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Whole { body: Option<Bytes>, _lease: Option<Box<Lease>> },
+    Passing(Box<Passing>),
+    Stream(Box<Stream>),
+    Waiting(Box<Waiting>),
+}
+
+/// What polling a body gives.
+pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
+
+impl ReplyBody {
+    pub fn whole(body: Bytes, lease: Option<Lease>) -> ReplyBody {
+        if let Some(lease) = &lease {
+            lease.mark().entry.bytes_out.store(body.len() as u64, std::sync::atomic::Ordering::Relaxed);
+        }
+        ReplyBody(Kind::Whole { body: (!body.is_empty()).then_some(body), _lease: lease.map(Box::new) })
+    }
+
+    pub(super) fn passing(body: Passing) -> ReplyBody {
+        ReplyBody(Kind::Passing(Box::new(body)))
+    }
+
+    pub(super) fn stream(body: Stream) -> ReplyBody {
+        ReplyBody(Kind::Stream(Box::new(body)))
+    }
+
+    pub(super) fn waiting(body: Waiting) -> ReplyBody {
+        ReplyBody(Kind::Waiting(Box::new(body)))
+    }
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Aborted;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Polled {
+        match &mut self.0 {
+            Kind::Whole { body, .. } => Poll::Ready(body.take().map(|body| Ok(Frame::data(body)))),
+            Kind::Passing(passing) => passing.poll(context),
+            Kind::Stream(stream) => stream.poll(context),
+            Kind::Waiting(waiting) => match waiting.poll(context) {
+                Ok(polled) => polled,
+                Err(mut stream) => {
+                    // The attempt has an answer now: go on as its stream.
+                    let polled = stream.poll(context);
+                    self.0 = Kind::Stream(stream);
+                    polled
+                }
+            },
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(&self.0, Kind::Whole { body: None, .. })
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Whole { body, .. } => {
+                SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
+            }
+            _ => SizeHint::default(),
+        }
+    }
+}

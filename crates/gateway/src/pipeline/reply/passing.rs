@@ -1,0 +1,124 @@
+//! A plain body too large to hold, passed on as it comes.
+
+use std::{
+    collections::VecDeque,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use dialect::PlainTap;
+use http_body::Frame;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::{
+    body::{Aborted, Polled},
+    cause, learn,
+};
+use crate::{
+    app::App,
+    catalog::Channel,
+    ending::Ending,
+    flow::Phase,
+    pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
+};
+
+#[derive(Debug)]
+pub(super) struct Passing {
+    app: Arc<App>,
+    caller: Caller,
+    channel: Arc<Channel>,
+    lease: Lease,
+    ready: VecDeque<Bytes>,
+    source: Source,
+    tap: PlainTap,
+    pace: Pace,
+    clock: Pin<Box<Sleep>>,
+    over: bool,
+}
+
+impl Passing {
+    pub(super) fn new(
+        app: &Arc<App>,
+        caller: Caller,
+        channel: Arc<Channel>,
+        lease: Lease,
+        start: Vec<Bytes>,
+        source: Source,
+        tap: PlainTap,
+    ) -> Passing {
+        let pace = Pace::begin(channel.timeouts().idle, Instant::now());
+        lease.enter(Phase::Delivering, channel.timeouts().idle + crate::listener::CLIENT_STALL);
+        Passing {
+            app: app.clone(),
+            caller,
+            channel,
+            lease,
+            ready: start.into(),
+            source,
+            tap,
+            pace,
+            clock: Box::pin(sleep_until(pace.due())),
+            over: false,
+        }
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        self.lease.mark().asked();
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                let now_ms = self.lease.mark().now_ms();
+                self.lease.mark().touch(now_ms);
+                self.lease.mark().handed(bytes.len(), now_ms);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if self.over {
+                return Poll::Ready(None);
+            }
+            if self.app.shutdown.ending() {
+                return self.abort(Ending::Shutdown, "stopped while the answer was passed on");
+            }
+            match self.source.poll_bytes(context) {
+                Poll::Ready(Some(Ok(bytes))) => {
+                    self.tap.feed(&bytes);
+                    self.pace.bytes(bytes.len(), Instant::now());
+                    self.ready.push_back(bytes);
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    return self.abort(Ending::Cut, format!("upstream: broke off: {error}"));
+                }
+                Poll::Ready(None) => {
+                    self.tap.finish();
+                    if !self.tap.whole() {
+                        return self.abort(Ending::Cut, "upstream: ended in the middle of the document");
+                    }
+                    self.over = true;
+                    let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
+                    learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+                    self.lease.end(Ending::Completed, None);
+                }
+                Poll::Pending => {
+                    // The clock is moved only when it rings: a body that flows never touches the timer.
+                    if self.clock.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                    if Instant::now() >= self.pace.due() {
+                        return self.abort(Ending::TimedOut, "upstream: silent past timeouts.idle");
+                    }
+                    let due = self.pace.due();
+                    self.clock.as_mut().reset(due);
+                }
+            }
+        }
+    }
+
+    /// A plain body has no words for an error: its connection is broken instead.
+    fn abort(&mut self, ending: Ending, why: impl Into<std::borrow::Cow<'static, str>>) -> Polled {
+        self.over = true;
+        self.lease.end(ending, cause(why));
+        Poll::Ready(Some(Err(Aborted)))
+    }
+}
+
+use std::future::Future;

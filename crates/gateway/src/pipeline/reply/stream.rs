@@ -1,0 +1,297 @@
+//! A stream on its way: frames go out as they came, while the tap watches.
+
+use std::{
+    borrow::Cow,
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use dialect::{Dialect, ErrorKind, Framing, Stage, Tap};
+use http_body::Frame;
+use tokio::time::{Duration, Instant, Sleep, sleep_until};
+
+use super::{body::Polled, cause, encode, learn};
+use crate::{
+    app::App,
+    catalog::Channel,
+    ending::Ending,
+    fault::PublicError,
+    flow::Phase,
+    pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
+};
+
+/// A silent stream gets a comment this often, so that nobody in between takes it for dead.
+pub(super) const COMMENT_EVERY: Duration = Duration::from_secs(10);
+/// After the dialect's last event the upstream gets this long to end its body, so that the connection can be used again.
+const AFTER_CLOSE: Duration = Duration::from_millis(250);
+/// After the answer is whole but more may come (usage, `[DONE]`).
+const AFTER_END: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub(super) struct Stream {
+    app: Arc<App>,
+    caller: Caller,
+    channel: Arc<Channel>,
+    lease: Lease,
+    dialect: Dialect,
+    framing: Framing,
+    /// What may go out now.
+    ready: VecDeque<Bytes>,
+    /// Filled by the tap, emptied at once: kept so that it is not allocated anew.
+    fed: Vec<Bytes>,
+    /// Gone as soon as nothing more is wanted of it.
+    source: Option<Source>,
+    tap: Tap,
+    pace: Pace,
+    total_at: Option<Instant>,
+    /// When silence is next broken by a comment.
+    comment_at: Instant,
+    clock: Pin<Box<Sleep>>,
+    ended: bool,
+}
+
+impl Stream {
+    #[expect(clippy::too_many_arguments, reason = "one call site, which takes a committed answer apart")]
+    pub(super) fn new(
+        app: &Arc<App>,
+        caller: Caller,
+        channel: Arc<Channel>,
+        mut lease: Lease,
+        start: Vec<Bytes>,
+        framing: Framing,
+        source: Source,
+        tap: Tap,
+    ) -> Stream {
+        let now = Instant::now();
+        let timeouts = channel.timeouts();
+        let pace = Pace::begin(timeouts.idle, now);
+        let elapsed = Duration::from_millis(lease.mark().elapsed_ms());
+        let total_at = timeouts.total.map(|total| now + total.saturating_sub(elapsed));
+        lease.enter(Phase::Delivering, timeouts.idle + crate::listener::CLIENT_STALL);
+        let dialect = lease.record().door.dialect;
+        let comment_at = now + COMMENT_EVERY;
+        let mut stream = Stream {
+            app: app.clone(),
+            caller,
+            channel,
+            lease,
+            dialect,
+            framing,
+            ready: start.into(),
+            fed: Vec::new(),
+            source: Some(source),
+            tap,
+            pace,
+            total_at,
+            comment_at,
+            clock: Box::pin(sleep_until(comment_at.min(pace.due()))),
+            ended: false,
+        };
+        stream.look(now);
+        stream
+    }
+
+    pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Polled {
+        self.lease.mark().asked();
+        loop {
+            if let Some(bytes) = self.ready.pop_front() {
+                let now_ms = self.lease.mark().now_ms();
+                self.lease.mark().touch(now_ms);
+                self.lease.mark().handed(bytes.len(), now_ms);
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            if self.app.shutdown.ending() && !self.ended {
+                self.break_off(Ending::Shutdown, "stopped at the drain limit", &stopping());
+                continue;
+            }
+            let Some(source) = &mut self.source else { return Poll::Ready(None) };
+            match source.poll_bytes(context) {
+                Poll::Ready(Some(Ok(bytes))) => self.take(bytes),
+                Poll::Ready(Some(Err(error))) => self.upstream_over(Some(error)),
+                Poll::Ready(None) => self.upstream_over(None),
+                Poll::Pending => {
+                    if self.clock.as_mut().poll(context).is_pending() {
+                        return Poll::Pending;
+                    }
+                    self.clock_rang(Instant::now());
+                }
+            }
+        }
+    }
+
+    fn take(&mut self, bytes: Bytes) {
+        if self.tap.closed() || self.tap.error().is_some() {
+            return; // Nothing may follow; it is only read so that the connection can be used again.
+        }
+        let (now, count) = (Instant::now(), bytes.len());
+        let flow = self.tap.feed(bytes, &mut self.fed);
+        self.ready.extend(self.fed.drain(..));
+        if flow.events > 0 {
+            self.pace.event(now);
+        } else if flow.mid_frame {
+            self.pace.bytes(count, now);
+        }
+        if !self.ready.is_empty() {
+            self.comment_at = now + COMMENT_EVERY;
+        }
+        self.look(now);
+    }
+
+    /// Acts on what the tap has seen by now.
+    fn look(&mut self, now: Instant) {
+        if self.ended {
+            return;
+        }
+        if let Some((frame, parsed)) = self.tap.error() {
+            let why = format!("upstream: error event: {}", self.channel.redaction.apply(&parsed.message));
+            let told = self.channel.redaction.apply_bytes(frame);
+            match told {
+                Some(frame) => self.ready.push_back(frame),
+                None => self.say(&broken("The model's provider sent an error that cannot be read.")),
+            }
+            self.conclude(Ending::Cut, cause(why));
+            self.source = None;
+        } else if self.tap.closed() {
+            self.conclude(Ending::Completed, None);
+            self.pace.within(AFTER_CLOSE, now);
+            self.clock.as_mut().reset(self.pace.due());
+        } else if self.tap.ended() {
+            self.pace.within(AFTER_END, now);
+        }
+    }
+
+    /// The upstream's body is over, cleanly or not.
+    fn upstream_over(&mut self, error: Option<String>) {
+        self.source = None;
+        if self.ended {
+            return;
+        }
+        if error.is_none() {
+            self.tap.finish(&mut self.fed);
+            self.ready.extend(self.fed.drain(..));
+            self.look(Instant::now());
+            self.source = None;
+        }
+        if self.ended {
+            return;
+        }
+        if self.tap.ended() {
+            self.conclude(Ending::Completed, None);
+            return;
+        }
+        let why = match error {
+            Some(error) => format!("upstream: broke off: {error}"),
+            None => "upstream: ended without its end".to_owned(),
+        };
+        self.break_off(
+            Ending::Cut,
+            why,
+            &broken(
+                "The model's provider broke off in the middle of its answer. What was sent is not whole.",
+            ),
+        );
+    }
+
+    fn clock_rang(&mut self, now: Instant) {
+        if self.ended {
+            // The answer is whole; the upstream only did not close in time.
+            self.source = None;
+            return;
+        }
+        let silent = now >= self.pace.due();
+        if silent && self.tap.ended() {
+            self.conclude(Ending::Completed, None);
+            self.source = None;
+            return;
+        }
+        if silent || self.total_at.is_some_and(|total_at| now >= total_at) {
+            let why = if silent { "upstream: silent past timeouts.idle" } else { "past timeouts.total" };
+            self.break_off(Ending::TimedOut, why, &timed_out());
+            return;
+        }
+        if now >= self.comment_at {
+            self.comment_at = now + COMMENT_EVERY;
+            // Never into the middle of a frame that is passing in parts.
+            if self.framing == Framing::Sse && !self.tap.broken_frame_sent() {
+                self.ready.push_back(Bytes::from_static(b": waiting for the provider\n\n"));
+            }
+        }
+        let next = self.comment_at.min(self.pace.due());
+        let next = self.total_at.map_or(next, |total_at| next.min(total_at));
+        self.clock.as_mut().reset(next);
+    }
+
+    /// Ends the stream with an error in its own words.
+    fn break_off(&mut self, ending: Ending, why: impl Into<Cow<'static, str>>, error: &PublicError) {
+        self.source = None;
+        self.say(error);
+        self.conclude(ending, cause(why));
+    }
+
+    fn say(&mut self, error: &PublicError) {
+        let stage = match self.framing {
+            Framing::JsonArray => Stage::JsonArray { first: !self.tap.forwarded_any() },
+            _ => Stage::Sse { sequence: self.tap.next_sequence() },
+        };
+        if self.framing == Framing::Sse && self.tap.broken_frame_sent() {
+            // A frame was passing in parts: close it, or the error would become its tail.
+            self.ready.push_back(Bytes::from_static(b"\n\n"));
+        }
+        self.ready.push_back(encode(self.dialect, error, self.lease.request_id(), stage));
+    }
+
+    fn conclude(&mut self, ending: Ending, why: Option<Cow<'static, str>>) {
+        self.ended = true;
+        let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
+        learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+        self.lease.end(ending, why);
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        // The client left: what was used until then is still known.
+        if !self.ended {
+            self.lease.record().usage = self.tap.usage();
+        }
+    }
+}
+
+pub(super) fn stopping() -> PublicError {
+    PublicError {
+        status: 503,
+        kind: ErrorKind::Unavailable,
+        code: "stopping".into(),
+        param: None,
+        message: "This gateway is being stopped and could not wait for the end of the answer. Ask again."
+            .into(),
+        retry_after_ms: None,
+        allow: None,
+        original: None,
+    }
+}
+
+fn broken(message: &'static str) -> PublicError {
+    PublicError {
+        status: 502,
+        kind: ErrorKind::Internal,
+        code: "upstream_broken".into(),
+        message: message.into(),
+        ..stopping()
+    }
+}
+
+fn timed_out() -> PublicError {
+    PublicError {
+        status: 504,
+        kind: ErrorKind::Timeout,
+        code: "upstream_timeout".into(),
+        message: "The model's provider fell silent in the middle of its answer. What was sent is not whole."
+            .into(),
+        ..stopping()
+    }
+}

@@ -1,0 +1,85 @@
+//! A changed configuration file, put in force without dropping a request.
+//!
+//! In: the file, looked at every second and on SIGHUP. Out: a new catalog; a bad file leaves the old one in force and says
+//! so, with all its problems.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::{Duration, MissedTickBehavior, interval},
+};
+use tracing::{error, info, warn};
+
+use crate::{
+    app::App,
+    config::{Config, ProcessEnvironment, parse},
+};
+
+/// How often the file is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Reads and checks a file; the error is ready to be shown.
+pub fn load(path: &Path) -> Result<(String, Config), String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    match parse(&text, &ProcessEnvironment) {
+        Ok(config) => Ok((text, config)),
+        Err(problems) => {
+            let lines: Vec<String> =
+                problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
+            Err(lines.join("\n"))
+        }
+    }
+}
+
+/// Watches the file for as long as the program runs.
+pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result<()> {
+    let mut hangups = signal(SignalKind::hangup())?;
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+    loop {
+        let asked = tokio::select! {
+            _ = looks.tick() => false,
+            _ = hangups.recv() => true,
+        };
+        let look = path.clone();
+        let Ok(found) = tokio::task::spawn_blocking(move || std::fs::read_to_string(look)).await else {
+            return Ok(());
+        };
+        let changed = match &found {
+            Ok(found) => *found != text,
+            Err(_) => false, // An editor between delete and rename; the next look finds the new file.
+        };
+        if asked || changed {
+            reload(&app, &path);
+            if let Ok(found) = found {
+                text = found;
+            }
+        }
+    }
+}
+
+fn reload(app: &App, path: &Path) {
+    match load(path) {
+        Ok((_, config)) => {
+            let before = app.catalog.load_full();
+            if config.listen != before.config.listen
+                || config.bounds.in_flight != before.config.bounds.in_flight
+            {
+                warn!("listen and bounds.in_flight take effect at the next start only");
+            }
+            info!(keys = config.keys.len(), channels = config.channels.len(), "configuration reloaded");
+            app.apply(config);
+        }
+        Err(problems) => {
+            for problem in problems.lines() {
+                error!("{problem}");
+            }
+            error!("the configuration was not reloaded: the one before stays in force");
+        }
+    }
+}

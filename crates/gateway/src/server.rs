@@ -1,0 +1,98 @@
+//! From a bound socket to the last lease: starting and stopping.
+//!
+//! In: a configuration and a listening socket. Out: a running [`Server`]; [`Server::stop`] ends it in order: readiness fails
+//! and new work gets 503, running requests go on to the drain limit, then they end in words, then what is left is
+//! dropped, and at last the settler has written everything down.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{Duration, Instant, interval, timeout},
+};
+use tracing::{info, warn};
+
+use crate::{
+    app::App,
+    config::Config,
+    listener, monitor,
+    settler::{self, Sink},
+    shutdown::Stage,
+};
+
+/// How often the stop looks whether the last request is gone.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// After the drain limit, time for the last in-band errors to be written to the clients.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+/// At the very end, time for the settler to write.
+const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    pub app: Arc<App>,
+    pub address: SocketAddr,
+    accepting: JoinHandle<()>,
+    watches: [JoinHandle<()>; 2],
+    settling: JoinHandle<()>,
+}
+
+impl Server {
+    /// Starts serving on a bound socket.
+    pub fn start(config: Config, listener: TcpListener, sink: Sink) -> io::Result<Server> {
+        let address = listener.local_addr()?;
+        let (app, queue) = App::new(config);
+        Ok(Server {
+            accepting: tokio::spawn(listener::run(app.clone(), listener)),
+            watches: [tokio::spawn(listener::watch(app.clone())), tokio::spawn(monitor::watch(app.clone()))],
+            settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
+            app,
+            address,
+        })
+    }
+
+    /// Ends everything in order. Returns when nothing is left.
+    pub async fn stop(self) {
+        let app = &self.app;
+        let drain = app.catalog.load().config.shutdown.drain;
+        app.shutdown.advance(Stage::Draining);
+        app.connections.finish_all();
+        info!(
+            in_flight = app.flow.in_flight(),
+            ?drain,
+            "stopping: new requests are refused, running ones go on"
+        );
+        if !self.emptied(drain).await {
+            warn!(in_flight = app.flow.in_flight(), "the drain limit passed: running requests end now");
+            app.shutdown.advance(Stage::Ending);
+            app.connections.end_all();
+            self.emptied(LAST_WORDS).await;
+        }
+        app.shutdown.advance(Stage::Over);
+        app.connections.drop_all();
+        for watch in &self.watches {
+            watch.abort();
+        }
+        let _ = self.accepting.await;
+        if timeout(LAST_WRITES, self.settling).await.is_err() {
+            warn!("the last request lines could not be written");
+        }
+        info!("stopped");
+    }
+
+    /// Waits until no request is in flight and no client connected; false when `limit` passed first.
+    async fn emptied(&self, limit: Duration) -> bool {
+        let until = Instant::now() + limit;
+        let mut looks = interval(LOOK_EVERY);
+        loop {
+            looks.tick().await;
+            if self.app.flow.in_flight() == 0 && self.app.connections.is_empty() {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What one request was, when it is over: the value that every lease sends exactly once.
+
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+use dialect::{Door, Usage};
+use uuid::Uuid;
+
+use crate::ending::Ending;
+
+/// One try at one channel.
+#[derive(Clone, Debug)]
+pub struct AttemptRecord {
+    pub channel: Arc<str>,
+    /// After the request came in.
+    pub started_ms: u64,
+    pub took_ms: u64,
+    /// The upstream's status; 0: none came.
+    pub status: u16,
+    /// Why it failed, in words for the operator; `None`: it delivered.
+    pub fault: Option<String>,
+}
+
+/// The whole story of one request.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    pub request_id: Uuid,
+    pub at: SystemTime,
+    pub door: Door,
+    /// The caller's key by name; `None`: it was not recognised.
+    pub key: Option<Arc<str>>,
+    /// As the caller named it; empty where the request did not get that far.
+    pub model: String,
+    pub stream: bool,
+    pub attempts: Vec<AttemptRecord>,
+    pub ending: Ending,
+    /// The HTTP status that the caller got; 0: none was sent.
+    pub status: u16,
+    /// Why it ended so, in words for the operator.
+    pub cause: Option<Cow<'static, str>>,
+    pub usage: Option<Usage>,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Time spent waiting for admission.
+    pub queued_ms: u64,
+    /// To the first meaningful byte; `None`: it never came.
+    pub first_byte_ms: Option<u64>,
+    pub total_ms: u64,
+    /// The provider's own id for the call, for its support.
+    pub upstream_request_id: Option<String>,
+}
+
+impl Settlement {
+    /// The channel that delivered, or that was tried last.
+    pub fn channel(&self) -> Option<&Arc<str>> {
+        self.attempts.last().map(|attempt| &attempt.channel)
+    }
+}

@@ -1,0 +1,212 @@
+//! Metrics, in Prometheus' text format; names after the OpenTelemetry GenAI conventions where these have one.
+//!
+//! In: settlements, and a reading of the flow at each scrape. Out: text. Labels come from configuration or from closed
+//! lists, never from a request: a caller cannot make new series.
+
+use std::sync::atomic::AtomicU64;
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram},
+    registry::Registry,
+};
+
+use crate::{catalog::Catalog, flow::Phase, monitor::Reading, settlement::Settlement};
+
+/// Seconds; the upper half is for reasoning models.
+const SECONDS: [f64; 14] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct EndingLabels {
+    dialect: &'static str,
+    operation: &'static str,
+    ending: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct CallLabels {
+    gen_ai_operation_name: &'static str,
+    gen_ai_provider_name: &'static str,
+    gen_ai_request_model: String,
+    channel: String,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct TokenLabels {
+    gen_ai_provider_name: &'static str,
+    gen_ai_request_model: String,
+    channel: String,
+    gen_ai_token_type: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct AttemptLabels {
+    channel: String,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct PhaseLabels {
+    phase: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct SideLabels {
+    side: &'static str,
+}
+
+type Durations = Family<CallLabels, Histogram, fn() -> Histogram>;
+
+fn durations() -> Durations {
+    Family::new_with_constructor(|| Histogram::new(SECONDS))
+}
+
+#[derive(Debug)]
+pub struct Telemetry {
+    registry: Registry,
+    requests: Family<EndingLabels, Counter>,
+    attempts: Family<AttemptLabels, Counter>,
+    duration: Durations,
+    first_token: Durations,
+    tokens: Family<TokenLabels, Counter>,
+    in_flight: Family<PhaseLabels, Gauge>,
+    sockets: Family<SideLabels, Gauge>,
+    tasks: Gauge,
+    unaccounted: Gauge,
+    memory: Gauge,
+    started: Counter<u64, AtomicU64>,
+}
+
+impl Default for Telemetry {
+    fn default() -> Telemetry {
+        Telemetry::new()
+    }
+}
+
+impl Telemetry {
+    pub fn new() -> Telemetry {
+        let mut registry = Registry::default();
+        let telemetry = Telemetry {
+            requests: Family::default(),
+            attempts: Family::default(),
+            duration: durations(),
+            first_token: durations(),
+            tokens: Family::default(),
+            in_flight: Family::default(),
+            sockets: Family::default(),
+            tasks: Gauge::default(),
+            unaccounted: Gauge::default(),
+            memory: Gauge::default(),
+            started: Counter::default(),
+            registry: Registry::default(),
+        };
+        let r = &mut registry;
+        r.register("sluice_requests", "Requests that ended, by ending", telemetry.requests.clone());
+        r.register("sluice_requests_started", "Requests that came in", telemetry.started.clone());
+        r.register("sluice_attempts", "Attempts at channels, by outcome", telemetry.attempts.clone());
+        r.register(
+            "gen_ai_server_request_duration_seconds",
+            "From the request's arrival to the end of its answer",
+            telemetry.duration.clone(),
+        );
+        r.register(
+            "gen_ai_server_time_to_first_token_seconds",
+            "From the request's arrival to the first meaningful byte",
+            telemetry.first_token.clone(),
+        );
+        r.register("gen_ai_client_token_usage", "Tokens used, in disjoint buckets", telemetry.tokens.clone());
+        r.register("sluice_in_flight", "Requests in flight, by phase", telemetry.in_flight.clone());
+        r.register("sluice_sockets", "Open sockets, by side", telemetry.sockets.clone());
+        r.register("sluice_tasks", "Live runtime tasks", telemetry.tasks.clone());
+        r.register(
+            "sluice_unaccounted",
+            "Requests that outlived their connection or all their deadlines",
+            telemetry.unaccounted.clone(),
+        );
+        r.register(
+            "sluice_memory_resident_bytes",
+            "Resident memory of the process",
+            telemetry.memory.clone(),
+        );
+        Telemetry { registry, ..telemetry }
+    }
+
+    /// Counts one settlement. `model`: its name, if the configuration names it in full.
+    pub fn observe(&self, settlement: &Settlement, model: Option<&str>, catalog: &Catalog) {
+        let door = settlement.door;
+        let labels = EndingLabels {
+            dialect: door.dialect.name(),
+            operation: door.operation.name(),
+            ending: settlement.ending.name(),
+        };
+        self.requests.get_or_create(&labels).inc();
+        for attempt in &settlement.attempts {
+            let outcome = outcome(attempt.status, attempt.fault.is_some());
+            let labels = AttemptLabels { channel: attempt.channel.to_string(), outcome };
+            self.attempts.get_or_create(&labels).inc();
+        }
+        let Some(channel) = settlement.channel() else { return };
+        let model = model.unwrap_or("other").to_owned();
+        let provider = catalog.channel(channel).map_or("unknown", |channel| channel.provider.name);
+        let labels = CallLabels {
+            gen_ai_operation_name: door.operation.name(),
+            gen_ai_provider_name: provider,
+            gen_ai_request_model: model.clone(),
+            channel: channel.to_string(),
+        };
+        self.duration.get_or_create(&labels).observe(settlement.total_ms as f64 / 1000.0);
+        if let Some(first_byte_ms) = settlement.first_byte_ms {
+            self.first_token.get_or_create(&labels).observe(first_byte_ms as f64 / 1000.0);
+        }
+        let Some(usage) = settlement.usage else { return };
+        let buckets = [
+            ("input", usage.input),
+            ("cache_read", usage.cache_read),
+            ("cache_write", usage.cache_write.saturating_add(usage.cache_write_1h)),
+            ("audio_input", usage.audio_input),
+            ("image_input", usage.image_input),
+            ("output", usage.output),
+            ("reasoning", usage.reasoning),
+            ("audio_output", usage.audio_output),
+            ("image_output", usage.image_output),
+        ];
+        for (token_type, count) in buckets.into_iter().filter(|(_, count)| *count > 0) {
+            let labels = TokenLabels {
+                gen_ai_provider_name: provider,
+                gen_ai_request_model: model.clone(),
+                channel: channel.to_string(),
+                gen_ai_token_type: token_type,
+            };
+            self.tokens.get_or_create(&labels).inc_by(count);
+        }
+    }
+
+    /// The text of a scrape.
+    pub fn render(&self, reading: &Reading) -> String {
+        for phase in Phase::ALL {
+            let count = reading.census.by_phase[phase as usize] as i64;
+            self.in_flight.get_or_create(&PhaseLabels { phase: phase.name() }).set(count);
+        }
+        self.sockets.get_or_create(&SideLabels { side: "clients" }).set(reading.client_sockets);
+        self.sockets.get_or_create(&SideLabels { side: "upstreams" }).set(reading.upstream_sockets);
+        self.tasks.set(reading.tasks as i64);
+        self.unaccounted.set(reading.census.unaccounted.len() as i64);
+        self.memory.set(reading.memory.resident_bytes as i64);
+        self.started.inner().store(reading.started, std::sync::atomic::Ordering::Relaxed);
+        let mut text = String::new();
+        // Writing into a string cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+fn outcome(status: u16, failed: bool) -> &'static str {
+    match (failed, status) {
+        (false, _) => "ok",
+        (true, 0) => "no_answer",
+        (true, 200..=299) => "bad_answer",
+        (true, 429) => "rate_limited",
+        (true, 400..=499) => "client_error",
+        (true, _) => "server_error",
+    }
+}
