@@ -46,7 +46,7 @@ pub(crate) enum Frame {
 
 /// Which of the choices (candidates) have begun and which are finished. Indexes beyond the set's size share its last
 /// place: no provider offers that many.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Choices {
     begun: u128,
     finished: u128,

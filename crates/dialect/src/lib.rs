@@ -21,7 +21,8 @@ mod usage;
 pub use envelope::{Edits, Envelope, PeekError, Spliced, peek, splice};
 pub use error::{ErrorKind, ErrorView, ParsedError, Stage, encode_error, parse_error};
 pub use frame::{Framing, sniff};
-pub use tap::{Flow, PlainTap, Tap, TapOptions};
+pub use plain::PlainTap;
+pub use tap::{Flow, Tap, TapOptions};
 pub use usage::{Accounting, Usage};
 
 /// A wire language. Closed on purpose: adding one makes the compiler list the work.

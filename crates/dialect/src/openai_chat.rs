@@ -3,6 +3,9 @@
 //! In: the data of one frame. Out: what it is and what it says of the whole. It must not judge a chunk by its order of
 //! keys except to skip work ([`Reader::is_plain_delta`]), and must give the same facts then.
 
+#[cfg(test)]
+mod short_cut_test;
+
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
@@ -54,19 +57,21 @@ const CONTENT: [&str; 12] = [
 pub(crate) struct Reader {
     accounting: Accounting,
     choices: Choices,
-    /// Tests read every chunk in full, to compare.
-    always_in_full: bool,
 }
 
 impl Reader {
     pub(crate) fn new(accounting: Accounting) -> Reader {
-        Reader { accounting, choices: Choices::default(), always_in_full: false }
+        Reader { accounting, choices: Choices::default() }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
-        if facts.meaningful && !self.always_in_full && event.is_none() && self.is_plain_delta(data) {
+        if facts.meaningful && event.is_none() && self.is_plain_delta(data) {
             return Frame::Event;
         }
+        self.read_in_full(event, data, facts)
+    }
+
+    fn read_in_full(&mut self, event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
         let Some([choices, usage, error, groq]) = members(data, ["choices", "usage", "error", "x_groq"])
         else {
             return Frame::Event;
@@ -131,7 +136,9 @@ impl Reader {
                 return false;
             }
         }
-        find.first_choice.find(data).is_some() && find.error.find(data).is_none()
+        find.first_choice.find(data).is_some()
+            && find.error.find(data).is_none()
+            && find.next_choice.find(data).is_none()
     }
 }
 
@@ -140,6 +147,7 @@ struct Patterns {
     finish: Finder<'static>,
     usage: Finder<'static>,
     error: Finder<'static>,
+    next_choice: Finder<'static>,
 }
 
 static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
@@ -147,4 +155,5 @@ static PATTERNS: LazyLock<Patterns> = LazyLock::new(|| Patterns {
     finish: Finder::new("\"finish_reason\""),
     usage: Finder::new("\"usage\""),
     error: Finder::new("\"error\""),
+    next_choice: Finder::new("},{"),
 });

@@ -27,9 +27,6 @@ pub(crate) const STREAM_MEMBERS: Members = &[
 pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
     let names = ["type", "sequence_number", "response", "item", "error"];
     let Some([kind, sequence, response, item, error]) = members(data, names) else { return Frame::Event };
-    if let Some(number) = sequence.and_then(|sequence| sequence.parse::<u64>().ok()) {
-        facts.next_sequence = number.saturating_add(1);
-    }
     if let Some([id, usage]) = response.and_then(|response| members(response, ["id", "usage"])) {
         if let Some(id) = text(id).filter(|id| !id.is_empty() && facts.stored_id.as_deref() != Some(id)) {
             facts.stored_id = Some(id.into_owned());
@@ -50,6 +47,10 @@ pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame
             facts.meaningful |= !is_string(kind, "message") && !is_string(kind, "reasoning");
         }
         Some(_) => facts.meaningful = true,
+    }
+    // An error's number is free again: its frame is not forwarded.
+    if let Some(number) = sequence.and_then(|sequence| sequence.parse::<u64>().ok()) {
+        facts.next_sequence = number.saturating_add(1);
     }
     Frame::Event
 }

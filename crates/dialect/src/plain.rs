@@ -7,9 +7,59 @@ use crate::{
     Dialect, Door, Operation, ParsedError, TapOptions, Usage,
     error::parse_error,
     json::{each_element, is_blank, is_string, members, text},
-    sieve::{Keep, Members},
+    sieve::{Keep, Members, Sieve},
     usage::{anthropic::Counts, gemini, openai},
 };
+
+/// Watches a plain (not streamed) reply: the same facts from one JSON document, held in bounded memory.
+#[derive(Debug)]
+pub struct PlainTap {
+    options: TapOptions,
+    sieve: Option<Sieve>,
+    whole: bool,
+    plain: Plain,
+}
+
+impl PlainTap {
+    pub fn new(options: TapOptions) -> PlainTap {
+        let sieve = Some(Sieve::new(PLAIN_MEMBERS));
+        PlainTap { options, sieve, whole: false, plain: Plain::default() }
+    }
+
+    pub fn feed(&mut self, chunk: &[u8]) {
+        if let Some(sieve) = &mut self.sieve {
+            sieve.feed(chunk);
+        }
+    }
+
+    /// To be called once, when the body has ended.
+    pub fn finish(&mut self) {
+        let Some(sieve) = self.sieve.take() else { return };
+        let sifted = sieve.finish();
+        self.whole = sifted.whole;
+        if let Some(digest) = sifted.digest {
+            self.plain = read(&self.options, &String::from_utf8_lossy(&digest));
+        }
+    }
+
+    pub fn usage(&self) -> Option<Usage> {
+        self.plain.usage
+    }
+
+    pub fn stored_id(&self) -> Option<&str> {
+        self.plain.stored_id.as_deref()
+    }
+
+    /// The document is an error told with status 200: an `error` and none of the dialect's content.
+    pub fn error(&self) -> Option<&ParsedError> {
+        self.plain.error.as_ref()
+    }
+
+    /// The document is whole, well-formed JSON. (Of what is skipped, only the structure is looked at.)
+    pub fn whole(&self) -> bool {
+        self.whole
+    }
+}
 
 #[derive(Debug, Default)]
 pub(crate) struct Plain {

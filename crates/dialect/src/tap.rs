@@ -14,7 +14,7 @@ use crate::{
     frame::{Content, LongFrame, Scan, read_content},
     gemini_generate, json, openai_chat, openai_responses,
     plain::{self, PLAIN_MEMBERS},
-    sieve::{Members, Sieve},
+    sieve::Members,
 };
 
 /// A frame longer than this is not held until it is whole, but passes. Ordinary events are some hundred bytes; only
@@ -338,55 +338,5 @@ fn choose_members(dialect: Dialect, framing: Framing) -> Members {
         (_, Dialect::OpenaiResponses) => openai_responses::STREAM_MEMBERS,
         (_, Dialect::AnthropicMessages) => anthropic_messages::STREAM_MEMBERS,
         (_, Dialect::GeminiGenerate) => gemini_generate::STREAM_MEMBERS,
-    }
-}
-
-/// Watches a plain (not streamed) reply: the same facts from one JSON document, held in bounded memory.
-#[derive(Debug)]
-pub struct PlainTap {
-    options: TapOptions,
-    sieve: Option<Sieve>,
-    whole: bool,
-    plain: plain::Plain,
-}
-
-impl PlainTap {
-    pub fn new(options: TapOptions) -> PlainTap {
-        let sieve = Some(Sieve::new(PLAIN_MEMBERS));
-        PlainTap { options, sieve, whole: false, plain: plain::Plain::default() }
-    }
-
-    pub fn feed(&mut self, chunk: &[u8]) {
-        if let Some(sieve) = &mut self.sieve {
-            sieve.feed(chunk);
-        }
-    }
-
-    /// To be called once, when the body has ended.
-    pub fn finish(&mut self) {
-        let Some(sieve) = self.sieve.take() else { return };
-        let sifted = sieve.finish();
-        self.whole = sifted.whole;
-        if let Some(digest) = sifted.digest {
-            self.plain = plain::read(&self.options, &String::from_utf8_lossy(&digest));
-        }
-    }
-
-    pub fn usage(&self) -> Option<Usage> {
-        self.plain.usage
-    }
-
-    pub fn stored_id(&self) -> Option<&str> {
-        self.plain.stored_id.as_deref()
-    }
-
-    /// The document is an error told with status 200: an `error` and none of the dialect's content.
-    pub fn error(&self) -> Option<&ParsedError> {
-        self.plain.error.as_ref()
-    }
-
-    /// The document is whole, well-formed JSON. (Of what is skipped, only the structure is looked at.)
-    pub fn whole(&self) -> bool {
-        self.whole
     }
 }

@@ -152,7 +152,7 @@ async fn serve(path: PathBuf) -> Result<(), String> {
 async fn serve_demo(address: SocketAddr) -> Result<(), String> {
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     // A pace at which one can watch the words come.
-    let pace = "every=40".parse().map_err(|error| format!("the demo's own pace: {error:?}"))?;
+    let pace = "words,every=40".parse().map_err(|error| format!("the demo's own pace: {error:?}"))?;
     let provider =
         upstream_sim::Sim::bind_with(here, pace).await.map_err(|error| format!("demo provider: {error}"))?;
     let server = start(demo::config(address, &provider.url()), address)?;

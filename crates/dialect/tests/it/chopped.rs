@@ -1,6 +1,6 @@
 //! The law of the tap: however a stream is cut, the same bytes go out and the same is said of them.
 
-use dialect::{Accounting, Dialect, Door, Framing, Operation, TapOptions};
+use dialect::{Accounting, Dialect, Door, Framing, Operation, TapOptions, sniff};
 use proptest::prelude::*;
 
 use crate::{
@@ -27,6 +27,29 @@ fn every_cut_of_every_fixture() {
             }
         }
     }
+}
+
+#[test]
+fn the_first_byte_tells_the_framing() {
+    for (start, framing) in [
+        ("", None),
+        ("\u{feff}", None),
+        (" \r\n\t", None),
+        ("\u{feff} \n[", Some(Framing::JsonArray)),
+        ("{", Some(Framing::Document)),
+        ("\n\nd", Some(Framing::Sse)),
+        ("event", Some(Framing::Sse)),
+        ("id: 1", Some(Framing::Sse)),
+        ("retry", Some(Framing::Sse)),
+        (": hm", Some(Framing::Sse)),
+        ("<html>", Some(Framing::Document)),
+        ("null", Some(Framing::Document)),
+    ] {
+        assert_eq!(sniff(start.as_bytes()), framing, "{start:?}");
+    }
+    assert_eq!(sniff(b"\xEF"), None);
+    assert_eq!(sniff(b"\xEF\xBB"), None);
+    assert_eq!(sniff(b"\xEF\xBB{"), Some(Framing::Document));
 }
 
 /// Pieces that streams are made of, and pieces that break them.
@@ -58,7 +81,7 @@ fn cut(bytes: &[u8], places: &[prop::sample::Index]) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(2000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn every_cut_of_anything(

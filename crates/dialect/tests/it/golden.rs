@@ -53,10 +53,11 @@ fn find_meaning(options: TapOptions, framing: Framing, bytes: &[u8]) -> String {
     line.chars().rev().take(90).collect::<Vec<_>>().into_iter().rev().collect()
 }
 
-/// The one stretch that `shorter` lacks.
+/// The one stretch that `shorter` lacks; of several that it could be, the one that is a frame.
 fn find_removed(longer: &[u8], shorter: &[u8]) -> String {
     let gap = longer.len() - shorter.len();
-    let start = longer.iter().zip(shorter).take_while(|(a, b)| a == b).count();
-    assert_eq!([&longer[..start], &longer[start + gap..]].concat(), shorter, "more than one stretch is gone");
+    let fits = |start: &usize| [&longer[..*start], &longer[start + gap..]].concat() == shorter;
+    let start = (0..=shorter.len()).filter(fits).find(|start| longer[*start..].starts_with(b"data:"));
+    let start = start.expect("more than one frame is gone, or less");
     String::from_utf8_lossy(&longer[start..start + gap]).into_owned()
 }

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use dialect::{Dialect, Door, Framing, Operation, Tap};
 use serde_json::json;
 
-use crate::watch::{Watched, describe_plain, options, watch, watch_plain};
+use crate::{
+    fixtures::read_streams,
+    watch::{Watched, describe_plain, options, watch, watch_plain},
+};
 
 fn frame(event: &str, data: &serde_json::Value) -> Vec<u8> {
     format!("event: {event}\ndata: {data}\n\n").into_bytes()
@@ -21,6 +24,25 @@ fn watch_in_pieces(dialect: Dialect, framing: Framing, bytes: &[u8]) -> Watched 
         assert!(chopped.out == whole.out, "pieces of {size}");
     }
     whole
+}
+
+/// Every event of every fixture, blown up beyond what is held: its digest must say what the event itself says.
+#[test]
+fn a_digest_says_what_the_frame_says() {
+    let padding = format!("data: {{\"obfuscation\":\"{}\",", "\\u00e9\\\"".repeat(9000));
+    let said = |watched: &Watched| {
+        let lines = watched.facts.replace(", forwarded_any", "").replace("says: forwarded_any", "says: ");
+        let lines = lines.replace(", broken_frame_sent", "");
+        let lines: Vec<_> = lines.lines().filter(|line| !line.starts_with("error frame")).collect();
+        lines.join("\n")
+    };
+    for fixture in read_streams().iter().filter(|fixture| fixture.framing == Some(Framing::Sse)) {
+        let text = String::from_utf8(fixture.bytes.clone()).unwrap();
+        let long = text.replace("data: {", &padding);
+        let short = watch(options(fixture.door()), Framing::Sse, &[text.as_bytes()]);
+        let long = watch(options(fixture.door()), Framing::Sse, &[long.as_bytes()]);
+        assert_eq!(said(&long), said(&short), "{}", fixture.name());
+    }
 }
 
 #[test]

@@ -90,6 +90,16 @@ async fn a_peer_that_leaves_is_seen_within_a_moment() {
 }
 
 #[tokio::test]
+async fn a_flood_of_pipelined_bytes_hides_nothing_and_is_not_kept() {
+    let sim = Sim::start().await;
+    let mut wire = Wire::open(&sim).await;
+    wire.post(&scripted(&sim, "silence", CHAT), PLAIN).await;
+    wire.send(&vec![b'x'; 5_000_000]).await;
+    drop(wire);
+    assert_eq!(ended(&sim).await.outcome, Outcome::PeerClosed { after_bytes: 0 });
+}
+
+#[tokio::test]
 async fn a_peer_that_leaves_while_sending_is_recorded() {
     let sim = Sim::start().await;
     let mut wire = Wire::open(&sim).await;
