@@ -3,10 +3,12 @@
 //! In: the document, or its digest. Out: usage, id, error, and whether there is content. Counting tokens and reading a
 //! stored response use nothing: their numbers must not become a charge.
 
+use std::borrow::Cow;
+
 use crate::{
     Dialect, Door, Operation, ParsedError, TapOptions, Usage,
     error::parse_error,
-    json::{each_element, is_blank, is_string, members, text},
+    json::{self, each_element, is_blank, is_string, members, text},
     sieve::{Keep, Members, Sieve},
     usage::{anthropic::Counts, gemini, openai},
 };
@@ -26,6 +28,17 @@ impl PlainTap {
         PlainTap { options, sieve, whole: false, plain: Plain::default() }
     }
 
+    /// The facts of a document that is all there: one pass over it, and no digest.
+    pub fn of_whole(options: TapOptions, document: &[u8]) -> PlainTap {
+        // The strict check is many times faster than the lossy one, and nearly always enough.
+        let document = match std::str::from_utf8(document) {
+            Ok(document) => Cow::Borrowed(document),
+            Err(_) => String::from_utf8_lossy(document),
+        };
+        let (plain, whole) = read(&options, &document);
+        PlainTap { options, sieve: None, whole, plain }
+    }
+
     pub fn feed(&mut self, chunk: &[u8]) {
         if let Some(sieve) = &mut self.sieve {
             sieve.feed(chunk);
@@ -38,7 +51,7 @@ impl PlainTap {
         let sifted = sieve.finish();
         self.whole = sifted.whole;
         if let Some(digest) = sifted.digest {
-            self.plain = read(&self.options, &String::from_utf8_lossy(&digest));
+            self.plain = read(&self.options, &String::from_utf8_lossy(&digest)).0;
         }
     }
 
@@ -94,52 +107,56 @@ pub(crate) const PLAIN_MEMBERS: Members = &[
     ("embeddings", Keep::Mark),
 ];
 
-pub(crate) fn read(options: &TapOptions, document: &str) -> Plain {
+/// What the document says, and whether it is whole.
+pub(crate) fn read(options: &TapOptions, document: &str) -> (Plain, bool) {
     let mut document = document.trim_ascii();
+    let mut whole = true;
     // Gemini without `alt=sse` wraps an error in an array of one.
     if document.starts_with('[') {
         let mut first = None;
-        each_element(document, |element| first = first.or(Some(element)));
+        whole = each_element(document, |element| first = first.or(Some(element))).is_some();
         document = first.unwrap_or(document);
     }
     let Door { dialect, operation } = options.door;
-    let content = has_content(dialect, document);
-    let error = if content || operation == Operation::Stored { None } else { read_error(document) };
+    // Everything in one pass: this runs for every plain answer.
+    let [a, b, c, d] = content_members(dialect);
+    let names = [a, b, c, d, usage_member(dialect), "x_groq", "id", "error", "object", "type"];
+    let Some([a, b, c, d, usage, groq, id, error, object, kind]) = members(document, names) else {
+        return (Plain::default(), json::is_whole(document) && whole);
+    };
+    let content = [a, b, c, d].into_iter().any(|value| !is_blank(value));
+    // `error` says something, or the document calls itself an error (Mistral's and vLLM's `"object":"error"`).
+    let claims = !is_blank(error) || is_string(object, "error") || is_string(kind, "error");
+    let refused = claims && !content && operation != Operation::Stored;
     let counted = !matches!(operation, Operation::CountTokens | Operation::Stored);
-    let usage = if counted { read_usage(options, document) } else { None };
     let stores = dialect == Dialect::OpenaiResponses && operation == Operation::Chat;
-    let stored_id = members(document, ["id"])
-        .filter(|_| stores)
-        .and_then(|[id]| text(id))
-        .filter(|id| !id.is_empty())
-        .map(|id| id.into_owned());
-    Plain { usage, stored_id, error, content }
+    let plain = Plain {
+        usage: if counted { read_usage(options, usage, groq) } else { None },
+        stored_id: text(id.filter(|_| stores)).filter(|id| !id.is_empty()).map(|id| id.into_owned()),
+        error: if refused { parse_error(document.as_bytes()) } else { None },
+        content,
+    };
+    (plain, whole)
 }
 
-fn has_content(dialect: Dialect, document: &str) -> bool {
+/// The members that hold a dialect's content, whatever the operation; short lists repeat their last.
+fn content_members(dialect: Dialect) -> [&'static str; 4] {
     match dialect {
-        Dialect::OpenaiChat => has_some(document, ["choices", "data", "results"]),
-        Dialect::OpenaiResponses => has_some(document, ["output"]),
-        Dialect::AnthropicMessages => has_some(document, ["content"]),
-        Dialect::GeminiGenerate => {
-            has_some(document, ["candidates", "promptFeedback", "embedding", "embeddings"])
-        }
+        Dialect::OpenaiChat => ["choices", "data", "results", "results"],
+        Dialect::OpenaiResponses => ["output"; 4],
+        Dialect::AnthropicMessages => ["content"; 4],
+        Dialect::GeminiGenerate => ["candidates", "promptFeedback", "embedding", "embeddings"],
     }
 }
 
-fn has_some<const N: usize>(document: &str, names: [&str; N]) -> bool {
-    members(document, names).is_some_and(|values| values.into_iter().any(|value| !is_blank(value)))
+fn usage_member(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages => "usage",
+        Dialect::GeminiGenerate => "usageMetadata",
+    }
 }
 
-/// `error` says something, or the document calls itself an error (Mistral's and vLLM's `"object":"error"`).
-fn read_error(document: &str) -> Option<ParsedError> {
-    let [error, object, kind] = members(document, ["error", "object", "type"])?;
-    let claims = !is_blank(error) || is_string(object, "error") || is_string(kind, "error");
-    if claims { parse_error(document.as_bytes()) } else { None }
-}
-
-fn read_usage(options: &TapOptions, document: &str) -> Option<Usage> {
-    let [usage, metadata, groq] = members(document, ["usage", "usageMetadata", "x_groq"])?;
+fn read_usage(options: &TapOptions, usage: Option<&str>, groq: Option<&str>) -> Option<Usage> {
     match options.door.dialect {
         Dialect::OpenaiChat => {
             usage.and_then(|usage| openai::read(usage, options.accounting)).or_else(|| {
@@ -153,6 +170,6 @@ fn read_usage(options: &TapOptions, document: &str) -> Option<Usage> {
             counts.overwrite(usage?);
             counts.sum_up()
         }
-        Dialect::GeminiGenerate => gemini::read(metadata?),
+        Dialect::GeminiGenerate => gemini::read(usage?),
     }
 }

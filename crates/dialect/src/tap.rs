@@ -226,7 +226,7 @@ impl Tap {
     }
 
     fn read_document(&mut self, document: &str) -> Frame {
-        let plain = plain::read(&self.options, document);
+        let (plain, _) = plain::read(&self.options, document);
         self.facts.learn_usage(plain.usage);
         self.facts.stored_id = plain.stored_id;
         if let Some(error) = plain.error {

@@ -30,21 +30,24 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub fn total(&self) -> u64 {
+    /// Every bucket with its name.
+    pub fn buckets(&self) -> [(&'static str, u64); 10] {
         [
-            self.input,
-            self.cache_read,
-            self.cache_write,
-            self.cache_write_1h,
-            self.audio_input,
-            self.image_input,
-            self.output,
-            self.reasoning,
-            self.audio_output,
-            self.image_output,
+            ("input", self.input),
+            ("cache_read", self.cache_read),
+            ("cache_write", self.cache_write),
+            ("cache_write_1h", self.cache_write_1h),
+            ("audio_input", self.audio_input),
+            ("image_input", self.image_input),
+            ("output", self.output),
+            ("reasoning", self.reasoning),
+            ("audio_output", self.audio_output),
+            ("image_output", self.image_output),
         ]
-        .into_iter()
-        .fold(0, u64::saturating_add)
+    }
+
+    pub fn total(&self) -> u64 {
+        self.buckets().into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
     pub fn is_empty(&self) -> bool {

@@ -43,7 +43,9 @@ pub struct Catalog {
     /// By falling priority.
     channels: Vec<Arc<Channel>>,
     /// Channels of every model that a channel names in full, by falling priority.
-    by_model: HashMap<String, Vec<Arc<Channel>>>,
+    by_model: HashMap<Arc<str>, Vec<Arc<Channel>>>,
+    /// The label of all other models.
+    other: Arc<str>,
 }
 
 /// A caller's key in force.
@@ -194,11 +196,11 @@ impl Catalog {
             .into_iter()
             .map(|model| {
                 let serving = channels.iter().filter(|channel| channel.serves(model));
-                (model.clone(), serving.cloned().collect::<Vec<_>>())
+                (Arc::from(model.as_str()), serving.cloned().collect::<Vec<_>>())
             })
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
-        Catalog { config, keys, channels, by_model }
+        Catalog { config, keys, channels, by_model, other: "other".into() }
     }
 
     pub fn key(&self, presented: &str) -> Option<&Arc<Key>> {
@@ -221,9 +223,9 @@ impl Catalog {
         }
     }
 
-    /// Whether a channel names this model in full: such names are few enough to be labels of a metric.
-    pub fn names(&self, model: &str) -> bool {
-        self.by_model.contains_key(model)
+    /// The label of a model in the metrics: its name, if a channel names it in full, for such names are few.
+    pub fn label(&self, model: &str) -> Arc<str> {
+        self.by_model.get_key_value(model).map_or_else(|| self.other.clone(), |(name, _)| name.clone())
     }
 
     /// Every model that is named in full and that some channel can be asked for in `dialect`, in order.
@@ -235,7 +237,7 @@ impl Catalog {
             .by_model
             .iter()
             .filter(|(_, channels)| channels.iter().any(speaks))
-            .map(|(model, _)| model.as_str())
+            .map(|(model, _)| &**model)
             .collect();
         models.sort_unstable();
         models

@@ -84,7 +84,7 @@ async fn prepare<B>(
     head: Head,
     body: B,
     lease: &mut Lease,
-) -> Result<(Caller, Inbound, Plan), Fault>
+) -> Result<(Caller, Box<Inbound>, Plan), Fault>
 where
     B: Body<Data = Bytes>,
 {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::TcpStream,
     time::{Duration, Sleep, sleep},
 };
@@ -57,7 +57,7 @@ impl AsyncRead for ClientSocket {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(context))?;
-            match self.stream.try_read_buf(buffer) {
+            match self.read_once(buffer) {
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(_) => {
                     self.connection.received();
@@ -67,6 +67,22 @@ impl AsyncRead for ClientSocket {
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
+    }
+}
+
+impl ClientSocket {
+    /// One read. A read that does not fill the buffer has emptied the socket: its readiness is cleared then and there,
+    /// which saves the read that would only say so (an owned `TcpStream` does the same).
+    fn read_once(&self, buffer: &mut ReadBuf<'_>) -> io::Result<usize> {
+        let mut emptied = None;
+        let read = self.stream.try_io(Interest::READABLE, || match self.stream.try_read_buf(buffer) {
+            Ok(count) if count > 0 && buffer.remaining() > 0 => {
+                emptied = Some(count);
+                Err(io::ErrorKind::WouldBlock.into())
+            }
+            result => result,
+        });
+        emptied.map_or(read, Ok)
     }
 }
 

@@ -3,7 +3,7 @@
 //! In: settlements, and a reading of the flow at each scrape. Out: text. Labels come from configuration or from closed
 //! lists, never from a request: a caller cannot make new series.
 
-use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -27,21 +27,21 @@ struct EndingLabels {
 struct CallLabels {
     gen_ai_operation_name: &'static str,
     gen_ai_provider_name: &'static str,
-    gen_ai_request_model: String,
-    channel: String,
+    gen_ai_request_model: Arc<str>,
+    channel: Arc<str>,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct TokenLabels {
     gen_ai_provider_name: &'static str,
-    gen_ai_request_model: String,
-    channel: String,
+    gen_ai_request_model: Arc<str>,
+    channel: Arc<str>,
     gen_ai_token_type: &'static str,
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct AttemptLabels {
-    channel: String,
+    channel: Arc<str>,
     outcome: &'static str,
 }
 
@@ -131,8 +131,8 @@ impl Telemetry {
         Telemetry { registry, ..telemetry }
     }
 
-    /// Counts one settlement. `model`: its name, if the configuration names it in full.
-    pub fn observe(&self, settlement: &Settlement, model: Option<&str>, catalog: &Catalog) {
+    /// Counts one settlement. Only models that the configuration names in full become a label.
+    pub fn observe(&self, settlement: &Settlement, catalog: &Catalog) {
         let door = settlement.door;
         let labels = EndingLabels {
             dialect: door.dialect.name(),
@@ -141,43 +141,33 @@ impl Telemetry {
         };
         self.requests.get_or_create(&labels).inc();
         for attempt in &settlement.attempts {
-            let outcome = outcome(attempt.status, attempt.fault.is_some());
-            let labels = AttemptLabels { channel: attempt.channel.to_string(), outcome };
+            let labels = AttemptLabels {
+                channel: attempt.channel.clone(),
+                outcome: outcome(attempt.status, attempt.fault.is_some()),
+            };
             self.attempts.get_or_create(&labels).inc();
         }
         let Some(channel) = settlement.channel() else { return };
-        let model = model.unwrap_or("other").to_owned();
-        let provider = catalog.channel(channel).map_or("unknown", |channel| channel.provider.name);
         let labels = CallLabels {
             gen_ai_operation_name: door.operation.name(),
-            gen_ai_provider_name: provider,
-            gen_ai_request_model: model.clone(),
-            channel: channel.to_string(),
+            gen_ai_provider_name: catalog.channel(channel).map_or("unknown", |channel| channel.provider.name),
+            gen_ai_request_model: catalog.label(&settlement.model),
+            channel: channel.clone(),
         };
         self.duration.get_or_create(&labels).observe(settlement.total_ms as f64 / 1000.0);
         if let Some(first_byte_ms) = settlement.first_byte_ms {
             self.first_token.get_or_create(&labels).observe(first_byte_ms as f64 / 1000.0);
         }
-        let Some(usage) = settlement.usage else { return };
-        let buckets = [
-            ("input", usage.input),
-            ("cache_read", usage.cache_read),
-            ("cache_write", usage.cache_write.saturating_add(usage.cache_write_1h)),
-            ("audio_input", usage.audio_input),
-            ("image_input", usage.image_input),
-            ("output", usage.output),
-            ("reasoning", usage.reasoning),
-            ("audio_output", usage.audio_output),
-            ("image_output", usage.image_output),
-        ];
-        for (token_type, count) in buckets.into_iter().filter(|(_, count)| *count > 0) {
-            let labels = TokenLabels {
-                gen_ai_provider_name: provider,
-                gen_ai_request_model: model.clone(),
-                channel: channel.to_string(),
-                gen_ai_token_type: token_type,
-            };
-            self.tokens.get_or_create(&labels).inc_by(count);
+        for (token_type, count) in settlement.usage.iter().flat_map(|usage| usage.buckets()) {
+            if count > 0 {
+                let labels = TokenLabels {
+                    gen_ai_provider_name: labels.gen_ai_provider_name,
+                    gen_ai_request_model: labels.gen_ai_request_model.clone(),
+                    channel: channel.clone(),
+                    gen_ai_token_type: token_type,
+                };
+                self.tokens.get_or_create(&labels).inc_by(count);
+            }
         }
     }
 

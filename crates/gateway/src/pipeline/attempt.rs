@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, sniff, splice};
+use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, sniff, splice};
 use http::{HeaderMap, Request, StatusCode};
 use tokio::time::{Duration, Instant, timeout_at};
 
@@ -53,12 +53,12 @@ pub struct Committed {
 
 #[derive(Debug)]
 pub enum Answer {
-    /// All of it.
-    Whole { body: Bytes, tap: PlainTap },
+    /// All of it, and what it said.
+    Whole { body: Bytes, usage: Option<Usage>, stored_id: Option<String> },
     /// A plain body, the rest of it still to come.
-    Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: PlainTap },
+    Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
-    Stream { start: Vec<Bytes>, framing: Framing, source: Source, tap: Tap },
+    Stream { start: Vec<Bytes>, framing: Framing, source: Source, tap: Box<Tap> },
 }
 
 /// No answer; the lease is decided already.
@@ -80,7 +80,7 @@ pub async fn run(
     app: Arc<App>,
     catalog: Arc<Catalog>,
     caller: Caller,
-    mut inbound: Inbound,
+    mut inbound: Box<Inbound>,
     plan: Plan,
     mut lease: Lease,
 ) -> Result<Committed, Box<Failed>> {
@@ -340,7 +340,7 @@ async fn gain_stream(
     if framing == Framing::Document {
         return gain_plain(source, early, options, channel, waiting).await;
     }
-    let mut tap = Tap::new(options, framing);
+    let mut tap = Box::new(Tap::new(options, framing));
     let mut start = Vec::new();
     let mut early = early.into_iter();
     loop {
@@ -401,7 +401,6 @@ async fn gain_plain(
     waiting: Waiting,
 ) -> Result<Answer, UpstreamFault> {
     let length = source.exact_length();
-    let mut tap = PlainTap::new(options);
     let (mut held, mut start) = (0, Vec::new());
     let mut early = early.into_iter();
     let mut pace: Option<Pace> = None;
@@ -415,7 +414,6 @@ async fn gain_plain(
             None => next_before(&mut source, until, clock).await?,
         };
         let Some(bytes) = next else { break };
-        tap.feed(&bytes);
         held += bytes.len();
         // Some providers send blanks while they think: the answer has begun only with its first other byte.
         let now = Instant::now();
@@ -428,19 +426,23 @@ async fn gain_plain(
         }
         start.push(bytes);
         if held > HELD_BYTES {
+            let mut tap = Box::new(PlainTap::new(options));
+            start.iter().for_each(|bytes| tap.feed(bytes));
             return Ok(Answer::Passing { start, length, source, tap });
         }
     }
-    tap.finish();
-    if held == 0 || !tap.whole() {
+    let body = joined(start);
+    let tap = PlainTap::of_whole(options, &body);
+    if !tap.whole() {
         return Err(UpstreamFault::Truncated);
     }
     if let Some(parsed) = tap.error() {
         let mut answered: Answered = classify_event(parsed, &channel.redaction);
-        answered.body = channel.redaction.apply_bytes(&joined(start));
+        answered.body = channel.redaction.apply_bytes(&body);
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
-    Ok(Answer::Whole { body: joined(start), tap })
+    let stored_id = tap.stored_id().map(str::to_owned);
+    Ok(Answer::Whole { usage: tap.usage(), stored_id, body })
 }
 
 fn joined(mut parts: Vec<Bytes>) -> Bytes {

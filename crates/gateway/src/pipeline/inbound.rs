@@ -111,7 +111,7 @@ impl Inbound {
         limit: usize,
         held: &Arc<HeldBodies>,
         lease: &mut Lease,
-    ) -> Result<Inbound, Fault>
+    ) -> Result<Box<Inbound>, Fault>
     where
         B: Body<Data = Bytes>,
     {
@@ -136,7 +136,7 @@ impl Inbound {
     }
 
     /// Reads the envelope of a body that is all there.
-    fn open(head: Head, body: Bytes, held: Option<Held>) -> Result<Inbound, ClientFault> {
+    fn open(head: Head, body: Bytes, held: Option<Held>) -> Result<Box<Inbound>, ClientFault> {
         let Head { door, target, parts } = head;
         let envelope = if door.operation == Operation::Stored {
             Envelope::default()
@@ -148,7 +148,7 @@ impl Inbound {
             None => envelope.model.clone(),
         };
         let query = query_without_key(parts.uri.query().unwrap_or(""));
-        Ok(Inbound {
+        Ok(Box::new(Inbound {
             door,
             stream: envelope.stream || target.stream,
             target,
@@ -159,7 +159,7 @@ impl Inbound {
             envelope,
             model,
             _held: held,
-        })
+        }))
     }
 
     /// Whether the stream, if it is one, is a JSON array and not server-sent events.

@@ -38,8 +38,8 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     lease.record().status = status.as_u16();
     let request_id = lease.request_id();
     let (mut headers, body) = match answer {
-        Answer::Whole { body, tap } => {
-            learn(app, &mut lease, &caller, &channel, tap.usage(), tap.stored_id());
+        Answer::Whole { body, usage, stored_id } => {
+            learn(app, &mut lease, &caller, &channel, usage, stored_id.as_deref());
             lease.end(Ending::Completed, None);
             (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
         }
@@ -50,7 +50,9 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
             }
             (
                 reply,
-                ReplyBody::passing(passing::Passing::new(app, caller, channel, lease, start, source, tap)),
+                ReplyBody::passing(passing::Passing::new(
+                    app, caller, channel, lease, start, length, source, tap,
+                )),
             )
         }
         Answer::Stream { start, framing, source, tap } => {

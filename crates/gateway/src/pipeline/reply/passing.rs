@@ -2,6 +2,7 @@
 
 use std::{
     collections::VecDeque,
+    future::Future,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -24,6 +25,8 @@ use crate::{
     pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
 };
 
+const NOT_WHOLE: &str = "upstream: ended in the middle of the document";
+
 #[derive(Debug)]
 pub(super) struct Passing {
     app: Arc<App>,
@@ -32,21 +35,25 @@ pub(super) struct Passing {
     lease: Lease,
     ready: VecDeque<Bytes>,
     source: Source,
-    tap: PlainTap,
+    tap: Box<PlainTap>,
     pace: Pace,
     clock: Pin<Box<Sleep>>,
+    /// Bytes that the head promised and that were not handed on yet; `None`: it promised no number.
+    left: Option<u64>,
     over: bool,
 }
 
 impl Passing {
+    #[expect(clippy::too_many_arguments, reason = "one call site, which takes a committed answer apart")]
     pub(super) fn new(
         app: &Arc<App>,
         caller: Caller,
         channel: Arc<Channel>,
         lease: Lease,
         start: Vec<Bytes>,
+        length: Option<u64>,
         source: Source,
-        tap: PlainTap,
+        tap: Box<PlainTap>,
     ) -> Passing {
         let pace = Pace::begin(channel.timeouts().idle, Instant::now());
         lease.enter(Phase::Delivering, channel.timeouts().idle + crate::listener::CLIENT_STALL);
@@ -60,6 +67,7 @@ impl Passing {
             tap,
             pace,
             clock: Box::pin(sleep_until(pace.due())),
+            left: length,
             over: false,
         }
     }
@@ -68,6 +76,11 @@ impl Passing {
         self.lease.mark().asked();
         loop {
             if let Some(bytes) = self.ready.pop_front() {
+                self.left = self.left.map(|left| left.saturating_sub(bytes.len() as u64));
+                // With the last promised byte the HTTP library drops this body: it does not ask for an end.
+                if self.left == Some(0) && !self.conclude() {
+                    return self.abort(Ending::Cut, NOT_WHOLE);
+                }
                 let now_ms = self.lease.mark().now_ms();
                 self.lease.mark().touch(now_ms);
                 self.lease.mark().handed(bytes.len(), now_ms);
@@ -89,14 +102,9 @@ impl Passing {
                     return self.abort(Ending::Cut, format!("upstream: broke off: {error}"));
                 }
                 Poll::Ready(None) => {
-                    self.tap.finish();
-                    if !self.tap.whole() {
-                        return self.abort(Ending::Cut, "upstream: ended in the middle of the document");
+                    if !self.conclude() {
+                        return self.abort(Ending::Cut, NOT_WHOLE);
                     }
-                    self.over = true;
-                    let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
-                    learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
-                    self.lease.end(Ending::Completed, None);
                 }
                 Poll::Pending => {
                     // The clock is moved only when it rings: a body that flows never touches the timer.
@@ -113,6 +121,18 @@ impl Passing {
         }
     }
 
+    /// All of it is here; false when it is not a whole document.
+    fn conclude(&mut self) -> bool {
+        self.tap.finish();
+        if self.tap.whole() {
+            self.over = true;
+            let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
+            learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+            self.lease.end(Ending::Completed, None);
+        }
+        self.tap.whole()
+    }
+
     /// A plain body has no words for an error: its connection is broken instead.
     fn abort(&mut self, ending: Ending, why: impl Into<std::borrow::Cow<'static, str>>) -> Polled {
         self.over = true;
@@ -120,5 +140,3 @@ impl Passing {
         Poll::Ready(Some(Err(Aborted)))
     }
 }
-
-use std::future::Future;

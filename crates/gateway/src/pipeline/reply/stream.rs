@@ -45,7 +45,7 @@ pub(super) struct Stream {
     fed: Vec<Bytes>,
     /// Gone as soon as nothing more is wanted of it.
     source: Option<Source>,
-    tap: Tap,
+    tap: Box<Tap>,
     pace: Pace,
     total_at: Option<Instant>,
     /// When silence is next broken by a comment.
@@ -64,7 +64,7 @@ impl Stream {
         start: Vec<Bytes>,
         framing: Framing,
         source: Source,
-        tap: Tap,
+        tap: Box<Tap>,
     ) -> Stream {
         let now = Instant::now();
         let timeouts = channel.timeouts();

@@ -1,0 +1,291 @@
+//! A gateway, a provider and what both did.
+//!
+//! In: the channels of a test. Out: clients for it, and at the end the check that everything that came in went out.
+
+use std::{
+    collections::HashSet,
+    io::Write,
+    sync::{Arc, Mutex, Once},
+    time::Duration,
+};
+
+use gateway::{app::App, config::parse, ending::Ending, listener, server::Server};
+use serde_json::Value;
+use tokio::time::{Instant, sleep, timeout};
+use upstream_sim::Sim;
+
+use crate::wire::{Answer, Client, LIMIT, Request, contains};
+
+/// The caller's key in every test.
+pub const KEY: &str = "sk-caller-key-of-the-test";
+/// How every upstream secret begins, so that it can be searched for.
+pub const SECRET: &str = "upstream-secret";
+
+pub const CHAT: &str = "/v1/chat/completions";
+pub const RESPONSES: &str = "/v1/responses";
+pub const MESSAGES: &str = "/v1/messages";
+pub const GEMINI: &str = "/v1beta/models/sim:generateContent";
+pub const GEMINI_SSE: &str = "/v1beta/models/sim:streamGenerateContent?alt=sse";
+pub const GEMINI_ARRAY: &str = "/v1beta/models/sim:streamGenerateContent";
+
+pub const DIALECTS: [&str; 4] =
+    ["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate"];
+
+/// What all logs of the process wrote; the search for secrets looks here too.
+static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// A running gateway with its provider.
+pub struct World {
+    pub sim: Sim,
+    pub app: Arc<App>,
+    pub server: Server,
+    lines: Lines,
+    heard: Arc<Mutex<Vec<u8>>>,
+}
+
+/// Settlement lines, as they were written.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Lines {
+    fn read(&self) -> Vec<Value> {
+        let bytes = self.0.lock().unwrap().clone();
+        let text = String::from_utf8(bytes).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        LOG.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn listen_to_logs() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        tracing_subscriber::fmt().with_writer(|| LogWriter).with_ansi(false).init();
+    });
+}
+
+/// One `[[channel]]` of the custom provider; more keys can follow it.
+pub fn channel(name: &str, dialect: &str, base_url: &str, model: &str) -> String {
+    format!(
+        "\n[[channel]]\nname = \"{name}\"\nprovider = \"custom\"\ndialect = \"{dialect}\"\nbase_url = \"{base_url}\"\n\
+         secrets = [\"{SECRET}-{name}\"]\nmodels = [\"{model}\"]\n"
+    )
+}
+
+/// A channel for each dialect, all at the same URL, for the model `sim`.
+pub fn four(base_url: &str) -> String {
+    DIALECTS.iter().map(|dialect| channel(dialect, dialect, base_url, "sim")).collect()
+}
+
+impl World {
+    /// Starts a provider, and a gateway with the configuration made for it. The caller's key is there already.
+    pub async fn start(configure: impl FnOnce(&Sim) -> String) -> World {
+        let sim = Sim::start().await;
+        let text = format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n{}", configure(&sim));
+        World::with(sim, &text)
+    }
+
+    pub fn with(sim: Sim, text: &str) -> World {
+        listen_to_logs();
+        let config = parse(text, &|_: &str| None).unwrap_or_else(|problems| {
+            let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{}\n{text}", problems.join("\n"))
+        });
+        let lines = Lines::default();
+        let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let server = Server::start(config, socket, Box::new(lines.clone())).unwrap();
+        World { sim, app: server.app.clone(), server, lines, heard: Arc::default() }
+    }
+
+    pub async fn client(&self) -> Client {
+        Client::connect(self.server.address, self.heard.clone()).await
+    }
+
+    /// One request on a connection of its own.
+    pub async fn ask(&self, request: &Request) -> Answer {
+        self.client().await.ask(request).await
+    }
+
+    /// The settlement line of a request.
+    pub async fn settlement(&self, answer: &Answer) -> Value {
+        let id = answer.header("x-request-id").unwrap_or_else(|| panic!("no request id: {answer:?}"));
+        let line = || self.lines.read().into_iter().find(|line| line["request_id"] == id);
+        eventually(&format!("the settlement of {id}"), || line().is_some()).await;
+        line().unwrap()
+    }
+
+    /// The settlement lines as soon as there are `count`.
+    pub async fn settlements(&self, count: usize) -> Vec<Value> {
+        eventually(&format!("{count} settlements"), || self.lines.read().len() >= count).await;
+        self.lines.read()
+    }
+
+    /// Paths that the provider was asked for, in order.
+    pub fn asked(&self) -> Vec<String> {
+        self.sim.log().iter().map(|served| served.path.clone()).collect()
+    }
+
+    /// Waits until nothing is in flight, stops, and checks that what came in went out.
+    pub async fn close(self) {
+        self.check().await;
+        let World { sim, app, server, lines, heard } = self;
+        timeout(LIMIT, server.stop()).await.expect("the server does not stop");
+        after(&sim, &app, &lines.read());
+        unseen("what clients heard", &heard.lock().unwrap());
+        unseen("the request lines", &lines.0.lock().unwrap());
+        unseen("the metrics", gateway_metrics(&app).as_bytes());
+        unseen("the log", &LOG.lock().unwrap());
+    }
+
+    /// What must hold whenever no client waits for anything.
+    pub async fn check(&self) {
+        let (app, sim) = (&self.app, &self.sim);
+        eventually("nothing in flight", || app.flow.in_flight() == 0).await;
+        eventually("no request open at the provider", || sim.open_requests() == 0).await;
+        let catalog = app.catalog.load_full();
+        assert_eq!(app.admission.free(), catalog.config.bounds.in_flight, "admission slots");
+        assert_eq!(app.admission.waiting(), 0, "waiting for admission");
+        for channel in catalog.channels() {
+            assert_eq!(channel.occupancy.inside(), 0, "places of channel {}", channel.name);
+        }
+        assert_eq!(catalog.key(KEY).map_or(0, |key| key.occupancy.inside()), 0, "places of the key");
+        assert!(app.flow.census().unaccounted.is_empty(), "unaccounted");
+        eventually("every settlement written", || app.settlements_open() == 0).await;
+    }
+}
+
+/// What must hold after the stop.
+fn after(sim: &Sim, app: &App, lines: &[Value]) {
+    let flow = &app.flow;
+    assert_eq!(flow.in_flight(), 0);
+    let finished: u64 = Ending::ALL.iter().map(|ending| flow.finished(*ending)).sum();
+    assert_eq!(flow.started(), finished, "started and finished");
+    assert_eq!(lines.len() as u64, finished, "settlement lines");
+    let ids: HashSet<&str> = lines.iter().map(|line| line["request_id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), lines.len(), "a request was settled twice");
+    for ending in Ending::ALL {
+        let written = lines.iter().filter(|line| line["ending"] == ending.name()).count();
+        assert_eq!(written as u64, flow.finished(ending), "endings {}", ending.name());
+    }
+    assert_eq!(sim.open_requests(), 0);
+    assert_eq!(app.sockets().0, 0, "client sockets");
+}
+
+fn unseen(place: &str, bytes: &[u8]) {
+    assert!(!contains(bytes, SECRET), "an upstream's secret is in {place}");
+}
+
+fn gateway_metrics(app: &App) -> String {
+    app.telemetry.render(&gateway::monitor::read(app))
+}
+
+/// Waits, within a bound, until something is so.
+pub async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let until = Instant::now() + LIMIT;
+    while !is_so() {
+        assert!(Instant::now() < until, "never came: {what}");
+        sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// A request with the caller's key and a JSON body.
+pub fn post(path: impl Into<String>, body: impl Into<Vec<u8>>) -> Request {
+    Request::new("POST", path)
+        .header("authorization", format!("Bearer {KEY}"))
+        .header("content-type", "application/json")
+        .body(body)
+}
+
+pub fn get(path: impl Into<String>) -> Request {
+    Request::new("GET", path).header("authorization", format!("Bearer {KEY}"))
+}
+
+/// The least that a dialect's main door takes, for the model `sim`: path and body.
+pub fn plain(dialect: &str) -> Request {
+    match dialect {
+        "openai_chat" => post(CHAT, r#"{"model":"sim","messages":[]}"#),
+        "openai_responses" => post(RESPONSES, r#"{"model":"sim","input":"hi"}"#),
+        "anthropic_messages" => post(MESSAGES, r#"{"model":"sim","max_tokens":99,"messages":[]}"#),
+        "gemini_generate" => post(GEMINI, r#"{"contents":[]}"#),
+        other => unreachable!("{other}"),
+    }
+}
+
+/// The same, streamed.
+pub fn stream(dialect: &str) -> Request {
+    match dialect {
+        "openai_chat" => post(CHAT, r#"{"model":"sim","messages":[],"stream":true}"#),
+        "openai_responses" => post(RESPONSES, r#"{"model":"sim","input":"hi","stream":true}"#),
+        "anthropic_messages" => {
+            post(MESSAGES, r#"{"model":"sim","max_tokens":99,"messages":[],"stream":true}"#)
+        }
+        "gemini_generate" => post(GEMINI_SSE, r#"{"contents":[]}"#),
+        other => unreachable!("{other}"),
+    }
+}
+
+/// The data of each event of a stream.
+pub fn events(body: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(body).replace("\r\n", "\n");
+    let data = |event: &str| {
+        let lines: Vec<&str> = event.lines().filter_map(|line| line.strip_prefix("data: ")).collect();
+        (!lines.is_empty()).then(|| lines.join("\n"))
+    };
+    text.split("\n\n").filter_map(data).collect()
+}
+
+/// Whether `value` is an error in the words of `dialect`, outside of a stream.
+#[track_caller]
+pub fn assert_error(dialect: &str, value: &Value, status: u16) {
+    let error = &value["error"];
+    let told = |part: &Value| part.as_str().is_some_and(|text| !text.is_empty());
+    assert!(told(&error["message"]), "no message: {value}");
+    match dialect {
+        "openai_chat" | "openai_responses" => {
+            assert!(told(&error["type"]), "no type: {value}");
+            assert!(error.get("param").is_some() && error.get("code").is_some(), "no param or code: {value}");
+        }
+        "anthropic_messages" => {
+            assert_eq!(value["type"], "error", "{value}");
+            assert!(told(&error["type"]), "no type: {value}");
+        }
+        "gemini_generate" => {
+            assert_eq!(error["code"], status, "{value}");
+            assert!(told(&error["status"]), "no status: {value}");
+        }
+        other => unreachable!("{other}"),
+    }
+}
+
+/// The error event of a dialect, from the data of an event; none if it is another one.
+pub fn error_event(dialect: &str, data: &str) -> Option<Value> {
+    let value: Value = serde_json::from_str(data).ok()?;
+    let is_error = match dialect {
+        "openai_responses" => value["type"] == "error" || value["type"] == "response.failed",
+        "anthropic_messages" => value["type"] == "error",
+        _ => value.get("error").is_some(),
+    };
+    is_error.then_some(value)
+}

@@ -1,0 +1,24 @@
+//! The gateway on real sockets: one test for each promise to its users.
+//!
+//! Clients here write and read raw bytes, so that no library hides what goes over the wire; the provider is
+//! `upstream-sim`. Every test ends with [`harness::World::close`], which checks that what came in went out.
+#![allow(clippy::unwrap_used, reason = "a test that meets the unexpected must stop there")]
+
+mod harness;
+mod wire;
+
+mod bad_input;
+mod bounds;
+mod configuration;
+mod doors;
+mod edits;
+mod failover;
+mod incident;
+mod leaving;
+mod midstream;
+mod models;
+mod monitor;
+mod patience;
+mod program;
+mod proxies;
+mod shutdown;

@@ -1,0 +1,81 @@
+//! Lists of models, in the format of whoever asks.
+
+use serde_json::Value;
+
+use crate::harness::{World, assert_error, channel, get};
+
+const FEW: &str = "sk-a-key-that-may-little";
+
+async fn world() -> World {
+    World::start(|sim| {
+        let url = sim.url();
+        format!("[[key]]\nname = \"few\"\nsecret = \"{FEW}\"\nmodels = [\"gpt-a\", \"claude-*\"]\n")
+            + &channel("chat", "openai_chat", &url, "gpt-a")
+            + &channel("more", "openai_responses", &url, "gpt-b")
+            + &channel("claude", "anthropic_messages", &url, "claude-a")
+            + &channel("gemini", "gemini_generate", &url, "gemini-a")
+            + &channel("wild", "openai_chat", &url, "wild-*")
+    })
+    .await
+}
+
+fn ids(value: &Value, list: &str, name: &str) -> Vec<String> {
+    value[list].as_array().unwrap().iter().map(|row| row[name].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn lists_come_in_three_formats() {
+    let world = world().await;
+    let openai = world.ask(&get("/v1/models")).await.json();
+    assert_eq!(openai["object"], "list");
+    assert_eq!(openai["data"][0]["object"], "model");
+    assert_eq!(ids(&openai, "data", "id"), ["gpt-a", "gpt-b"]);
+    let anthropic = world.ask(&get("/v1/models").header("anthropic-version", "2023-06-01")).await.json();
+    assert_eq!(anthropic["data"][0]["type"], "model");
+    assert_eq!(anthropic["has_more"], false);
+    assert_eq!(ids(&anthropic, "data", "id"), ["claude-a"]);
+    for path in ["/v1beta/models", "/v1alpha/models"] {
+        let gemini = world.ask(&get(path)).await.json();
+        assert_eq!(ids(&gemini, "models", "name"), ["models/gemini-a"]);
+    }
+    assert!(world.sim.log().is_empty());
+    world.close().await;
+}
+
+#[tokio::test]
+async fn one_model_can_be_looked_up() {
+    let world = world().await;
+    assert_eq!(world.ask(&get("/v1/models/gpt-b")).await.json()["id"], "gpt-b");
+    assert_eq!(world.ask(&get("/v1/models/wild-thing")).await.json()["id"], "wild-thing");
+    let claude = get("/v1/models/claude-a").header("anthropic-version", "2023-06-01");
+    assert_eq!(world.ask(&claude).await.json()["type"], "model");
+    assert_eq!(world.ask(&get("/v1beta/models/gemini-a")).await.json()["name"], "models/gemini-a");
+    for (request, dialect) in [
+        (get("/v1/models/nothing"), "openai_chat"),
+        (get("/v1/models/nothing").header("anthropic-version", "2023-06-01"), "anthropic_messages"),
+        (get("/v1beta/models/nothing"), "gemini_generate"),
+    ] {
+        let answer = world.ask(&request).await;
+        assert_eq!(answer.status, 404, "{answer:?}");
+        assert_error(dialect, &answer.json(), 404);
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_key_sees_only_what_it_may_use() {
+    let world = world().await;
+    let with = |path: &str| {
+        let mut request = get(path);
+        request.headers[0].1 = format!("Bearer {FEW}");
+        request
+    };
+    assert_eq!(ids(&world.ask(&with("/v1/models")).await.json(), "data", "id"), ["gpt-a"]);
+    assert_eq!(world.ask(&with("/v1/models/gpt-b")).await.status, 404);
+    assert_eq!(world.ask(&with("/v1/models/claude-a")).await.status, 200);
+    assert!(ids(&world.ask(&with("/v1beta/models")).await.json(), "models", "name").is_empty());
+    let answer = world.ask(&crate::wire::Request::new("GET", "/v1/models")).await;
+    assert_eq!(answer.status, 401);
+    assert_error("openai_chat", &answer.json(), 401);
+    world.close().await;
+}

@@ -1,0 +1,194 @@
+//! What the operator wrote: a configuration drawn from the seed, as text and as facts for the model.
+
+use std::fmt::Write;
+
+use dialect::Dialect;
+
+use crate::dice::Dice;
+
+/// The models that callers name; each channel serves one or both.
+pub const MODELS: [&str; 2] = ["sim-one", "sim-two"];
+/// What a channel that renames calls [`MODELS`]`[0]`.
+pub const RENAMED: &str = "upstream-one";
+
+/// The waits of one channel, in milliseconds.
+#[derive(Clone, Debug)]
+pub struct Clocks {
+    pub connect: u64,
+    pub first_byte: u64,
+    pub first_event: u64,
+    pub idle: u64,
+}
+
+#[derive(Clone, Debug)]
+pub struct Channel {
+    pub name: String,
+    pub provider: &'static str,
+    /// For `custom` only.
+    pub dialect: Option<Dialect>,
+    pub host: String,
+    pub secrets: Vec<String>,
+    pub models: Vec<&'static str>,
+    pub renames: bool,
+    pub priority: i32,
+    pub weight: u64,
+    pub max_in_flight: Option<u64>,
+    pub clocks: Clocks,
+}
+
+impl Channel {
+    pub fn speaks(&self, dialect: Dialect) -> bool {
+        use Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat, OpenaiResponses};
+        match self.provider {
+            "custom" => self.dialect == Some(dialect),
+            "openai" => matches!(dialect, OpenaiChat | OpenaiResponses),
+            "xai" => matches!(dialect, OpenaiChat | OpenaiResponses | AnthropicMessages),
+            "anthropic" => dialect == AnthropicMessages,
+            "gemini" => matches!(dialect, GeminiGenerate | OpenaiChat),
+            _ => dialect == OpenaiChat,
+        }
+    }
+
+    pub fn serves(&self, model: &str) -> bool {
+        self.models.contains(&model)
+    }
+
+    /// The provider counts reasoning beside `completion_tokens`.
+    pub fn reasons_apart(&self) -> bool {
+        self.provider == "xai"
+    }
+
+    /// The provider sends usage unasked and may refuse to be asked.
+    pub fn tells_usage_unasked(&self) -> bool {
+        self.provider == "mistral"
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Key {
+    pub name: String,
+    pub secret: String,
+    /// `None`: all.
+    pub only_model: Option<&'static str>,
+    pub max_in_flight: Option<u64>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Setup {
+    pub channels: Vec<Channel>,
+    pub keys: Vec<Key>,
+    pub total: Option<u64>,
+    pub attempts_max: usize,
+    pub deadline: u64,
+    pub body_bytes: u64,
+    pub in_flight: u64,
+    pub queue: u64,
+}
+
+impl Setup {
+    pub fn draw(dice: &mut Dice) -> Setup {
+        // Worlds in a hurry have clocks of seconds, the others the defaults' order of magnitude.
+        let hurry = dice.chance(60);
+        let tight = dice.chance(40);
+        let channels = (0..dice.between(1, 4)).map(|number| channel(dice, number, hurry)).collect();
+        let keys = (0..dice.between(1, 3))
+            .map(|number| Key {
+                name: format!("key-{number}"),
+                secret: format!("sk-caller-{number}-{:08x}", dice.next() as u32),
+                only_model: dice.chance(15).then(|| dice.pick(&MODELS)),
+                max_in_flight: dice.chance(20).then(|| dice.between(1, 8)),
+            })
+            .collect();
+        Setup {
+            channels,
+            keys,
+            total: dice.chance(15).then(|| dice.between(2_000, 120_000)),
+            attempts_max: dice.between(1, 5) as usize,
+            deadline: if hurry { dice.between(1_000, 60_000) } else { dice.between(30_000, 300_000) },
+            body_bytes: dice.pick(&[4_096, 65_536, 1 << 20]),
+            in_flight: if tight { dice.between(1, 12) } else { 1_000 },
+            queue: if tight { dice.between(0, 12) } else { 1_000 },
+        }
+    }
+
+    /// As the operator would write it.
+    pub fn toml(&self) -> String {
+        let mut text = String::new();
+        let total = self.total.map_or("\"none\"".to_owned(), |total| format!("\"{total}ms\""));
+        let _ = writeln!(
+            text,
+            "[timeouts]\ntotal = {total}\n[attempts]\nmax = {}\ndeadline = \"{}ms\"\n[bounds]\nbody_bytes = {}\nin_flight = {}\nqueue = {}",
+            self.attempts_max, self.deadline, self.body_bytes, self.in_flight, self.queue
+        );
+        for key in &self.keys {
+            let _ = writeln!(text, "[[key]]\nname = {:?}\nsecret = {:?}", key.name, key.secret);
+            if let Some(model) = key.only_model {
+                let _ = writeln!(text, "models = [{model:?}]");
+            }
+            if let Some(most) = key.max_in_flight {
+                let _ = writeln!(text, "max_in_flight = {most}");
+            }
+        }
+        for channel in &self.channels {
+            let Clocks { connect, first_byte, first_event, idle } = channel.clocks;
+            let _ = writeln!(
+                text,
+                "[[channel]]\nname = {:?}\nprovider = {:?}\nbase_url = \"https://{}\"\nsecrets = {:?}\nmodels = {:?}\npriority = {}\nweight = {}\n\
+                timeouts = {{ connect = \"{connect}ms\", first_byte = \"{first_byte}ms\", first_event = \"{first_event}ms\", idle = \"{idle}ms\" }}",
+                channel.name,
+                channel.provider,
+                channel.host,
+                channel.secrets,
+                channel.models,
+                channel.priority,
+                channel.weight
+            );
+            if let Some(dialect) = channel.dialect {
+                let _ = writeln!(text, "dialect = {:?}", dialect.name());
+            }
+            if channel.renames {
+                let _ = writeln!(text, "rename = {{ {:?} = {RENAMED:?} }}", MODELS[0]);
+            }
+            if let Some(most) = channel.max_in_flight {
+                let _ = writeln!(text, "max_in_flight = {most}");
+            }
+        }
+        text
+    }
+}
+
+fn channel(dice: &mut Dice, number: u64, hurry: bool) -> Channel {
+    let provider = dice.weigh(&[
+        (8, "custom"),
+        (3, "openai"),
+        (3, "xai"),
+        (1, "mistral"),
+        (1, "anthropic"),
+        (1, "gemini"),
+    ]);
+    let clocks = if hurry {
+        Clocks {
+            connect: dice.between(100, 3_000),
+            first_byte: dice.between(200, 30_000),
+            first_event: dice.between(200, 30_000),
+            idle: dice.between(200, 30_000),
+        }
+    } else {
+        Clocks { connect: 10_000, first_byte: 900_000, first_event: 300_000, idle: 300_000 }
+    };
+    Channel {
+        name: format!("channel-{number}"),
+        provider,
+        dialect: (provider == "custom").then(|| dice.pick(&Dialect::ALL)),
+        host: format!("up-{number}.hidden-{:04x}.example", dice.next() as u16),
+        secrets: (0..dice.between(1, 3))
+            .map(|nth| format!("topsecret-{number}-{nth}-{:08x}", dice.next() as u32))
+            .collect(),
+        models: if dice.chance(80) { MODELS.to_vec() } else { vec![dice.pick(&MODELS)] },
+        renames: dice.chance(30),
+        priority: dice.between(0, 2) as i32,
+        weight: dice.between(1, 5),
+        max_in_flight: dice.chance(25).then(|| dice.between(1, 6)),
+        clocks,
+    }
+}
