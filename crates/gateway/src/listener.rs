@@ -16,7 +16,12 @@ use std::{
     },
 };
 
-use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper::{
+    body::Incoming,
+    header::{CONNECTION, HeaderValue},
+    server::conn::http1,
+    service::service_fn,
+};
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::Interest,
@@ -121,7 +126,7 @@ impl Connection {
     }
 
     fn tell(&self, order: Order) {
-        if self.order.swap(order as u8, Ordering::AcqRel) != order as u8 {
+        if self.order.fetch_max(order as u8, Ordering::AcqRel) < order as u8 {
             self.ordered.notify_one();
         }
     }
@@ -285,15 +290,21 @@ async fn serve_connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     let connection = Arc::new(Connection::new(peer, app.flow.clock, Some(stream.clone())));
     let _presence = Presence::enter(app.clone(), connection.clone());
     let socket = TokioIo::new(ClientSocket::new(stream, connection.clone()));
-    let service = service_fn(|request: hyper::Request<Incoming>| http::route(&app, &connection, request));
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let (answering, app) = (http::route(&app, &connection, request), app.clone());
+        async move {
+            let mut response = answering.await;
+            if let (Ok(response), true) = (&mut response, app.shutdown.draining()) {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
+    });
     let serving = http1::Builder::new()
         .header_read_timeout(None) // it would also close idle connections: the watch tells the two apart
         .max_buf_size(HEAD_BYTES)
         .serve_connection(socket, service);
     let mut serving = std::pin::pin!(serving);
-    if app.shutdown.draining() {
-        serving.as_mut().graceful_shutdown();
-    }
     loop {
         tokio::select! {
             // An error here is the client's connection breaking: its request was dropped and settled itself.

@@ -58,7 +58,8 @@ where
     let (dialect, catalog) = (head.door.dialect, app.catalog.load_full());
     let mut lease = app.open_lease(&head, connection);
     let request_id = lease.request_id();
-    match prepare(&app, &catalog, head, body, &mut lease).await {
+    let prepared = app.shutdown.until_ending(prepare(&app, &catalog, head, body, &mut lease)).await;
+    match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
             let stream = inbound.stream;

@@ -1,7 +1,8 @@
 //! Takes out of an upstream's words what a caller must not read: keys, addresses, hosts.
 //!
-//! In: text an upstream wrote. Out: the same text with `[key]`, `[url]`, `[host]` and `[address]` in their place. It must
-//! run on every upstream text that a client gets; it may take out too much, never too little.
+//! In: text an upstream wrote. Out: the same text with `[key]`, `[url]`, `[host]`, `[address]` and `[account]` in their
+//! place, still JSON where it was JSON. It must run on every upstream text that a client gets; it may take out too much,
+//! never too little.
 
 use std::borrow::Cow;
 
@@ -48,6 +49,7 @@ impl Redaction {
         }
         replace_runs(&mut text, "[key]", key_at);
         replace_runs(&mut text, "[address]", address_at);
+        replace_runs(&mut text, "[account]", account_at);
         text
     }
 
@@ -93,8 +95,12 @@ fn is_word(c: char) -> bool {
 fn url_at(rest: &str, _: Option<char>) -> Option<usize> {
     let scheme = ["https://", "http://", "wss://", "ws://", "https:\\/\\/", "http:\\/\\/"];
     let start = scheme.iter().find(|scheme| starts_with_ignore_case(rest, scheme))?.len();
-    let end = rest[start..].find(|c: char| c.is_whitespace() || "\"'<>`)]}".contains(c));
-    Some(start + end.unwrap_or(rest.len() - start))
+    let stops = |c: char| c.is_whitespace() || "\"'<>`)]}".contains(c);
+    // In JSON a slash may be written `\/`; any other backslash begins an escape that is not the address's.
+    let end = rest[start..].char_indices().find(|&(at, c)| {
+        stops(c) || c == '\\' && !rest[start + at + 1..].starts_with('/')
+    });
+    Some(end.map_or(rest.len(), |(at, _)| start + at))
 }
 
 fn host_at(host: &str, rest: &str, before: Option<char>) -> Option<usize> {
@@ -132,6 +138,20 @@ fn address_at(rest: &str, before: Option<char>) -> Option<usize> {
     address.then_some(run.len())
 }
 
+/// The id behind `organization`, `project` and the like, as in "in organization org-abc123 on tokens per min".
+fn account_at(rest: &str, before: Option<char>) -> Option<usize> {
+    /// Shorter words are words.
+    const ID_LENGTH: usize = 6;
+    if before.is_some_and(|c| is_word(c) || c == '-') {
+        return None;
+    }
+    let end = rest.find(|c: char| !(is_word(c) || c == '-')).unwrap_or(rest.len());
+    let (id, numbered) = (&rest[..end], rest[..end].bytes().any(|byte| byte.is_ascii_digit()));
+    let marked = ["org-", "org_", "proj_", "proj-", "acct_", "acct-", "team-", "projects-"];
+    let named = marked.iter().any(|start| id.starts_with(start)) || numbered && id.contains("project");
+    (named && numbered && end >= ID_LENGTH).then_some(end)
+}
+
 fn starts_with_ignore_case(text: &str, start: &str) -> bool {
     text.as_bytes().get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start.as_bytes()))
 }
@@ -157,6 +177,10 @@ mod tests {
             ("connect [fe80::1]:443 refused", "connect [address] refused"),
             ("connect 2001:db8::7 refused", "connect [address] refused"),
             ("AIzaSyA-1234567890abcdef is leaked", "[key] is leaked"),
+            ("limit reached in organization org-Ab12cd34 on tokens", "limit reached in organization [account] on tokens"),
+            ("project sim-project-7 is out of it", "project [account] is out of it"),
+            (r#"{"m":"see \"https://a.example/x\" now"}"#, r#"{"m":"see \"[url]\" now"}"#),
+            (r#"{"m":"https:\/\/a.example\/x\n"}"#, r#"{"m":"[url]\n"}"#),
         ];
         for (said, read) in cases {
             assert_eq!(redaction().apply(said), read, "{said}");

@@ -1,6 +1,11 @@
 //! The order of stopping: readiness first, then new work, then the rest.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::atomic::{AtomicU8, Ordering},
+    task::Poll,
+};
 
 use tokio::sync::watch;
 
@@ -52,6 +57,14 @@ impl Shutdown {
 
     pub fn over(&self) -> bool {
         self.stage.load(Ordering::Acquire) >= Stage::Over as u8
+    }
+
+    /// Runs a request's future until the stop will wait no longer (`None`). At that moment every connection's task is
+    /// polled again, so no timer or subscription is needed per request.
+    pub async fn until_ending<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut future = pin!(future);
+        poll_fn(|context| if self.ending() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) })
+            .await
     }
 
     /// Resolves when `stage` is reached.

@@ -5,12 +5,7 @@
 //! budget, and a clock for every wait. An answer that is thrown away is read to a bound first, so that its connection
 //! can be used again; what is not read then is closed.
 
-use std::{
-    future::{Future, poll_fn},
-    pin::pin,
-    sync::Arc,
-    task::Poll,
-};
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, sniff, splice};
@@ -28,7 +23,6 @@ use crate::{
         caller::Caller, inbound::Inbound, lease::Lease, pace::Pace, plan::Plan, rewrite, source::Source,
     },
     provider::Quirk,
-    shutdown::Shutdown,
     upstream::{RequestBody, SendError},
 };
 
@@ -116,7 +110,7 @@ pub async fn run(
         tried += 1;
         lease.attempt_began(&channel.name, place);
         let trying = attempt(&inbound, channel, endpoint, secret, total_at, &mut lease);
-        match until_stopped(&app.shutdown, trying).await {
+        match app.shutdown.until_ending(trying).await {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
                 break;
@@ -155,18 +149,6 @@ pub async fn run(
     };
     lease.end(fault.ending(), std::borrow::Cow::Owned(fault.cause()));
     Err(Box::new(Failed { fault, lease }))
-}
-
-/// Runs until the stop will wait no longer (`None`). The connection's task is polled again at that moment.
-async fn until_stopped<T>(shutdown: &Shutdown, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    poll_fn(|context| {
-        if shutdown.ending() {
-            return Poll::Ready(None);
-        }
-        future.as_mut().poll(context).map(Some)
-    })
-    .await
 }
 
 /// Of two failures the one the caller should read: the last real answer of an upstream, but rather one about the
@@ -226,9 +208,9 @@ async fn attempt(
     let options = tap_options(inbound, channel);
     let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
     let answer = if inbound.stream {
-        gain_stream(source, options, channel, waiting).await?
+        gain_stream(source, options, channel, waiting, lease).await?
     } else {
-        gain_plain(source, Vec::new(), options, channel, waiting).await?
+        gain_plain(source, Vec::new(), options, channel, waiting, lease).await?
     };
     Ok(Gained { status: parts.status, headers: parts.headers, answer })
 }
@@ -326,6 +308,7 @@ async fn gain_stream(
     options: TapOptions,
     channel: &Channel,
     waiting: Waiting,
+    lease: &Lease,
 ) -> Result<Answer, UpstreamFault> {
     let mut early: Vec<Bytes> = Vec::new();
     let framing = loop {
@@ -338,7 +321,7 @@ async fn gain_stream(
         }
     };
     if framing == Framing::Document {
-        return gain_plain(source, early, options, channel, waiting).await;
+        return gain_plain(source, early, options, channel, waiting, lease).await;
     }
     let mut tap = Box::new(Tap::new(options, framing));
     let mut start = Vec::new();
@@ -399,6 +382,7 @@ async fn gain_plain(
     options: TapOptions,
     channel: &Channel,
     waiting: Waiting,
+    lease: &Lease,
 ) -> Result<Answer, UpstreamFault> {
     let length = source.exact_length();
     let (mut held, mut start) = (0, Vec::new());
@@ -415,6 +399,7 @@ async fn gain_plain(
         };
         let Some(bytes) = next else { break };
         held += bytes.len();
+        lease.mark().touch(lease.mark().now_ms());
         // Some providers send blanks while they think: the answer has begun only with its first other byte.
         let now = Instant::now();
         match &mut pace {

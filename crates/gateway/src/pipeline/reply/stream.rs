@@ -150,6 +150,8 @@ impl Stream {
             let why = format!("upstream: error event: {}", self.channel.redaction.apply(&parsed.message));
             let told = self.channel.redaction.apply_bytes(frame);
             match told {
+                // Empty: a frame too large to hold back, which the client has already.
+                Some(frame) if frame.is_empty() => {}
                 Some(frame) => self.ready.push_back(frame),
                 None => self.say(&broken("The model's provider sent an error that cannot be read.")),
             }
