@@ -80,7 +80,7 @@ pub(crate) fn text(json: Option<&str>) -> Option<Cow<'_, str>> {
 
 /// A number that is no count is ignored: no call uses a thousand million tokens, and a provider's bug of that size
 /// must not become a charge.
-const MAX_COUNT: u64 = 1_000_000_000;
+pub(crate) const MAX_COUNT: u64 = 1_000_000_000;
 
 /// A token count. Negative, fractional and absurd numbers are no counts; `12.0` is twelve.
 pub(crate) fn count(json: Option<&str>) -> Option<u64> {

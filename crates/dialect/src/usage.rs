@@ -4,6 +4,7 @@
 //! is clamped to the whole it belongs to: a provider that says nonsense must never cause a negative or doubled charge.
 
 pub(crate) mod anthropic;
+mod count;
 pub(crate) mod gemini;
 pub(crate) mod openai;
 

@@ -97,9 +97,9 @@ fn url_at(rest: &str, _: Option<char>) -> Option<usize> {
     let start = scheme.iter().find(|scheme| starts_with_ignore_case(rest, scheme))?.len();
     let stops = |c: char| c.is_whitespace() || "\"'<>`)]}".contains(c);
     // In JSON a slash may be written `\/`; any other backslash begins an escape that is not the address's.
-    let end = rest[start..].char_indices().find(|&(at, c)| {
-        stops(c) || c == '\\' && !rest[start + at + 1..].starts_with('/')
-    });
+    let end = rest[start..]
+        .char_indices()
+        .find(|&(at, c)| stops(c) || c == '\\' && !rest[start + at + 1..].starts_with('/'));
     Some(end.map_or(rest.len(), |(at, _)| start + at))
 }
 
@@ -177,7 +177,10 @@ mod tests {
             ("connect [fe80::1]:443 refused", "connect [address] refused"),
             ("connect 2001:db8::7 refused", "connect [address] refused"),
             ("AIzaSyA-1234567890abcdef is leaked", "[key] is leaked"),
-            ("limit reached in organization org-Ab12cd34 on tokens", "limit reached in organization [account] on tokens"),
+            (
+                "limit reached in organization org-Ab12cd34 on tokens",
+                "limit reached in organization [account] on tokens",
+            ),
             ("project sim-project-7 is out of it", "project [account] is out of it"),
             (r#"{"m":"see \"https://a.example/x\" now"}"#, r#"{"m":"see \"[url]\" now"}"#),
             (r#"{"m":"https:\/\/a.example\/x\n"}"#, r#"{"m":"[url]\n"}"#),

@@ -63,8 +63,10 @@ impl Shutdown {
     /// polled again, so no timer or subscription is needed per request.
     pub async fn until_ending<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = pin!(future);
-        poll_fn(|context| if self.ending() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) })
-            .await
+        poll_fn(
+            |context| if self.ending() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) },
+        )
+        .await
     }
 
     /// Resolves when `stage` is reached.

@@ -2,99 +2,95 @@
 //!
 //! The whole includes its parts: cached input is in the input, reasoning is in the output.
 
-use super::{Accounting, Usage, take};
-use crate::json::{count, members};
+use serde::Deserialize;
 
-pub(crate) fn read(usage: &str, accounting: Accounting) -> Option<Usage> {
-    let [
-        prompt,
-        input,
-        completion,
-        output,
-        total,
-        prompt_details,
-        input_details,
-        output_details,
-        details,
-        hit,
-        cached,
-    ] = members(
-        usage,
-        [
-            "prompt_tokens",
-            "input_tokens",
-            "completion_tokens",
-            "output_tokens",
-            "total_tokens",
-            "prompt_tokens_details",
-            "input_tokens_details",
-            "output_tokens_details",
-            "completion_tokens_details",
-            "prompt_cache_hit_tokens", // DeepSeek
-            "cached_tokens",           // Moonshot
-        ],
-    )?;
-    let total = count(total);
-    let (prompt, completion) =
-        match (count(prompt).or(count(input)), count(completion).or(count(output)), total) {
-            (None, None, None) => return None,
-            // Embeddings of some providers state the total alone.
-            (prompt, None, total) => {
-                let prompt = prompt.or(total).unwrap_or(0);
-                (prompt, total.unwrap_or(0).saturating_sub(prompt))
-            }
-            (None, Some(completion), total) => (total.unwrap_or(0).saturating_sub(completion), completion),
-            (Some(prompt), Some(completion), _) => (prompt, completion),
-        };
-    let input = Details::read(prompt_details.or(input_details));
-    let output = Details::read(details.or(output_details));
+use super::{Accounting, Usage, count::Count, count::lenient, take};
 
-    let mut usage = Usage { input: prompt, output: completion, ..Usage::default() };
-    // Where a provider says it in two places, one of them is often left at nought.
-    let cached = [input.cached, count(hit), count(cached)].into_iter().flatten().max();
-    usage.cache_read = take(cached, &mut usage.input);
-    usage.cache_write = take(input.cache_write, &mut usage.input);
-    usage.audio_input = take(input.audio, &mut usage.input);
-    usage.image_input = take(input.image, &mut usage.input);
-
-    usage.reasoning = match accounting {
-        Accounting::Standard => take(output.reasoning, &mut usage.output),
-        // What the total has beyond its two parts is the reasoning, said or unsaid; if it has no room, it is inside.
-        Accounting::ReasoningApart => match total.map(|total| total.saturating_sub(prompt + completion)) {
-            Some(0) => take(output.reasoning, &mut usage.output),
-            Some(rest) => rest,
-            None => output.reasoning.unwrap_or(0),
-        },
-    };
-    usage.audio_output = take(output.audio, &mut usage.output);
-    usage.image_output = take(output.image, &mut usage.output);
-    Some(usage)
+/// What is read of it, in one pass: this runs for every answer.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tokens {
+    prompt_tokens: Count,
+    input_tokens: Count,
+    completion_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    #[serde(deserialize_with = "lenient")]
+    prompt_tokens_details: Details,
+    #[serde(deserialize_with = "lenient")]
+    input_tokens_details: Details,
+    #[serde(deserialize_with = "lenient")]
+    completion_tokens_details: Details,
+    #[serde(deserialize_with = "lenient")]
+    output_tokens_details: Details,
+    /// DeepSeek's.
+    prompt_cache_hit_tokens: Count,
+    /// Moonshot's.
+    cached_tokens: Count,
 }
 
-#[derive(Default)]
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Details {
-    cached: Option<u64>,
-    cache_write: Option<u64>,
-    audio: Option<u64>,
-    image: Option<u64>,
-    reasoning: Option<u64>,
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+    reasoning_tokens: Count,
 }
 
 impl Details {
-    fn read(details: Option<&str>) -> Details {
-        let names =
-            ["cached_tokens", "cache_write_tokens", "audio_tokens", "image_tokens", "reasoning_tokens"];
-        let Some([cached, cache_write, audio, image, reasoning]) =
-            details.and_then(|details| members(details, names))
-        else {
-            return Details::default();
-        };
+    /// The first that says anything.
+    fn or(self, other: Details) -> Details {
         Details {
-            cached: count(cached),
-            cache_write: count(cache_write),
-            audio: count(audio),
-            image: count(image),
-            reasoning: count(reasoning),
+            cached_tokens: self.cached_tokens.or(other.cached_tokens),
+            cache_write_tokens: self.cache_write_tokens.or(other.cache_write_tokens),
+            audio_tokens: self.audio_tokens.or(other.audio_tokens),
+            image_tokens: self.image_tokens.or(other.image_tokens),
+            reasoning_tokens: self.reasoning_tokens.or(other.reasoning_tokens),
         }
     }
+}
+
+pub(crate) fn read(usage: &str, accounting: Accounting) -> Option<Usage> {
+    let tokens: Tokens = serde_json::from_str(usage).ok()?;
+    let total = tokens.total_tokens.0;
+    let (prompt, completion) =
+        (tokens.prompt_tokens.or(tokens.input_tokens).0, tokens.completion_tokens.or(tokens.output_tokens).0);
+    let input = tokens.prompt_tokens_details.or(tokens.input_tokens_details);
+    let output = tokens.completion_tokens_details.or(tokens.output_tokens_details);
+    let (prompt, completion) = match (prompt, completion, total) {
+        (None, None, None) => return None,
+        // Embeddings of some providers state the total alone.
+        (prompt, None, total) => {
+            let prompt = prompt.or(total).unwrap_or(0);
+            (prompt, total.unwrap_or(0).saturating_sub(prompt))
+        }
+        (None, Some(completion), total) => (total.unwrap_or(0).saturating_sub(completion), completion),
+        (Some(prompt), Some(completion), _) => (prompt, completion),
+    };
+
+    let mut usage = Usage { input: prompt, output: completion, ..Usage::default() };
+    // Where a provider says it in two places, one of them is often left at nought.
+    let cached = [input.cached_tokens.0, tokens.prompt_cache_hit_tokens.0, tokens.cached_tokens.0]
+        .into_iter()
+        .flatten()
+        .max();
+    usage.cache_read = take(cached, &mut usage.input);
+    usage.cache_write = take(input.cache_write_tokens.0, &mut usage.input);
+    usage.audio_input = take(input.audio_tokens.0, &mut usage.input);
+    usage.image_input = take(input.image_tokens.0, &mut usage.input);
+
+    usage.reasoning = match accounting {
+        Accounting::Standard => take(output.reasoning_tokens.0, &mut usage.output),
+        // What the total has beyond its two parts is the reasoning, said or unsaid; if it has no room, it is inside.
+        Accounting::ReasoningApart => match total.map(|total| total.saturating_sub(prompt + completion)) {
+            Some(0) => take(output.reasoning_tokens.0, &mut usage.output),
+            Some(rest) => rest,
+            None => output.reasoning_tokens.0.unwrap_or(0),
+        },
+    };
+    usage.audio_output = take(output.audio_tokens.0, &mut usage.output);
+    usage.image_output = take(output.image_tokens.0, &mut usage.output);
+    Some(usage)
 }

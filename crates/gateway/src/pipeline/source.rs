@@ -12,7 +12,7 @@ use crate::upstream::ReplyBytes;
 #[derive(Debug)]
 pub struct Source {
     body: ReplyBytes,
-    unpack: Option<Unpack>,
+    unpack: Option<Box<Unpack>>,
     ended: bool,
 }
 
@@ -31,8 +31,8 @@ impl Source {
     pub fn open(headers: &HeaderMap, body: ReplyBytes) -> Result<Source, String> {
         let unpack = match headers.get(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("?").trim()) {
             None | Some("" | "identity") => None,
-            Some("gzip" | "x-gzip") => Some(Unpack::Gzip(GzDecoder::new(Vec::new()))),
-            Some("deflate") => Some(Unpack::Undecided),
+            Some("gzip" | "x-gzip") => Some(Box::new(Unpack::Gzip(GzDecoder::new(Vec::new())))),
+            Some("deflate") => Some(Box::new(Unpack::Undecided)),
             Some(other) => return Err(format!("content-encoding {other}")),
         };
         Ok(Source { body, unpack, ended: false })

@@ -145,8 +145,20 @@ mod tests {
             model: "a\"b\\c\nd\u{1}é".to_owned(),
             stream: true,
             attempts: vec![
-                AttemptRecord { channel: "c\"1".into(), started_ms: 1, took_ms: 2, status: 0, fault: Some("x\ty".into()) },
-                AttemptRecord { channel: Arc::from("c2"), started_ms: 3, took_ms: 4, status: 200, fault: None },
+                AttemptRecord {
+                    channel: "c\"1".into(),
+                    started_ms: 1,
+                    took_ms: 2,
+                    status: 0,
+                    fault: Some("x\ty".into()),
+                },
+                AttemptRecord {
+                    channel: Arc::from("c2"),
+                    started_ms: 3,
+                    took_ms: 4,
+                    status: 200,
+                    fault: None,
+                },
             ],
             ending: Ending::Cut,
             status: 200,
@@ -166,7 +178,10 @@ mod tests {
         assert_eq!(line["model"], json!("a\"b\\c\nd\u{1}é"));
         assert_eq!(line["at"], json!("1970-01-01T00:00:00.000Z"));
         assert_eq!(line["channel"], json!("c2"));
-        assert_eq!(line["attempts"][0], json!({"channel": "c\"1", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"}));
+        assert_eq!(
+            line["attempts"][0],
+            json!({"channel": "c\"1", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
+        );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
         assert_eq!(line["key"], Value::Null);
         assert_eq!(line["first_byte_ms"], Value::Null);

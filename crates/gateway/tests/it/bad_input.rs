@@ -2,7 +2,7 @@
 
 use crate::{
     harness::{DIALECTS, KEY, World, assert_error, channel, four, plain, post, stream},
-    wire::{Request, contains},
+    wire::{End, Request, contains},
 };
 
 const FEW: &str = "sk-a-key-that-may-little";
@@ -132,7 +132,11 @@ async fn a_body_with_two_lengths_is_never_sent_on_with_both() {
         let body = plain(dialect).body;
         let chunked = [format!("{:x}\r\n", body.len()).as_bytes(), &body, b"\r\n0\r\n\r\n"].concat();
         let (one, two) = (format!("content-length: {}\r\n", body.len()), "transfer-encoding: chunked\r\n");
-        for lengths in [format!("{one}{two}"), format!("{two}{one}")] {
+        for (lengths, status) in [
+            (format!("{one}{two}"), 400),
+            // In this order the HTTP library forgets the length, as RFC 9112 (6.3) allows, and closes afterwards.
+            (format!("{two}{one}"), 200),
+        ] {
             let head = format!(
                 "POST {} HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\n{lengths}\r\n",
                 plain(dialect).path
@@ -140,11 +144,17 @@ async fn a_body_with_two_lengths_is_never_sent_on_with_both() {
             let mut client = world.client().await;
             client.send(&[head.as_bytes(), &chunked].concat()).await;
             let answer = client.answer().await;
-            assert_eq!(answer.status, 400, "{dialect}: {answer:?}");
-            assert_error(dialect, &answer.json(), 400);
+            assert_eq!(answer.status, status, "{dialect}: {answer:?}");
+            if status == 400 {
+                assert_error(dialect, &answer.json(), 400);
+            }
+            assert_eq!(client.closed().await, End::Fin, "what follows could be read in two ways");
         }
     }
-    assert!(world.sim.log().is_empty(), "{:?}", world.sim.log());
+    assert_eq!(world.sim.log().len(), DIALECTS.len());
+    for served in world.sim.log() {
+        assert!(served.header("content-length").is_some() && served.header("transfer-encoding").is_none());
+    }
     world.close().await;
 }
 

@@ -32,7 +32,12 @@ const PLAIN: [(&str, &str, &str, &str); 15] = [
     ("/v1alpha/models/sim:generateContent", "{}", "gemini_generate", "chat"),
     ("/v1beta/models/sim:countTokens", "{}", "gemini_generate", "count_tokens"),
     ("/v1beta/models/sim:embedContent", "{}", "gemini_generate", "embeddings"),
-    ("/v1beta/models/sim:batchEmbedContents", r#"{"requests":[{},{}]}"#, "gemini_generate", "batch_embeddings"),
+    (
+        "/v1beta/models/sim:batchEmbedContents",
+        r#"{"requests":[{},{}]}"#,
+        "gemini_generate",
+        "batch_embeddings",
+    ),
 ];
 
 const STREAMS: [(&str, &str, &str, &str); 6] = [

@@ -45,7 +45,8 @@ async fn a_rename_changes_the_model_and_nothing_else() {
     // Both edits at once.
     let answer = world.ask(&stream("openai_chat")).await;
     assert_eq!(answer.status, 200);
-    let wanted = r#"{"model":"vendor/sim-9","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#;
+    let wanted =
+        r#"{"model":"vendor/sim-9","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#;
     assert_eq!(world.sim.log().last().unwrap().body, wanted);
     world.close().await;
 }
@@ -197,7 +198,13 @@ async fn providers_are_asked_where_they_live() {
         ("deepseek", "", "/v1/messages", "/anthropic/v1/messages", "x-api-key"),
         ("zhipu", "/api/paas/v4", CHAT, "/api/paas/v4/chat/completions", "authorization"),
         ("gemini", "", CHAT, "/v1beta/openai/chat/completions", "authorization"),
-        ("gemini", "/v1beta", "/v1/models/sim:generateContent", "/v1/models/sim:generateContent", "x-goog-api-key"),
+        (
+            "gemini",
+            "/v1beta",
+            "/v1/models/sim:generateContent",
+            "/v1/models/sim:generateContent",
+            "x-goog-api-key",
+        ),
         ("xai", "/v1", "/v1/messages", "/v1/messages", "authorization"),
         ("ollama", "", "/v1/embeddings", "/v1/embeddings", "authorization"),
     ];
@@ -234,5 +241,32 @@ async fn a_models_name_is_one_segment_of_the_path() {
         assert_eq!(path, format!("/v1beta/models/{sent}:generateContent"));
     }
     assert_eq!(world.ask(&get("/v1beta/models/any-model")).await.status, 200);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_body_in_chunks_or_after_a_question_arrives_whole() {
+    let world = World::start(|sim| crate::harness::four(&sim.url())).await;
+    let head = |extra: &str| {
+        format!("POST {CHAT} HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {KEY}\r\n{extra}\r\n")
+    };
+    let mut client = world.client().await;
+    client.send(head("transfer-encoding: chunked\r\n").as_bytes()).await;
+    for piece in ODD.as_bytes().chunks(7) {
+        client.send(&[format!("{:x}\r\n", piece.len()).as_bytes(), piece, b"\r\n"].concat()).await;
+    }
+    client.send(b"0\r\nx-trailer: 1\r\n\r\n").await;
+    assert_eq!(client.answer().await.status, 200);
+
+    let length = format!("content-length: {}\r\nexpect: 100-continue\r\n", ODD.len());
+    client.send(head(&length).as_bytes()).await;
+    client.go_on().await;
+    client.send(ODD.as_bytes()).await;
+    assert_eq!(client.answer().await.status, 200);
+    for served in world.sim.log() {
+        assert_eq!(served.body, ODD);
+        assert_eq!(served.header("transfer-encoding"), None);
+        assert_eq!(served.header("expect"), None);
+    }
     world.close().await;
 }

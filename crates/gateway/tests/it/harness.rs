@@ -28,8 +28,7 @@ pub const GEMINI: &str = "/v1beta/models/sim:generateContent";
 pub const GEMINI_SSE: &str = "/v1beta/models/sim:streamGenerateContent?alt=sse";
 pub const GEMINI_ARRAY: &str = "/v1beta/models/sim:streamGenerateContent";
 
-pub const DIALECTS: [&str; 4] =
-    ["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate"];
+pub const DIALECTS: [&str; 4] = ["openai_chat", "openai_responses", "anthropic_messages", "gemini_generate"];
 
 /// What all logs of the process wrote; the search for secrets looks here too.
 static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());

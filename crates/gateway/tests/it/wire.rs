@@ -73,12 +73,19 @@ pub enum End {
     Reset,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     pub headers: Vec<(String, String)>,
     pub body: Vec<u8>,
     pub end: End,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let start = &self.body[..self.body.len().min(2000)];
+        write!(f, "{} {:?} {:?} ({:?})", self.status, self.headers, String::from_utf8_lossy(start), self.end)
+    }
 }
 
 impl Answer {
@@ -150,6 +157,14 @@ impl Client {
     /// Reads until the answer's body has ended, whichever way.
     pub async fn answer(&mut self) -> Answer {
         self.until(|_| false).await
+    }
+
+    /// Waits to be told to go on sending (100).
+    pub async fn go_on(&mut self) {
+        let wanted = b"HTTP/1.1 100 Continue\r\n\r\n";
+        let mut told = vec![0; wanted.len()];
+        timeout(LIMIT, self.stream.read_exact(&mut told)).await.expect("no 100").unwrap();
+        assert_eq!(told, wanted);
     }
 
     /// Reads until the head is there: status and headers.

@@ -6,7 +6,7 @@
 use dialect::{Dialect, Usage};
 use serde_json::{Value, json};
 
-use crate::dice::Dice;
+use crate::{dice::Dice, said::Said};
 
 /// What a piece of a stream means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub enum Kind {
     Usage,
     /// Nothing may follow.
     Close,
-    Error,
+    /// An error, and what it comes to if it is the first thing that is said.
+    Error(Said),
 }
 
 /// One event (or array element) with its separators.
@@ -243,8 +244,7 @@ fn gemini(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece
     let used = usage(dice, asked.dialect);
     let mut pieces = Vec::new();
     for nth in 1..=count {
-        let so_far = Usage { output: used.output + nth - count, ..used };
-        let so_far = if used.output + nth > count { so_far } else { used };
+        let so_far = Usage { output: (used.output * nth).div_ceil(count), ..used };
         let mut candidate =
             json!({"content": {"role": "model", "parts": [{"text": words(dice)}]}, "index": 0});
         if nth == count {

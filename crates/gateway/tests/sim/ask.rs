@@ -1,0 +1,222 @@
+//! What a client wants: a request drawn from the seed, and how its sender behaves.
+
+use bytes::Bytes;
+use dialect::{Dialect, Door, Operation};
+use gateway::pipeline::inbound::{Head, Target};
+use http::Request;
+use serde_json::json;
+
+use crate::{
+    dice::Dice,
+    setup::{MODELS, Setup},
+};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    Known(usize),
+    Wrong,
+    Missing,
+}
+
+/// How a request body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyEnd {
+    Whole,
+    Broken,
+    Never,
+}
+
+/// How the client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    Eager,
+    /// Pauses of at most so many milliseconds between reads.
+    Slow(u64),
+    /// Nothing any more after so many frames.
+    StopsAfter(usize),
+    /// Gone after so many frames.
+    LeavesAfter(usize),
+}
+
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub number: usize,
+    /// Of everything that happens to this request.
+    pub seed: u64,
+    pub at: u64,
+    pub key: KeyUse,
+    pub dialect: Dialect,
+    pub stream: bool,
+    /// Gemini's JSON array.
+    pub array: bool,
+    /// The client itself asks for usage.
+    pub wants_usage: bool,
+    pub model: String,
+    pub content_type: &'static str,
+    pub body: Bytes,
+    /// Pieces of the body and when they are sent, in milliseconds after the one before.
+    pub chunks: Vec<(u64, Bytes)>,
+    pub body_end: BodyEnd,
+    /// With `Content-Length`.
+    pub announced: bool,
+    pub leaves_after: Option<u64>,
+    pub reading: Reading,
+    /// The status of the refusal that the request itself deserves, once its body is in.
+    pub fault: Option<u16>,
+}
+
+impl Ask {
+    pub fn draw(dice: &mut Dice, number: usize, at: u64, setup: &Setup) -> Ask {
+        let seed = dice.next();
+        let dice = &mut Dice::new(seed);
+        let key = match dice.weigh(&[(94, 0), (3, 1), (3, 2)]) {
+            0 => KeyUse::Known(dice.below(setup.keys.len())),
+            1 => KeyUse::Wrong,
+            _ => KeyUse::Missing,
+        };
+        let spoken: Vec<Dialect> = Dialect::ALL
+            .into_iter()
+            .filter(|dialect| setup.channels.iter().any(|channel| channel.speaks(*dialect)))
+            .collect();
+        let dialect = if dice.chance(96) { dice.pick(&spoken) } else { dice.pick(&Dialect::ALL) };
+        let stream = dice.chance(60);
+        let model = if dice.chance(97) { dice.pick(&MODELS).to_owned() } else { "nobody-has-it".to_owned() };
+        let reading = match dice.weigh(&[(70, 0), (12, 1), (6, 2), (12, 3)]) {
+            0 => Reading::Eager,
+            1 => Reading::Slow(dice.time(100_000)),
+            2 => Reading::StopsAfter(dice.between(1, 6) as usize),
+            _ => Reading::LeavesAfter(dice.between(1, 6) as usize),
+        };
+        let mut ask = Ask {
+            number,
+            seed: dice.next(),
+            at,
+            key,
+            dialect,
+            stream,
+            array: dialect == Dialect::GeminiGenerate && stream && dice.chance(40),
+            wants_usage: dice.chance(30),
+            model,
+            content_type: if dice.chance(98) { "application/json" } else { "text/plain" },
+            body: Bytes::new(),
+            chunks: Vec::new(),
+            body_end: dice.weigh(&[(94, BodyEnd::Whole), (3, BodyEnd::Broken), (3, BodyEnd::Never)]),
+            announced: dice.chance(60),
+            leaves_after: dice.chance(15).then(|| dice.time(120_000) + 1),
+            reading,
+            fault: None,
+        };
+        let defect = ask.write_body(dice);
+        ask.cut_body(dice);
+        ask.fault = ask.judge(setup, defect);
+        ask
+    }
+
+    /// Writes the body; the status that it deserves, if it is a bad one.
+    fn write_body(&mut self, dice: &mut Dice) -> Option<u16> {
+        let filler = "x".repeat(dice.weigh(&[(10, 20), (3, 3_000), (1, 40_000), (1, 300_000)]));
+        let mut body = json!({"big": 12345678901234567890u64, "zero": 0, "none": null, "text": filler});
+        if self.dialect == Dialect::GeminiGenerate {
+            body["contents"] = json!([{"role": "user", "parts": [{"text": "hello"}]}]);
+        } else {
+            body["model"] = json!(self.model);
+            body["messages"] = json!([{"role": "user", "content": "hello"}]);
+            if self.stream {
+                body["stream"] = json!(true);
+            }
+            if self.wants_usage && self.dialect == Dialect::OpenaiChat {
+                body["stream_options"] = json!({"include_usage": true});
+            }
+        }
+        let body = body.to_string();
+        let (body, defect) = match dice.weigh(&[(97, 0), (1, 1), (1, 2), (1, 3)]) {
+            1 => (body[..body.len() - 1].to_owned(), Some(400)),
+            2 => (String::new(), Some(400)),
+            3 => ("[1, 2]".to_owned(), Some(400)),
+            _ => (body, None),
+        };
+        self.body = body.into();
+        defect
+    }
+
+    fn cut_body(&mut self, dice: &mut Dice) {
+        let slow = if dice.chance(10) { 40_000 } else { 50 };
+        let mut rest = self.body.clone();
+        let most = dice.pick(&[usize::MAX, 5_000, 700]);
+        while !rest.is_empty() {
+            let length = most.min(rest.len());
+            self.chunks.push((dice.time(slow), rest.split_to(length)));
+        }
+        if self.body_end != BodyEnd::Whole {
+            self.chunks.truncate(dice.below(self.chunks.len() + 1));
+        }
+        if self.body.is_empty() {
+            self.body_end = BodyEnd::Whole;
+        }
+    }
+
+    /// What the request deserves when all of it is in.
+    fn judge(&self, setup: &Setup, defect: Option<u16>) -> Option<u16> {
+        let KeyUse::Known(key) = self.key else { return Some(401) };
+        if self.content_type != "application/json" {
+            return Some(415);
+        }
+        if self.body.len() as u64 > setup.body_bytes {
+            return Some(413);
+        }
+        if defect.is_some() {
+            return defect;
+        }
+        if setup.keys[key].only_model.is_some_and(|only| only != self.model) {
+            return Some(403);
+        }
+        let mut serving = setup.channels.iter().filter(|channel| channel.serves(&self.model)).peekable();
+        if serving.peek().is_none() {
+            return Some(404);
+        }
+        (!serving.any(|channel| channel.speaks(self.dialect))).then_some(400)
+    }
+
+    pub fn head(&self, setup: &Setup) -> Head {
+        let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
+        let path = match self.dialect {
+            Dialect::OpenaiChat => "/v1/chat/completions".to_owned(),
+            Dialect::OpenaiResponses => "/v1/responses".to_owned(),
+            Dialect::AnthropicMessages => "/v1/messages".to_owned(),
+            Dialect::GeminiGenerate => {
+                let sse = if self.stream && !self.array { "?alt=sse" } else { "" };
+                format!("/v1beta/models/{}:{verb}{sse}", self.model)
+            }
+        };
+        let mut request = Request::post(path)
+            .header("content-type", self.content_type)
+            .header("x-sim-ask", self.number)
+            .header("x-forwarded-for", "192.0.2.7");
+        let secret = match self.key {
+            KeyUse::Known(key) => Some(setup.keys[key].secret.as_str()),
+            KeyUse::Wrong => Some("sk-nobody"),
+            KeyUse::Missing => None,
+        };
+        if let Some(secret) = secret {
+            request = match self.dialect {
+                Dialect::AnthropicMessages => request.header("x-api-key", secret),
+                Dialect::GeminiGenerate => request.header("x-goog-api-key", secret),
+                _ => request.header("authorization", format!("Bearer {secret}")),
+            };
+        }
+        if self.announced {
+            request = request.header("content-length", self.body.len());
+        }
+        let target = match self.dialect {
+            Dialect::GeminiGenerate => Target {
+                model: Some(self.model.clone()),
+                version: Some("v1beta".to_owned()),
+                rest: None,
+                stream: self.stream,
+            },
+            _ => Target::default(),
+        };
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        Head { door: Door::new(self.dialect, Operation::Chat), target, parts }
+    }
+}

@@ -1,0 +1,292 @@
+//! The providers: a scripted way out in the place of the network, which writes down what it really did.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::Future,
+    io,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+};
+
+use bytes::Bytes;
+use dialect::Dialect;
+use gateway::upstream::{ReplyBytes, RequestBody, Scripted, SendError, Sending, Upstream};
+use http::{HeaderMap, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
+
+use crate::{
+    ask::Ask,
+    dice::Dice,
+    script::{Hidden, Script, Start, Tail},
+    setup::Setup,
+    wire::Asked,
+};
+
+/// What really happened on one call. Times are milliseconds of the world.
+#[derive(Clone, Debug)]
+pub struct Call {
+    pub ask: usize,
+    pub channel: usize,
+    pub secret: String,
+    pub at: u64,
+    pub uri: String,
+    pub headers: HeaderMap,
+    pub body: Bytes,
+    pub asked: Asked,
+    pub script: Arc<Script>,
+    /// No head came: when that was told.
+    pub failed_at: Option<u64>,
+    pub head_at: Option<u64>,
+    /// Body bytes that the gateway took so far, and when.
+    pub taken: Vec<(u64, usize)>,
+    /// When the gateway saw the clean end or the reset.
+    pub tail_at: Option<u64>,
+    /// When the gateway let go.
+    pub over_at: Option<u64>,
+}
+
+impl Call {
+    pub fn bytes_taken(&self) -> usize {
+        self.taken.last().map_or(0, |(_, bytes)| *bytes)
+    }
+
+    /// When so many bytes had been taken.
+    pub fn taken_at(&self, bytes: usize) -> Option<u64> {
+        self.taken.iter().find(|(_, so_far)| *so_far >= bytes).map(|(at, _)| *at)
+    }
+}
+
+/// All calls of a world, and what is alive of them.
+#[derive(Debug)]
+pub struct Calls {
+    pub start: Instant,
+    setup: Arc<Setup>,
+    asks: Arc<Vec<Ask>>,
+    calls: Mutex<Vec<Call>>,
+    alive: AtomicU64,
+}
+
+impl Calls {
+    pub fn new(setup: Arc<Setup>, asks: Arc<Vec<Ask>>) -> Arc<Calls> {
+        Arc::new(Calls { start: Instant::now(), setup, asks, calls: Mutex::default(), alive: AtomicU64::new(0) })
+    }
+
+    pub fn now(&self) -> u64 {
+        self.start.elapsed().as_millis() as u64
+    }
+
+    /// Futures and bodies that were not dropped yet.
+    pub fn alive(&self) -> u64 {
+        self.alive.load(Ordering::Relaxed)
+    }
+
+    pub fn all(&self) -> Vec<Call> {
+        self.calls.lock().unwrap().clone()
+    }
+
+    fn begin(&self, channel: usize, request: Request<RequestBody>) -> (usize, Arc<Script>) {
+        let (parts, body) = request.into_parts();
+        let body = futureless(body);
+        let number = parts.headers.get("x-sim-ask").and_then(|value| value.to_str().ok());
+        let ask: usize = number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
+        let who = &self.setup.channels[channel];
+        let secret = who
+            .secrets
+            .iter()
+            .find(|secret| {
+                parts.headers.values().any(|value| value.to_str().is_ok_and(|value| value.contains(*secret)))
+            })
+            .cloned()
+            .expect("a call signs in with one of its channel's secrets");
+        let dialect = self.asks[ask].dialect;
+        let said: Value = serde_json::from_slice(&body).expect("the request body is JSON");
+        let asked = Asked {
+            dialect,
+            array: dialect == Dialect::GeminiGenerate && !parts.uri.query().unwrap_or("").contains("alt=sse"),
+            usage: said["stream_options"]["include_usage"] == true,
+            usage_unasked: who.tells_usage_unasked(),
+            reasons_apart: who.reasons_apart(),
+        };
+        let mut calls = self.calls.lock().unwrap();
+        let nth = calls.iter().filter(|call| call.ask == ask).count() as u64;
+        // The same whatever other requests do: a world stays recognisable when the gateway changes.
+        let mut dice = Dice::new(self.asks[ask].seed.wrapping_add(nth.wrapping_mul(0x1234_5678_9ABC)));
+        let hidden = Hidden { secret: secret.clone(), host: who.host.clone() };
+        let script = Arc::new(Script::draw(&mut dice, asked, self.asks[ask].stream, &hidden));
+        calls.push(Call {
+            ask,
+            channel,
+            secret,
+            at: self.now(),
+            uri: parts.uri.to_string(),
+            headers: parts.headers,
+            body,
+            asked,
+            script: script.clone(),
+            failed_at: None,
+            head_at: None,
+            taken: Vec::new(),
+            tail_at: None,
+            over_at: None,
+        });
+        (calls.len() - 1, script)
+    }
+}
+
+/// The whole of a body that is there at once.
+fn futureless(body: RequestBody) -> Bytes {
+    let mut collecting = Box::pin(body.collect());
+    match collecting.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
+        Poll::Ready(Ok(collected)) => collected.to_bytes(),
+        _ => panic!("a request body made the upstream wait"),
+    }
+}
+
+/// One channel's way out.
+pub struct ScriptedUpstream {
+    pub channel: usize,
+    pub connect: Duration,
+    pub calls: Arc<Calls>,
+}
+
+impl fmt::Debug for ScriptedUpstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ScriptedUpstream({})", self.channel)
+    }
+}
+
+impl Upstream for ScriptedUpstream {
+    fn send(&self, request: Request<RequestBody>) -> Sending {
+        let (number, script) = self.calls.begin(self.channel, request);
+        let (guard, connect) = (Guard::new(self.calls.clone(), number), self.connect);
+        Box::pin(async move {
+            let failed = match script.start {
+                Start::Refused(after) => {
+                    sleep(Duration::from_millis(after)).await;
+                    SendError::Connect("refused, says the script".to_owned())
+                }
+                Start::ConnectTimedOut => {
+                    sleep(connect).await;
+                    SendError::ConnectTimedOut
+                }
+                Start::Broken(after) => {
+                    sleep(Duration::from_millis(after)).await;
+                    SendError::Broken("reset, says the script".to_owned())
+                }
+                Start::Silence => std::future::pending().await,
+                Start::Head(after) => {
+                    sleep(Duration::from_millis(after)).await;
+                    return Ok(answer(guard, &script));
+                }
+            };
+            guard.note(|call, now| call.failed_at = Some(now));
+            Err(failed)
+        })
+    }
+}
+
+fn answer(guard: Guard, script: &Arc<Script>) -> Response<ReplyBytes> {
+    guard.note(|call, now| call.head_at = Some(now));
+    let mut response = Response::builder().status(script.status);
+    for (name, value) in &script.headers {
+        response = response.header(*name, value);
+    }
+    let length = script.steps.iter().map(|step| step.bytes.len()).sum();
+    let began = Instant::now();
+    let steps = script
+        .steps
+        .iter()
+        .map(|step| (began + Duration::from_millis(step.at), Bytes::from(step.bytes.clone())))
+        .collect();
+    let body = ScriptedBody {
+        guard,
+        steps,
+        left: script.announced.then_some(length),
+        tail: script.tail,
+        taken: 0,
+        clock: Box::pin(sleep_until(began)),
+    };
+    response.body(ReplyBytes::Scripted(Scripted(Box::pin(body)))).expect("script heads are well-formed")
+}
+
+/// An answer's body. It is sent on the upstream's own schedule: what the gateway does not take waits for it.
+struct ScriptedBody {
+    guard: Guard,
+    steps: VecDeque<(Instant, Bytes)>,
+    /// Of the length that the head promised.
+    left: Option<usize>,
+    tail: Tail,
+    taken: usize,
+    clock: Pin<Box<Sleep>>,
+}
+
+impl Body for ScriptedBody {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        let Some((due, _)) = self.steps.front() else {
+            return match self.tail {
+                Tail::Hang => Poll::Pending,
+                tail => {
+                    self.guard.note(|call, now| call.tail_at = call.tail_at.or(Some(now)));
+                    let reset = io::Error::new(io::ErrorKind::ConnectionReset, "reset, says the script");
+                    Poll::Ready((tail == Tail::Reset).then_some(Err(reset)))
+                }
+            };
+        };
+        let due = *due;
+        if Instant::now() < due {
+            self.clock.as_mut().reset(due);
+            if self.clock.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        let Some((_, bytes)) = self.steps.pop_front() else { return Poll::Pending };
+        self.taken += bytes.len();
+        self.left = self.left.map(|left| left - bytes.len());
+        let taken = self.taken;
+        self.guard.note(|call, now| call.taken.push((now, taken)));
+        Poll::Ready(Some(Ok(Frame::data(bytes))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, |left| SizeHint::with_exact(left as u64))
+    }
+}
+
+/// Alive as long as the gateway holds on to a call.
+struct Guard {
+    calls: Arc<Calls>,
+    number: usize,
+}
+
+impl Guard {
+    fn new(calls: Arc<Calls>, number: usize) -> Guard {
+        calls.alive.fetch_add(1, Ordering::Relaxed);
+        Guard { calls, number }
+    }
+
+    fn note(&self, write: impl FnOnce(&mut Call, u64)) {
+        let now = self.calls.now();
+        write(&mut self.calls.calls.lock().unwrap()[self.number], now);
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.note(|call, now| call.over_at = Some(now));
+        self.calls.alive.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,216 @@
+//! One world: everything is drawn from its seed, then it runs to its end, then the laws are held against what was seen.
+
+use std::sync::Arc;
+
+use gateway::{
+    app::App, config::parse, flow::Flow, rng::Rng, settlement::Settlement, shutdown::Stage, upstream::Upstream,
+};
+use tokio::{
+    runtime::{Builder, Handle},
+    time::{Duration, Instant, sleep, timeout},
+};
+
+use crate::{
+    ask::Ask,
+    client::{Visit, visit},
+    dice::Dice,
+    laws,
+    setup::Setup,
+    upstream::{Call, Calls, ScriptedUpstream},
+};
+
+/// No request lives longer than this in any world: every clock of theirs is far shorter.
+const END_OF_TIME: Duration = Duration::from_secs(24 * 3600);
+
+/// When the stop reached its stages, in milliseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    pub draining: u64,
+    pub ending: u64,
+    pub over: u64,
+}
+
+#[derive(Debug)]
+pub struct World {
+    pub seed: u64,
+    pub setup: Arc<Setup>,
+    pub asks: Arc<Vec<Ask>>,
+    pub stop: Option<Stop>,
+    pub visits: Vec<Visit>,
+    pub calls: Vec<Call>,
+    /// With the time at which each was sent.
+    pub settlements: Vec<(u64, Settlement)>,
+    /// What the laws found.
+    pub broken: Vec<String>,
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        let mut dice = Dice::new(seed);
+        let setup = Setup::draw(&mut dice);
+        let count = if dice.chance(50) { dice.between(20, 50) } else { dice.between(50, 200) };
+        let crowd = dice.pick(&[1_000, 20_000, 300_000]);
+        let asks = (0..count as usize)
+            .map(|number| {
+                let at = dice.next() % crowd;
+                Ask::draw(&mut dice.fork(), number, at, &setup)
+            })
+            .collect();
+        let stop = dice.chance(25).then(|| {
+            let draining = dice.next() % (2 * crowd);
+            let ending = draining + dice.time(120_000);
+            Stop { draining, ending, over: ending + 5_000 }
+        });
+        World {
+            seed,
+            setup: Arc::new(setup),
+            asks: Arc::new(asks),
+            stop,
+            visits: Vec::new(),
+            calls: Vec::new(),
+            settlements: Vec::new(),
+            broken: Vec::new(),
+        }
+    }
+
+    /// Runs the world; its laws' violations are in `broken`.
+    pub fn run(mut self) -> World {
+        let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+        runtime.block_on(self.live());
+        drop(runtime);
+        laws::hold(&mut self);
+        self
+    }
+
+    async fn live(&mut self) {
+        let calls = Calls::new(self.setup.clone(), self.asks.clone());
+        let start = calls.start;
+        let app = self.build(&calls);
+        let (app, queue) = (app.0, app.1);
+        let settling = tokio::spawn(settle(queue, start));
+        let visiting: Vec<_> = self
+            .asks
+            .iter()
+            .map(|ask| tokio::spawn(visit(app.clone(), self.setup.clone(), ask.clone(), start)))
+            .collect();
+        let stopping = self.stop.map(|stop| tokio::spawn(bring_down(app.clone(), stop, start)));
+        let census = tokio::spawn(take_census(app.clone(), Dice::new(self.seed ^ 0xCE)));
+        let all = async {
+            let mut visits = Vec::new();
+            for visiting in visiting {
+                visits.push(visiting.await.expect("no client panics, and no request of his"));
+            }
+            visits
+        };
+        match timeout(END_OF_TIME, all).await {
+            Ok(visits) => self.visits = visits,
+            Err(_) => {
+                self.broken.push(format!("requests hang: {:?}", app.flow.entries()));
+                return;
+            }
+        }
+        if let Some(stopping) = stopping {
+            stopping.await.unwrap();
+        }
+        census.abort();
+        self.broken.extend(census.await.err().filter(|error| error.is_panic()).map(|error| format!("{error}")));
+        self.nothing_left(&app, &calls);
+        // The settler's queue closes when the last who could settle is gone.
+        drop(app);
+        self.settlements = match timeout(Duration::from_secs(1), settling).await {
+            Ok(settled) => settled.unwrap(),
+            Err(_) => {
+                self.broken.push("something still holds the app".to_owned());
+                return;
+            }
+        };
+        self.calls = calls.all();
+        let tasks = Handle::current().metrics().num_alive_tasks();
+        if tasks != 0 {
+            self.broken.push(format!("{tasks} tasks are alive after the end"));
+        }
+    }
+
+    fn build(
+        &self,
+        calls: &Arc<Calls>,
+    ) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
+        let config = parse(&self.setup.toml(), &|_: &str| None)
+            .unwrap_or_else(|problems| panic!("seed {}: {problems:?}", self.seed));
+        let (calls, setup) = (calls.clone(), self.setup.clone());
+        let connect = Box::new(move |config: &gateway::config::ChannelConfig| {
+            let channel = setup.channels.iter().position(|channel| channel.name == config.name).unwrap();
+            let connect = config.timeouts.connect;
+            Arc::new(ScriptedUpstream { channel, connect, calls: calls.clone() }) as Arc<dyn Upstream>
+        });
+        App::with(config, Arc::new(Flow::new()), connect, Rng::seeded(self.seed))
+    }
+
+    /// What came in went out.
+    fn nothing_left(&mut self, app: &Arc<App>, calls: &Calls) {
+        let flow = &app.flow;
+        let mut left = |what: &str, count: u64| {
+            if count != 0 {
+                self.broken.push(format!("left behind: {count} {what}"));
+            }
+        };
+        left("in flight", flow.in_flight() as u64);
+        left("started without an end", flow.started() - finished(flow));
+        left("settlements open", app.settlements_open() as u64);
+        left("admission places", self.setup.in_flight - app.admission.free() as u64);
+        left("waiting for admission", app.admission.waiting() as u64);
+        left("connections", app.connections.len() as u64);
+        left("calls or their bodies", calls.alive());
+        left("request bodies counted", u64::from(format!("{:?}", app.held_bodies) != "HeldBodies(0)"));
+        let catalog = app.catalog.load();
+        for channel in catalog.channels() {
+            left("places of a channel", u64::from(channel.occupancy.inside()));
+        }
+        for key in &self.setup.keys {
+            let key = catalog.key(&key.secret).expect("keys stay");
+            left("places of a key", u64::from(key.occupancy.inside()));
+        }
+        if flow.started() != self.asks.len() as u64 {
+            self.broken.push(format!("{} asked, {} started", self.asks.len(), flow.started()));
+        }
+    }
+}
+
+fn finished(flow: &Flow) -> u64 {
+    gateway::ending::Ending::ALL.into_iter().map(|ending| flow.finished(ending)).sum()
+}
+
+async fn settle(
+    mut queue: tokio::sync::mpsc::Receiver<Box<Settlement>>,
+    start: Instant,
+) -> Vec<(u64, Settlement)> {
+    let mut settled = Vec::new();
+    while let Some(settlement) = queue.recv().await {
+        settled.push((start.elapsed().as_millis() as u64, *settlement));
+    }
+    settled
+}
+
+/// The order of a real stop.
+async fn bring_down(app: Arc<App>, stop: Stop, start: Instant) {
+    for (at, stage) in
+        [(stop.draining, Stage::Draining), (stop.ending, Stage::Ending), (stop.over, Stage::Over)]
+    {
+        tokio::time::sleep_until(start + Duration::from_millis(at)).await;
+        app.shutdown.advance(stage);
+    }
+}
+
+/// Looks at random moments whether everybody who is here is accounted for.
+async fn take_census(app: Arc<App>, mut dice: Dice) {
+    loop {
+        sleep(Duration::from_millis(dice.time(20_000) + 1)).await;
+        let census = app.flow.census();
+        if !census.unaccounted.is_empty() {
+            let entries = app.flow.entries();
+            let who: Vec<_> =
+                entries.iter().filter(|entry| census.unaccounted.contains(&entry.request_id)).collect();
+            panic!("unaccounted at {}: {who:?}", app.flow.clock.now_ms());
+        }
+    }
+}
