@@ -22,10 +22,18 @@ pub struct Affinity {
 
 #[derive(Debug, Default)]
 struct Memory {
-    /// By caller and id.
-    made: HashMap<(Arc<str>, Arc<str>), (Arc<str>, u64)>,
+    made: HashMap<Name, Made>,
     /// In order of making.
-    order: VecDeque<(Arc<str>, Arc<str>)>,
+    order: VecDeque<Name>,
+}
+
+/// An object's id, apart for each caller.
+type Name = (Arc<str>, Arc<str>);
+
+#[derive(Debug)]
+struct Made {
+    channel: Arc<str>,
+    at_ms: u64,
 }
 
 impl Affinity {
@@ -33,9 +41,9 @@ impl Affinity {
         if id.is_empty() || id.len() > LONGEST_ID {
             return;
         }
-        let name: (Arc<str>, Arc<str>) = (caller.clone(), id.into());
+        let name: Name = (caller.clone(), id.into());
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.made.insert(name.clone(), (channel.clone(), now_ms)).is_none() {
+        if memory.made.insert(name.clone(), Made { channel: channel.clone(), at_ms: now_ms }).is_none() {
             memory.order.push_back(name);
         }
         while memory.order.len() > REMEMBERED {
@@ -47,8 +55,8 @@ impl Affinity {
 
     pub fn recall(&self, caller: &Arc<str>, id: &str, now_ms: u64) -> Option<Arc<str>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let (channel, made_ms) = memory.made.get(&(caller.clone(), id.into()))?;
-        (now_ms.saturating_sub(*made_ms) <= KEPT_MS).then(|| channel.clone())
+        let made = memory.made.get(&(caller.clone(), id.into()))?;
+        (now_ms.saturating_sub(made.at_ms) <= KEPT_MS).then(|| made.channel.clone())
     }
 }
 

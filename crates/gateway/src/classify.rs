@@ -137,7 +137,10 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
         404 => worded().unwrap_or(if says(MODEL_404) { Blame::Model } else { Blame::Request }),
         408 => Blame::Timeout,
         429 => match worded() {
-            Some(Blame::Account) => Blame::Account,
+            // Gemini says "exceeded your current quota" also of a minute's, and then when to come back.
+            Some(Blame::Account) if parsed.is_some_and(|parsed| parsed.retry_after_ms.is_none()) => {
+                Blame::Account
+            }
             _ => Blame::RateLimit,
         },
         503 | 529 => Blame::Overload,
@@ -208,7 +211,7 @@ fn told_status(status: u16) -> u16 {
 pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds_to_ms =
-        |seconds: f64| (seconds.is_finite() && seconds >= 0.0).then(|| (seconds * 1000.0) as u64);
+        |seconds: f64| (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64);
     if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
         return seconds_to_ms(ms / 1000.0);
     }

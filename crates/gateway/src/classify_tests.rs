@@ -80,6 +80,11 @@ fn status_and_body_decide_together() {
             r#"{"error":{"message":"You exceeded your current quota","type":"insufficient_quota","code":"insufficient_quota"}}"#,
             Blame::Account,
         ),
+        (
+            429,
+            r#"{"error":{"code":429,"message":"You exceeded your current quota, please check your plan and billing details.\nPlease retry in 48.9s.","status":"RESOURCE_EXHAUSTED"}}"#,
+            Blame::RateLimit,
+        ),
         (429, "<html>", Blame::RateLimit),
         (500, r#"{"error":{"message":"oops"}}"#, Blame::Server),
         (503, "", Blame::Overload),

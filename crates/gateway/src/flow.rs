@@ -12,7 +12,7 @@ use std::{
     },
 };
 
-use tokio::time::Duration;
+use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::{clock::Clock, ending::Ending, listener::Connection};
@@ -244,6 +244,11 @@ impl Mark {
 
     pub fn now_ms(&self) -> u64 {
         self.flow.clock.now_ms()
+    }
+
+    /// When a limit that began with the request's arrival runs out.
+    pub fn total_at(&self, total: Option<Duration>, now: Instant) -> Option<Instant> {
+        total.map(|total| now + total.saturating_sub(Duration::from_millis(self.elapsed_ms())))
     }
 
     pub fn elapsed_ms(&self) -> u64 {

@@ -101,8 +101,13 @@ impl Connection {
         self.closed_ms.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn request_began(&self) {
+    /// A request head is in: whatever comes next, no head is under way, and the idle time begins anew.
+    fn head_arrived(&self) {
         self.head_ms.store(0, Ordering::Relaxed);
+        self.idle_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -291,6 +296,7 @@ async fn serve_connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     let _presence = Presence::enter(app.clone(), connection.clone());
     let socket = TokioIo::new(ClientSocket::new(stream, connection.clone()));
     let service = service_fn(|request: hyper::Request<Incoming>| {
+        connection.head_arrived();
         let (answering, app) = (http::route(&app, &connection, request), app.clone());
         async move {
             let mut response = answering.await;
@@ -302,7 +308,7 @@ async fn serve_connection(app: Arc<App>, stream: TcpStream, peer: SocketAddr) {
     });
     let serving = http1::Builder::new()
         .header_read_timeout(None) // it would also close idle connections: the watch tells the two apart
-        .max_buf_size(HEAD_BYTES)
+        .max_header_size(HEAD_BYTES)
         .serve_connection(socket, service);
     let mut serving = std::pin::pin!(serving);
     loop {

@@ -4,11 +4,10 @@ use bytes::Bytes;
 use dialect::Dialect;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
-use uuid::Uuid;
 
 use crate::{
     app::App,
-    fault::{ClientFault, PublicError},
+    fault::ClientFault,
     pipeline::{
         caller::Caller,
         reply::{self, ReplyBody},
@@ -37,12 +36,8 @@ pub fn answer(
             }
             response
         }
-        Err(error) => refuse(dialect, &error, request_id),
+        Err(fault) => reply::tell(dialect, &fault.public(), request_id, None),
     }
-}
-
-fn refuse(dialect: Dialect, error: &PublicError, request_id: Uuid) -> Response<ReplyBody> {
-    reply::tell(dialect, error, request_id, None)
 }
 
 fn body(
@@ -51,9 +46,9 @@ fn body(
     id: Option<&str>,
     headers: &HeaderMap,
     query: Option<&str>,
-) -> Result<Value, PublicError> {
+) -> Result<Value, ClientFault> {
     let catalog = app.catalog.load_full();
-    let caller = Caller::of(headers, query, &catalog).map_err(|fault| fault.public())?;
+    let caller = Caller::of(headers, query, &catalog)?;
     // OpenAI's list serves its two dialects.
     let mut models = catalog.models(dialect);
     if dialect == Dialect::OpenaiChat {
@@ -68,7 +63,7 @@ fn body(
             let listed = models.contains(&id);
             let served = listed || caller.key.models.allow(id) && !catalog.serving(id).is_empty();
             let unknown = ClientFault::UnknownModel { model: id.to_owned() };
-            if served { Ok(one(dialect, id)) } else { Err(unknown.public()) }
+            if served { Ok(one(dialect, id)) } else { Err(unknown) }
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio::{
     runtime::Handle,
     time::{Duration, MissedTickBehavior, interval},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     app::App,
@@ -207,7 +207,7 @@ fn cross(what: &str, level: &mut Level, count: usize, now: Level) {
     match now {
         Level::Calm => info!(count, "{what}: back to normal"),
         Level::Warn => warn!(count, "{what}: past flow.warn"),
-        Level::Alarm => warn!(count, "{what}: past flow.alarm"),
+        Level::Alarm => error!(count, "{what}: past flow.alarm"),
     }
     *level = now;
 }

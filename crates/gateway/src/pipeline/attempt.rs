@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, sniff, splice};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::{
@@ -79,15 +79,13 @@ pub async fn run(
     mut lease: Lease,
 ) -> Result<Committed, Box<Failed>> {
     let attempts = &catalog.config.attempts;
-    let began = Instant::now();
-    let total_at =
-        plan.channels.first().and_then(|channel| channel.timeouts().total).map(|total| began + total);
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
     let mut soonest_ms = u64::MAX;
     app.budget.deposit();
     for channel in &plan.channels {
-        if tried == attempts.max || began.elapsed() >= attempts.deadline || app.shutdown.ending() {
+        let late = lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
+        if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
         let (Some(endpoint), now_ms) = (channel.endpoint(inbound.door), lease.mark().now_ms()) else {
@@ -109,6 +107,7 @@ pub async fn run(
         }
         tried += 1;
         lease.attempt_began(&channel.name, place);
+        let total_at = lease.mark().total_at(channel.timeouts().total, Instant::now());
         let trying = attempt(&inbound, channel, endpoint, secret, total_at, &mut lease);
         match app.shutdown.until_ending(trying).await {
             None => {
@@ -125,8 +124,12 @@ pub async fn run(
             }
             Some(Err(fault)) => {
                 lease.attempt_failed(fault.status(), fault.cause());
-                let model = channel.rename(&inbound.model);
-                channel.health.failed(&secret.health, model, fault.health_effect(), lease.mark().now_ms());
+                channel.health.failed(
+                    &secret.health,
+                    &inbound.model,
+                    fault.health_effect(),
+                    lease.mark().now_ms(),
+                );
                 let final_word = !fault.next_channel_may_help();
                 told = Some(worth_telling(told, fault));
                 if final_word {
@@ -277,9 +280,13 @@ fn tap_options(inbound: &Inbound, channel: &Channel) -> TapOptions {
 /// What an upstream calls this exchange; told to its support by the operator.
 fn upstream_request_id(headers: &HeaderMap) -> Option<String> {
     const LONGEST: usize = 128;
-    let id = ["x-request-id", "request-id", "x-goog-request-id", "apim-request-id"]
-        .iter()
-        .find_map(|name| headers.get(*name)?.to_str().ok())?;
+    static NAMES: [HeaderName; 4] = [
+        HeaderName::from_static("x-request-id"),
+        HeaderName::from_static("request-id"),
+        HeaderName::from_static("x-goog-request-id"),
+        HeaderName::from_static("apim-request-id"),
+    ];
+    let id = NAMES.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
     (id.len() <= LONGEST).then(|| id.to_owned())
 }
 
@@ -342,11 +349,11 @@ async fn gain_stream(
                 }
             }
         }
-        if let Some((_, parsed)) = tap.error() {
-            if !tap.meaningful() {
-                let answered = classify_event(parsed, &channel.redaction);
-                return Err(UpstreamFault::Answered(Box::new(answered)));
-            }
+        if let Some((_, parsed)) = tap.error()
+            && !tap.meaningful()
+        {
+            let answered = classify_event(parsed, &channel.redaction);
+            return Err(UpstreamFault::Answered(Box::new(answered)));
         }
         let held: usize = start.iter().map(Bytes::len).sum();
         if tap.meaningful() || held > PRELUDE_BYTES {

@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, header::AUTHORIZATION};
+use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     catalog::{Catalog, Key},
@@ -20,7 +20,11 @@ pub struct Caller {
 }
 
 /// Headers that carry a key as they are, in the order in which they are tried.
-const KEY_HEADERS: [&str; 3] = ["x-api-key", "x-goog-api-key", "api-key"];
+static KEY_HEADERS: [HeaderName; 3] = [
+    HeaderName::from_static("x-api-key"),
+    HeaderName::from_static("x-goog-api-key"),
+    HeaderName::from_static("api-key"),
+];
 
 impl Caller {
     /// Tries every key the request carries: clients often send two, one of them a placeholder.
@@ -54,7 +58,7 @@ fn presented<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> impl Iterato
             _ => value,
         }
     });
-    let named = KEY_HEADERS.iter().filter_map(|name| headers.get(*name)?.to_str().ok()).map(str::trim);
+    let named = KEY_HEADERS.iter().filter_map(|name| headers.get(name)?.to_str().ok()).map(str::trim);
     let queried = query
         .unwrap_or("")
         .split('&')

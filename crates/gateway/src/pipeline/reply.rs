@@ -36,7 +36,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
     lease.record().status = status.as_u16();
-    let request_id = lease.request_id();
+    let (dialect, request_id) = (lease.record().door.dialect, lease.request_id());
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, stored_id } => {
             learn(app, &mut lease, &caller, &channel, usage, stored_id.as_deref());
@@ -61,7 +61,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
             (reply, ReplyBody::stream(body))
         }
     };
-    sign(&mut headers, request_id);
+    sign(&mut headers, dialect, request_id);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -77,7 +77,7 @@ pub fn hold(
     run: Run,
 ) -> Response<ReplyBody> {
     let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
-    sign(&mut headers, request_id);
+    sign(&mut headers, dialect, request_id);
     let mut response = Response::new(ReplyBody::waiting(waiting::Waiting::new(app, dialect, framing, run)));
     *response.headers_mut() = headers;
     response
@@ -118,7 +118,7 @@ pub fn tell(
         // The rest of the body is not read: the connection cannot be used again.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    sign(headers, request_id);
+    sign(headers, dialect, request_id);
     response
 }
 
@@ -136,12 +136,14 @@ fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage)
     encode_error(dialect, &view, stage)
 }
 
-/// Puts the request id where each SDK looks for it.
-fn sign(headers: &mut HeaderMap, request_id: Uuid) {
+/// Puts the request id where the dialect's SDKs look for it.
+fn sign(headers: &mut HeaderMap, dialect: Dialect, request_id: Uuid) {
     let mut buffer = Uuid::encode_buffer();
     let text = request_id.hyphenated().encode_lower(&mut buffer);
     if let Ok(value) = HeaderValue::from_str(text) {
-        headers.insert(HeaderName::from_static("request-id"), value.clone());
+        if dialect == Dialect::AnthropicMessages {
+            headers.insert(HeaderName::from_static("request-id"), value.clone());
+        }
         headers.insert(REQUEST_ID, value);
     }
 }

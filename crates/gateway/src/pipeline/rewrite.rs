@@ -111,8 +111,12 @@ fn travels(name: &HeaderName) -> bool {
 }
 
 /// Headers of an upstream's answer that the caller gets; all others may tell about our account or the upstream's host.
-const COME_BACK: [&str; 4] =
-    ["openai-processing-ms", "openai-version", "anthropic-version", "x-should-retry"];
+static COME_BACK: [HeaderName; 4] = [
+    HeaderName::from_static("openai-processing-ms"),
+    HeaderName::from_static("openai-version"),
+    HeaderName::from_static("anthropic-version"),
+    HeaderName::from_static("x-should-retry"),
+];
 
 /// The headers of the reply to the caller.
 pub fn reply_headers(upstream: &HeaderMap, framing: Framing) -> HeaderMap {
@@ -130,9 +134,9 @@ pub fn reply_headers(upstream: &HeaderMap, framing: Framing) -> HeaderMap {
             headers.insert(header::CONTENT_TYPE, said.cloned().unwrap_or(json));
         }
     }
-    for name in COME_BACK {
+    for name in &COME_BACK {
         if let Some(value) = upstream.get(name) {
-            headers.insert(HeaderName::from_static(name), value.clone());
+            headers.insert(name, value.clone());
         }
     }
     headers

@@ -201,7 +201,7 @@ fn gateway_metrics(app: &App) -> String {
 }
 
 /// Waits, within a bound, until something is so.
-pub async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     let until = Instant::now() + LIMIT;
     while !is_so() {
         assert!(Instant::now() < until, "never came: {what}");

@@ -1,1 +1,373 @@
-//! To come.
+//! Streams that break after their first content, and streams that only look odd.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    time::{Instant, timeout},
+};
+use upstream_sim::Sim;
+
+use crate::{
+    harness::{
+        CHAT, DIALECTS, GEMINI_ARRAY, World, channel, error_event, events, eventually, four, plain, post,
+        stream,
+    },
+    wire::{Answer, Client, End, Request, contains},
+};
+
+/// Words that only a whole answer holds.
+fn claims_an_end(dialect: &str, body: &[u8]) -> bool {
+    match dialect {
+        "openai_chat" => contains(body, "[DONE]") || contains(body, "\"finish_reason\":\"stop\""),
+        "openai_responses" => contains(body, "response.completed") || contains(body, "response.incomplete"),
+        "anthropic_messages" => {
+            contains(body, "message_stop") || contains(body, "\"stop_reason\":\"end_turn\"")
+        }
+        _ => contains(body, "finishReason"),
+    }
+}
+
+/// Channels of all dialects with a short idle clock.
+fn impatient(base_url: &str) -> String {
+    format!(
+        "[timeouts]\nidle = \"400ms\"\nfirst_event = \"800ms\"\nfirst_byte = \"800ms\"\n{}",
+        four(base_url)
+    )
+}
+
+fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
+    assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}, {dialect}: {answer:?}");
+    let told = events(&answer.body);
+    let error = told.iter().position(|event| error_event(dialect, event).is_some());
+    assert_eq!(error, Some(told.len() - 1), "{script}, {dialect}: an error, and last: {answer:?}");
+    assert!(!claims_an_end(dialect, &answer.body), "{script}, {dialect}: an invented end: {answer:?}");
+    for event in &told {
+        serde_json::from_str::<Value>(event).unwrap_or_else(|error| panic!("{error}: {event}"));
+    }
+    if dialect == "openai_responses" {
+        let numbers: Vec<u64> = told
+            .iter()
+            .map(|event| serde_json::from_str::<Value>(event).unwrap()["sequence_number"].as_u64().unwrap())
+            .collect();
+        assert!(numbers.is_sorted_by(|a, b| a < b), "{script}: {numbers:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_breaks_in_the_middle_is_told_in_the_stream() {
+    for (script, ending, cause) in [
+        ("stall=2", "timed_out", "upstream: silent past timeouts.idle"),
+        ("stall=2,one-byte", "timed_out", "upstream: silent past timeouts.idle"),
+        ("reset=2", "cut", "upstream: broke off"),
+        ("fin=2", "cut", "upstream: broke off"),
+        ("fin=2,eof-delimited", "cut", "upstream: ended without its end"),
+        ("cut=2", "cut", "upstream: ended without its end"),
+        ("cut=2,eof-delimited", "cut", "upstream: ended without its end"),
+        ("cut=3,gzip-sse", "cut", "upstream: ended without its end"),
+        ("no-terminal", "cut", "upstream: ended without its end"),
+        ("error-event=2", "cut", "upstream: error event"),
+        ("error-event=3,error=overloaded", "cut", "upstream: error event"),
+        ("error-event=2,chop=5", "cut", "upstream: error event"),
+    ] {
+        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        for dialect in DIALECTS {
+            let answer = world.ask(&stream(dialect)).await;
+            assert_broken(script, dialect, &answer);
+            let line = world.settlement(&answer).await;
+            assert_eq!(line["ending"], ending, "{script}, {dialect}: {line}");
+            assert!(line["cause"].as_str().unwrap().starts_with(cause), "{script}, {dialect}: {line}");
+            assert_eq!(line["status"], 200);
+            assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "nothing is tried again: {line}");
+        }
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_broken_array_is_closed_with_an_error_element() {
+    for script in ["stall=2", "reset=2", "fin=2", "cut=2", "no-terminal", "error-event=2"] {
+        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        let answer = world.ask(&post(GEMINI_ARRAY, "{}")).await;
+        assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}: {answer:?}");
+        let elements = answer.json().as_array().unwrap().clone();
+        assert!(
+            elements.len() > 1 && elements.last().unwrap().get("error").is_some(),
+            "{script}: {answer:?}"
+        );
+        assert!(!claims_an_end("gemini_generate", &answer.body), "{script}: {answer:?}");
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_plain_answer_that_breaks_is_not_passed_off_as_whole() {
+    for script in [
+        "large-reply=2000000,stall=1",
+        "large-reply=2000000,reset=1",
+        "large-reply=2000000,fin=1",
+        "large-reply=2000000,cut=1",
+    ] {
+        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        for dialect in DIALECTS {
+            let answer = world.ask(&plain(dialect)).await;
+            assert_eq!(answer.status, 200, "{script}, {dialect}");
+            assert_ne!(answer.end, End::Whole, "{script}, {dialect}: {answer:?}");
+            let line = world.settlement(&answer).await;
+            let ending = if script.contains("stall") { "timed_out" } else { "cut" };
+            assert_eq!(line["ending"], ending, "{script}, {dialect}: {line}");
+        }
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn odd_but_whole_streams_pass_byte_for_byte() {
+    for script in [
+        "one-byte",
+        "chop=3,events=20",
+        "chop=17",
+        "burst",
+        "comments",
+        "crlf",
+        "comments,crlf,chop=2",
+        "pings=3",
+        "tool",
+        "reasoning",
+        "eof-delimited",
+        "type=text/plain",
+        "type=application/json",
+        "no-done",
+        "usage=none",
+        "usage=null",
+        "head-trickle=1",
+        "huge-line=300000",
+    ] {
+        let (world, other) = (World::start(|sim| impatient(&sim.scripted(script))).await, Sim::start().await);
+        let prefix = other.scripted(script).replace(&other.url(), "");
+        for dialect in DIALECTS {
+            let mut request = stream(dialect);
+            if dialect == "openai_chat" {
+                // With the usage asked for, nothing is to be edited.
+                request = request.body(
+                    r#"{"model":"sim","messages":[],"stream":true,"stream_options":{"include_usage":true}}"#,
+                );
+            }
+            let answer = world.ask(&request).await;
+            let direct = Request { path: format!("{prefix}{}", request.path), ..request };
+            let wanted = Client::connect(other.addr, Default::default()).await.ask(&direct).await;
+            assert_eq!(answer.end, End::Whole, "{script}, {dialect}: {answer:?}");
+            assert_eq!(timeless(&answer), timeless(&wanted), "{script}, {dialect}");
+            assert!(answer.header("content-type").unwrap().starts_with("text/event-stream"), "{script}");
+            let line = world.settlement(&answer).await;
+            assert_eq!(line["ending"], "completed", "{script}, {dialect}: {line}");
+            let usage = world.sim.log().last().unwrap().usage;
+            assert_eq!(
+                line["usage"]["output"].as_u64(),
+                usage.map(|usage| usage.output),
+                "{script}, {dialect}"
+            );
+        }
+        world.close().await;
+    }
+}
+
+fn timeless(answer: &Answer) -> String {
+    let text = answer.text();
+    let mut out = String::new();
+    for (at, part) in text.split("\"created").enumerate() {
+        let part = if at == 0 { part } else { part.trim_start_matches(|c: char| c != ',') };
+        out.push_str(part);
+    }
+    out
+}
+
+#[tokio::test]
+async fn a_packed_stream_is_unpacked_as_it_comes() {
+    let world = World::start(|sim| impatient(&sim.scripted("gzip-sse,every=60,events=4"))).await;
+    for dialect in DIALECTS {
+        let mut client = world.client().await;
+        client.send(&stream(dialect).bytes()).await;
+        let early = client.until(|body| !events(body).is_empty()).await;
+        assert!(!claims_an_end(dialect, &early.body), "{dialect}: held back: {early:?}");
+        let answer = client.answer().await;
+        assert_eq!(answer.header("content-encoding"), None);
+        assert!(claims_an_end(dialect, &answer.body), "{dialect}: {answer:?}");
+        assert_eq!(world.settlement(&answer).await["ending"], "completed");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_whole_answer_whose_body_stays_open_ends_for_the_client() {
+    let world = World::start(|sim| impatient(&sim.scripted("linger"))).await;
+    for dialect in DIALECTS {
+        let started = Instant::now();
+        let answer = world.ask(&stream(dialect)).await;
+        assert_eq!(answer.end, End::Whole, "{dialect}: {answer:?}");
+        assert!(claims_an_end(dialect, &answer.body), "{dialect}: {answer:?}");
+        assert!(started.elapsed() < Duration::from_millis(700), "{dialect}: {:?}", started.elapsed());
+        assert_eq!(world.settlement(&answer).await["ending"], "completed", "{dialect}");
+    }
+    world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some())).await;
+    world.close().await;
+}
+
+#[tokio::test]
+async fn pings_and_opening_events_do_not_count_as_life() {
+    for script in ["ping-only", "lifecycle-only", "ping-only,every=20"] {
+        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        for dialect in DIALECTS {
+            let started = Instant::now();
+            let answer = world.ask(&stream(dialect)).await;
+            assert_eq!(answer.status, 504, "{script}, {dialect}: {answer:?}");
+            assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+            let line = world.settlement(&answer).await;
+            assert_eq!(line["ending"], "timed_out", "{script}, {dialect}: {line}");
+            assert_eq!(line["cause"], "upstream: silent past timeouts.first_event");
+        }
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_total_clock_ends_what_flows() {
+    let world = World::start(|sim| {
+        format!("[timeouts]\ntotal = \"500ms\"\n{}", four(&sim.scripted("every=50,events=1000")))
+    })
+    .await;
+    for dialect in DIALECTS {
+        let answer = world.ask(&stream(dialect)).await;
+        assert_broken("total", dialect, &answer);
+        let line = world.settlement(&answer).await;
+        assert_eq!((&line["ending"], &line["cause"]), (&"timed_out".into(), &"past timeouts.total".into()));
+    }
+    world.close().await;
+}
+
+/// A provider of raw bytes: each request gets `head` and then whatever `body` writes.
+async fn raw<F, W>(body: F) -> std::net::SocketAddr
+where
+    F: Fn(TcpStream) -> W + Send + 'static,
+    W: Future<Output = ()> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = vec![0; 64 * 1024];
+            let _ = stream.read(&mut request).await;
+            let head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n";
+            let _ = stream.write_all(head).await;
+            tokio::spawn(body(stream));
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_huge_line_passes_before_it_is_whole_and_is_not_held() {
+    const PIECE: &[u8] = &[b'x'; 64 * 1024];
+    // The line never ends: what can be read of it was not held back, what cannot be written is not held anywhere.
+    let address = raw(|mut stream| async move {
+        let _ = stream.write_all(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"").await;
+        while stream.write_all(PIECE).await.is_ok() {}
+    })
+    .await;
+    let world = World::start(|_| channel("c", "openai_chat", &format!("http://{address}"), "sim")).await;
+    let mut client = world.client().await;
+    client.send(&stream("openai_chat").bytes()).await;
+    let part = client.until(|body| body.len() > 20_000_000).await;
+    assert!(!contains(&part.body[..1000], "\n"), "{part:?}");
+    // Now the client reads no more: the flow must come to rest, for all that is held is in the kernel's buffers.
+    let memory = || gateway::monitor::read(&world.app).memory.anonymous_bytes;
+    let before = memory();
+    let mut last = (0, Instant::now());
+    let entry = world.app.flow.entries().remove(0);
+    eventually("back-pressure", move || {
+        let out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
+        if out != last.0 {
+            last = (out, Instant::now());
+        }
+        last.1.elapsed() > Duration::from_millis(300)
+    })
+    .await;
+    // Other tests of this process need memory meanwhile; a gateway that holds the flow would need gigabytes.
+    assert!(memory() < before + 300_000_000, "{} {before}", memory());
+    client.leave();
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_error_after_a_part_of_a_long_line_stands_apart() {
+    let address = raw(|mut stream| async move {
+        let head = b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},\"finish_reason\":null}]}\n\n";
+        let _ = stream.write_all(head).await;
+        let _ = stream.write_all(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"").await;
+        let _ = stream.write_all(&[b'x'; 300_000]).await;
+    })
+    .await;
+    let world = World::start(|_| channel("c", "openai_chat", &format!("http://{address}"), "sim")).await;
+    let answer = world.ask(&stream("openai_chat")).await;
+    let told = events(&answer.body);
+    assert_eq!(told.len(), 3, "{} events", told.len());
+    assert!(error_event("openai_chat", &told[2]).is_some(), "{}", told[2]);
+    assert_eq!(world.settlement(&answer).await["ending"], "cut");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn bytes_of_a_frame_under_way_are_life_above_a_minimum_rate() {
+    // 30 bytes each 60 ms are 500 a second, and one event takes 1.2 s: longer than the idle clock.
+    let flowing = raw(|mut stream| async move {
+        let first =
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+        let _ = stream.write_all(first).await;
+        let _ = stream.write_all(b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"").await;
+        for _ in 0..20 {
+            tokio::time::sleep(Duration::from_millis(60)).await;
+            let _ = stream.write_all(&[b'x'; 30]).await;
+        }
+        let _ = stream.write_all(b"\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n").await;
+    })
+    .await;
+    // One byte each 100 ms is less than 100 a second.
+    let dripping = raw(|mut stream| async move {
+        let first =
+            b"data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"a\"},\"finish_reason\":null}]}\n\n";
+        let _ = stream.write_all(first).await;
+        let _ = stream.write_all(b"data: {").await;
+        while stream.write_all(b" ").await.is_ok() {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
+    let world = World::start(|_| {
+        "[timeouts]\nidle = \"500ms\"\n".to_owned()
+            + &channel("flowing", "openai_chat", &format!("http://{flowing}"), "flowing")
+            + &channel("dripping", "openai_chat", &format!("http://{dripping}"), "dripping")
+    })
+    .await;
+    let ask = |model: &str| post(CHAT, format!(r#"{{"model":"{model}","messages":[],"stream":true}}"#));
+    let answer = world.ask(&ask("flowing")).await;
+    assert!(contains(&answer.body, "[DONE]"), "{answer:?}");
+    assert_eq!(world.settlement(&answer).await["ending"], "completed");
+    let answer = timeout(Duration::from_secs(3), world.ask(&ask("dripping"))).await.unwrap();
+    assert_eq!(world.settlement(&answer).await["ending"], "timed_out");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_was_used_until_a_break_is_written_down() {
+    let world = World::start(|sim| impatient(&sim.scripted("reset=3"))).await;
+    for (dialect, known) in [("anthropic_messages", true), ("gemini_generate", true), ("openai_chat", false)]
+    {
+        let answer = world.ask(&stream(dialect)).await;
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["usage"].is_object(), known, "{dialect}: {line}");
+    }
+    world.close().await;
+}

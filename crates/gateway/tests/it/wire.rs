@@ -121,6 +121,7 @@ struct Head {
 
 pub struct Client {
     stream: TcpStream,
+    buffer: Vec<u8>,
     /// Received, not yet understood.
     inbox: Vec<u8>,
     /// Everything that any client of this test heard.
@@ -136,7 +137,16 @@ impl Client {
     pub async fn connect(address: SocketAddr, heard: Arc<Mutex<Vec<u8>>>) -> Client {
         let stream = TcpStream::connect(address).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Client { stream, inbox: Vec::new(), heard, kept: 0, head: None, body: Vec::new(), end: None }
+        Client {
+            stream,
+            buffer: vec![0; 64 * 1024],
+            inbox: Vec::new(),
+            heard,
+            kept: 0,
+            head: None,
+            body: Vec::new(),
+            end: None,
+        }
     }
 
     pub async fn send(&mut self, bytes: &[u8]) {
@@ -208,8 +218,7 @@ impl Client {
     async fn receive(&mut self) {
         let before = self.inbox.len();
         if before == 0 || !self.understand() {
-            let mut buffer = [0; 64 * 1024];
-            let read = timeout(LIMIT, self.stream.read(&mut buffer)).await;
+            let read = timeout(LIMIT, self.stream.read(&mut self.buffer)).await;
             match read.unwrap_or_else(|_| panic!("nothing came for {LIMIT:?}; so far: {:?}", self.so_far())) {
                 Ok(0) => {
                     let until_closed = matches!(&self.head, Some(Head { framing: Framing::UntilClosed, .. }));
@@ -217,10 +226,10 @@ impl Client {
                 }
                 Ok(count) => {
                     if self.kept < KEPT_BYTES {
-                        self.heard.lock().unwrap().extend_from_slice(&buffer[..count]);
+                        self.heard.lock().unwrap().extend_from_slice(&self.buffer[..count]);
                         self.kept += count;
                     }
-                    self.inbox.extend_from_slice(&buffer[..count]);
+                    self.inbox.extend_from_slice(&self.buffer[..count]);
                     self.understand();
                 }
                 Err(_) => self.end = Some(End::Reset),

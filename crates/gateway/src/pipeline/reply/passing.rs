@@ -25,6 +25,7 @@ use crate::{
     pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
 };
 
+const PAST_TOTAL: &str = "past timeouts.total";
 const NOT_WHOLE: &str = "upstream: ended in the middle of the document";
 
 #[derive(Debug)]
@@ -37,6 +38,7 @@ pub(super) struct Passing {
     source: Source,
     tap: Box<PlainTap>,
     pace: Pace,
+    total_at: Option<Instant>,
     clock: Pin<Box<Sleep>>,
     /// Bytes that the head promised and that were not handed on yet; `None`: it promised no number.
     left: Option<u64>,
@@ -55,7 +57,9 @@ impl Passing {
         source: Source,
         tap: Box<PlainTap>,
     ) -> Passing {
-        let pace = Pace::begin(channel.timeouts().idle, Instant::now());
+        let now = Instant::now();
+        let pace = Pace::begin(channel.timeouts().idle, now);
+        let total_at = lease.mark().total_at(channel.timeouts().total, now);
         lease.enter(Phase::Delivering, channel.timeouts().idle + crate::listener::CLIENT_STALL);
         Passing {
             app: app.clone(),
@@ -66,7 +70,8 @@ impl Passing {
             source,
             tap,
             pace,
-            clock: Box::pin(sleep_until(pace.due())),
+            total_at,
+            clock: Box::pin(sleep_until(total_at.map_or(pace.due(), |total_at| total_at.min(pace.due())))),
             left: length,
             over: false,
         }
@@ -94,8 +99,13 @@ impl Passing {
             }
             match self.source.poll_bytes(context) {
                 Poll::Ready(Some(Ok(bytes))) => {
+                    let now = Instant::now();
+                    // A body that never pauses never lets the clock ring.
+                    if self.total_at.is_some_and(|total_at| now >= total_at) {
+                        return self.abort(Ending::TimedOut, PAST_TOTAL);
+                    }
                     self.tap.feed(&bytes);
-                    self.pace.bytes(bytes.len(), Instant::now());
+                    self.pace.bytes(bytes.len(), now);
                     self.ready.push_back(bytes);
                 }
                 Poll::Ready(Some(Err(error))) => {
@@ -111,11 +121,15 @@ impl Passing {
                     if self.clock.as_mut().poll(context).is_pending() {
                         return Poll::Pending;
                     }
-                    if Instant::now() >= self.pace.due() {
+                    let (now, due) = (Instant::now(), self.pace.due());
+                    if now >= due {
                         return self.abort(Ending::TimedOut, "upstream: silent past timeouts.idle");
                     }
-                    let due = self.pace.due();
-                    self.clock.as_mut().reset(due);
+                    if self.total_at.is_some_and(|total_at| now >= total_at) {
+                        return self.abort(Ending::TimedOut, PAST_TOTAL);
+                    }
+                    let next = self.total_at.map_or(due, |total_at| total_at.min(due));
+                    self.clock.as_mut().reset(next);
                 }
             }
         }

@@ -69,8 +69,7 @@ impl Stream {
         let now = Instant::now();
         let timeouts = channel.timeouts();
         let pace = Pace::begin(timeouts.idle, now);
-        let elapsed = Duration::from_millis(lease.mark().elapsed_ms());
-        let total_at = timeouts.total.map(|total| now + total.saturating_sub(elapsed));
+        let total_at = lease.mark().total_at(timeouts.total, now);
         lease.enter(Phase::Delivering, timeouts.idle + crate::listener::CLIENT_STALL);
         let dialect = lease.record().door.dialect;
         let comment_at = now + COMMENT_EVERY;
@@ -110,7 +109,7 @@ impl Stream {
             }
             let Some(source) = &mut self.source else { return Poll::Ready(None) };
             match source.poll_bytes(context) {
-                Poll::Ready(Some(Ok(bytes))) => self.take(bytes),
+                Poll::Ready(Some(Ok(bytes))) => self.take(bytes, Instant::now()),
                 Poll::Ready(Some(Err(error))) => self.upstream_over(Some(error)),
                 Poll::Ready(None) => self.upstream_over(None),
                 Poll::Pending => {
@@ -123,11 +122,11 @@ impl Stream {
         }
     }
 
-    fn take(&mut self, bytes: Bytes) {
+    fn take(&mut self, bytes: Bytes, now: Instant) {
         if self.tap.closed() || self.tap.error().is_some() {
             return; // Nothing may follow; it is only read so that the connection can be used again.
         }
-        let (now, count) = (Instant::now(), bytes.len());
+        let count = bytes.len();
         let flow = self.tap.feed(bytes, &mut self.fed);
         self.ready.extend(self.fed.drain(..));
         if flow.events > 0 {
@@ -139,6 +138,10 @@ impl Stream {
             self.comment_at = now + COMMENT_EVERY;
         }
         self.look(now);
+        // A stream that never pauses never lets the clock ring.
+        if !self.ended && self.total_at.is_some_and(|total_at| now >= total_at) {
+            self.clock_rang(now);
+        }
     }
 
     /// Acts on what the tap has seen by now.

@@ -1,0 +1,354 @@
+//! What should have happened: judged afterwards, from what the upstreams really did and the clients really saw.
+//!
+//! In: a request, its calls and its client's visit. Out: the endings that are right, nearly always one. It knows the
+//! promises (issue 2, DESIGN.md section 2), not the pipeline. Two endings are right only where two causes fall on the
+//! same millisecond.
+
+use dialect::Usage;
+use gateway::ending::Ending;
+
+use crate::{
+    ask::{Ask, KeyUse},
+    client::{Over, Visit},
+    said::Said,
+    script::{Reply, Start, Tail},
+    setup::Setup,
+    upstream::Call,
+    wire::{Kind, Piece},
+    world::Stop,
+};
+
+/// A plain answer is held until it is whole, up to this size.
+pub const HELD_BYTES: usize = 64 * 1024;
+/// What is read of an error: so much, for so long.
+const ERROR_BYTES: usize = 64 * 1024;
+const ERROR_MS: u64 = 1_000;
+
+/// Everything that is known about one request.
+pub struct Story<'a> {
+    pub setup: &'a Setup,
+    pub stop: Option<Stop>,
+    pub ask: &'a Ask,
+    pub visit: &'a Visit,
+    pub calls: Vec<&'a Call>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    Unreachable,
+    ConnectTimedOut,
+    Broke,
+    Silent,
+    Truncated,
+    Told(Said),
+}
+
+impl Fault {
+    /// What a caller would rather read.
+    fn rank(self) -> u8 {
+        match self {
+            Fault::Told(Said::Ours(_)) => 1,
+            Fault::Told(_) => 2,
+            _ => 0,
+        }
+    }
+
+    pub fn ending(self) -> Ending {
+        match self {
+            Fault::Silent | Fault::ConnectTimedOut => Ending::TimedOut,
+            Fault::Told(Said::Request(_)) => Ending::Refused,
+            _ => Ending::Failed,
+        }
+    }
+
+    /// The status that the caller gets.
+    pub fn status(self) -> u16 {
+        match self {
+            Fault::Silent => 504,
+            Fault::Told(Said::Ours(_)) => 503,
+            Fault::Told(Said::Request(status) | Said::Load(status, _)) => status,
+            _ => 502,
+        }
+    }
+}
+
+/// What one call came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    Fault(Fault),
+    /// Something meaningful came.
+    Answer,
+    /// The client or the stop ended it.
+    Interrupted,
+}
+
+/// What of a stream has arrived.
+pub struct Arrived<'a> {
+    /// Whole events.
+    pub whole: Vec<&'a Piece>,
+    pub content: bool,
+    pub ended: bool,
+    pub error: Option<Said>,
+    pub usage: Option<Usage>,
+}
+
+pub fn arrived(call: &Call) -> Arrived<'_> {
+    let Reply::Stream(pieces) = &call.script.reply else { panic!("not a stream") };
+    let clean = call.tail_at.is_some() && call.script.tail == Tail::End;
+    let mut arrived =
+        Arrived { whole: Vec::new(), content: false, ended: false, error: None, usage: None };
+    for (end, piece) in pieces {
+        // At a clean end the last event may lack its blank line.
+        let blanks = piece.bytes.len() - piece.bytes.trim_ascii_end().len();
+        if *end > call.bytes_taken() + if clean { blanks } else { 0 } || arrived.error.is_some() {
+            break;
+        }
+        if let Kind::Error(said) = piece.kind {
+            arrived.error = Some(said);
+            continue;
+        }
+        arrived.whole.push(piece);
+        arrived.content |= matches!(piece.kind, Kind::Content | Kind::End | Kind::Close);
+        arrived.ended |= matches!(piece.kind, Kind::End | Kind::Close);
+        arrived.usage = piece.usage.or(arrived.usage);
+    }
+    arrived
+}
+
+impl Story<'_> {
+    fn ending_at(&self) -> u64 {
+        self.stop.map_or(u64::MAX, |stop| stop.ending)
+    }
+
+    /// What the client or the stop did to a call that was let go then; `None`: neither did anything.
+    fn interrupted(&self, at: u64) -> Option<Ending> {
+        let gone = self.visit.over.filter(|(over_at, _)| *over_at == at).map(|(_, over)| over);
+        let stopped = self.stop.is_some_and(|stop| at >= stop.over);
+        match gone {
+            Some(Over::Dropped) => Some(Ending::Shutdown),
+            Some(Over::Left) if !stopped => Some(Ending::ClientLeft),
+            _ if at >= self.ending_at() => Some(Ending::Shutdown),
+            _ => None,
+        }
+    }
+
+    /// All that one call may have come to.
+    pub fn outcomes(&self, call: &Call) -> Vec<Outcome> {
+        let over_at = call.over_at.unwrap_or(u64::MAX);
+        let stopped = || {
+            let mut outcomes = Vec::new();
+            if self.interrupted(over_at).is_some() {
+                outcomes.push(Outcome::Interrupted);
+            }
+            if over_at >= self.earliest_silence(call) {
+                outcomes.push(Outcome::Fault(Fault::Silent));
+            }
+            outcomes
+        };
+        if call.failed_at.is_some() {
+            return vec![Outcome::Fault(match call.script.start {
+                Start::Refused(_) => Fault::Unreachable,
+                Start::ConnectTimedOut => Fault::ConnectTimedOut,
+                _ => Fault::Broke,
+            })];
+        }
+        let Some(head_at) = call.head_at else { return stopped() };
+        let complete = call.script.body.len() == call.script.full
+            && call.bytes_taken() == call.script.steps.iter().map(|step| step.bytes.len()).sum::<usize>();
+        let broke = match call.script.tail {
+            Tail::Reset => Fault::Broke,
+            _ => Fault::Truncated,
+        };
+        match &call.script.reply {
+            Reply::Error { with_body, without } => {
+                let read = call.tail_at.is_some() || call.bytes_taken() >= ERROR_BYTES;
+                let mut outcomes = Vec::new();
+                if read || over_at >= head_at + ERROR_MS {
+                    let said = if complete { *with_body } else { *without };
+                    outcomes.push(Outcome::Fault(Fault::Told(said)));
+                }
+                if !read && self.interrupted(over_at).is_some() {
+                    outcomes.push(Outcome::Interrupted);
+                }
+                outcomes
+            }
+            Reply::Stream(_) => {
+                let arrived = arrived(call);
+                match arrived.error {
+                    _ if arrived.content => vec![Outcome::Answer],
+                    Some(said) => vec![Outcome::Fault(Fault::Told(said))],
+                    None if call.tail_at.is_some() => vec![Outcome::Fault(broke)],
+                    None => stopped(),
+                }
+            }
+            Reply::Document { whole, told, .. } => {
+                let ended = call.tail_at.is_some();
+                match told {
+                    _ if call.bytes_taken() > HELD_BYTES => vec![Outcome::Answer],
+                    _ if ended && call.script.tail == Tail::Reset => vec![Outcome::Fault(Fault::Broke)],
+                    Some(said) if ended => vec![Outcome::Fault(Fault::Told(*said))],
+                    None if ended && *whole => vec![Outcome::Answer],
+                    _ if ended => vec![Outcome::Fault(Fault::Truncated)],
+                    _ => stopped(),
+                }
+            }
+        }
+    }
+
+    /// When the whole request may be given up, by `timeouts.total`: the two readings of when a request begins.
+    pub fn total_at(&self) -> Option<(u64, u64)> {
+        let total = self.setup.total?;
+        let began = self.calls.first().map_or(self.ask.at, |call| call.at);
+        Some((self.ask.at + total, began + total))
+    }
+
+    pub fn first_limit(&self, call: &Call) -> u64 {
+        let clocks = &self.setup.channels[call.channel].clocks;
+        clocks.connect + if self.ask.stream { clocks.first_event } else { clocks.first_byte }
+    }
+
+    /// Before this the upstream of a call cannot be called silent.
+    pub fn earliest_silence(&self, call: &Call) -> u64 {
+        let idle = self.setup.channels[call.channel].clocks.idle;
+        let body = &call.script.body;
+        let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        let begun = match &call.script.reply {
+            Reply::Document { .. } if !call.script.packed => call.taken_at(blank + 1),
+            Reply::Document { .. } => call.taken.first().map(|(at, _)| *at),
+            _ => None,
+        };
+        let due = begun.map_or(call.at + self.first_limit(call), |begun| begun + idle);
+        due.min(self.total_at().map_or(u64::MAX, |(earliest, _)| earliest))
+    }
+
+    /// Before this a stream under way cannot be called silent: `idle` after its last whole event.
+    fn earliest_cut(&self, call: &Call) -> u64 {
+        let idle = self.setup.channels[call.channel].clocks.idle;
+        let last = match &call.script.reply {
+            Reply::Stream(pieces) => pieces
+                .iter()
+                .filter(|(end, piece)| *end <= call.bytes_taken() && piece.kind != Kind::Ping)
+                .filter_map(|(end, _)| call.taken_at(*end))
+                .next_back(),
+            _ => call.taken_at(HELD_BYTES + 1),
+        };
+        let due = last.unwrap_or(call.at) + idle;
+        due.min(self.total_at().map_or(u64::MAX, |(earliest, _)| earliest))
+    }
+
+    /// The fault that the caller is told: the last of the best.
+    pub fn told(faults: &[Fault]) -> Fault {
+        let best = faults.iter().map(|fault| fault.rank()).max().unwrap_or(0);
+        *faults.iter().rfind(|fault| fault.rank() == best).expect("something went wrong")
+    }
+
+    /// The faults of the calls that came to nothing.
+    pub fn faults(&self) -> Vec<Fault> {
+        let fault = |call: &&Call| {
+            self.outcomes(call).into_iter().find_map(|outcome| match outcome {
+                Outcome::Fault(fault) => Some(fault),
+                _ => None,
+            })
+        };
+        self.calls.iter().filter_map(fault).collect()
+    }
+
+    /// The call that delivered.
+    pub fn answer(&self) -> Option<&Call> {
+        self.calls.last().copied().filter(|call| self.outcomes(call).contains(&Outcome::Answer))
+    }
+
+    /// The head of a waiting stream was sent before there was an answer.
+    pub fn head_came_first(&self) -> bool {
+        let comment = |bytes: &[u8]| bytes.starts_with(b": waiting") || bytes == b"\n";
+        self.ask.stream
+            && self.visit.status == 200
+            && self.visit.frames.first().is_none_or(|(_, bytes)| comment(bytes))
+            && self.calls.first().is_some_and(|call| self.visit.head_at >= Some(call.at + 10_000))
+    }
+
+    /// The endings that are right.
+    pub fn endings(&self) -> Vec<Ending> {
+        let Some(last) = self.calls.last() else { return self.endings_before_any_call() };
+        let over_at = last.over_at.unwrap_or(u64::MAX);
+        let mut endings = Vec::new();
+        for outcome in self.outcomes(last) {
+            match outcome {
+                Outcome::Answer => endings.extend(self.endings_of_answer(last)),
+                Outcome::Interrupted => endings.extend(self.interrupted(over_at)),
+                Outcome::Fault(_) => {
+                    endings.push(Story::told(&self.faults()).ending());
+                    if over_at >= self.ending_at() {
+                        endings.push(Ending::Shutdown);
+                    }
+                }
+            }
+        }
+        endings
+    }
+
+    fn endings_of_answer(&self, call: &Call) -> Vec<Ending> {
+        let over_at = call.over_at.unwrap_or(u64::MAX);
+        let all = call.script.steps.iter().map(|step| step.bytes.len()).sum::<usize>();
+        let verdict = match &call.script.reply {
+            Reply::Stream(_) => {
+                let arrived = arrived(call);
+                if arrived.ended {
+                    Some(Ending::Completed)
+                } else {
+                    (arrived.error.is_some() || call.tail_at.is_some()).then_some(Ending::Cut)
+                }
+            }
+            Reply::Document { whole, .. } => {
+                let ended = call.tail_at.is_some() && call.script.tail == Tail::End
+                    || call.script.announced && call.bytes_taken() == all;
+                if self.head_came_first() {
+                    Some(Ending::Failed) // A document cannot follow a stream's head.
+                } else if ended && *whole {
+                    Some(Ending::Completed)
+                } else {
+                    call.tail_at.map(|_| Ending::Cut)
+                }
+            }
+            Reply::Error { .. } => None,
+        };
+        if let Some(verdict) = verdict {
+            return vec![verdict];
+        }
+        let mut endings: Vec<Ending> = self.interrupted(over_at).into_iter().collect();
+        if over_at >= self.earliest_cut(call) {
+            endings.push(Ending::TimedOut);
+        }
+        endings
+    }
+
+    fn endings_before_any_call(&self) -> Vec<Ending> {
+        let (ask, visit) = (self.ask, self.visit);
+        let over = visit.over.map(|(_, over)| over);
+        if !matches!(ask.key, KeyUse::Known(_)) {
+            return vec![Ending::Refused];
+        }
+        let draining = self.stop.map_or(u64::MAX, |stop| stop.draining);
+        if ask.at > draining {
+            return vec![Ending::Rejected];
+        }
+        let tie = (ask.at == draining).then_some(Ending::Rejected);
+        let gone = match over {
+            Some(Over::Left) => Some(Ending::ClientLeft),
+            Some(Over::Dropped) => Some(Ending::Shutdown),
+            _ => None,
+        };
+        let answered = visit.head_at.is_some();
+        let refused = ask.fault.is_some() || visit.body_broke || visit.body_in_at.is_none();
+        let mut endings: Vec<Ending> = tie.into_iter().collect();
+        match () {
+            () if !answered => endings.extend(gone),
+            () if refused => endings.push(Ending::Refused),
+            () => endings.push(Ending::Rejected),
+        }
+        if !refused && self.stop.is_some_and(|stop| visit.over.is_some_and(|(at, _)| at >= stop.ending)) {
+            endings.push(Ending::Shutdown);
+        }
+        endings
+    }
+}
