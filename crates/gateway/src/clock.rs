@@ -19,6 +19,10 @@ impl Clock {
         self.at_ms(Instant::now())
     }
 
+    pub fn instant(&self, at_ms: u64) -> Instant {
+        self.start + Duration::from_millis(at_ms)
+    }
+
     pub fn at_ms(&self, instant: Instant) -> u64 {
         instant.saturating_duration_since(self.start).as_millis() as u64
     }

@@ -214,6 +214,7 @@ impl Fault {
 
     pub fn ending(&self) -> Ending {
         match self {
+            Fault::Client(ClientFault::BodyBroken) => Ending::ClientLeft,
             Fault::Client(_) => Ending::Refused,
             Fault::Rejection(_) => Ending::Rejected,
             Fault::Internal(_) => Ending::Failed,

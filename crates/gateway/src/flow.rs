@@ -8,7 +8,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -73,6 +73,10 @@ pub struct Entry {
     pub attempt: AtomicU32,
     pub bytes_in: AtomicU64,
     pub bytes_out: AtomicU64,
+    /// When the current attempt's request began to go out; 0: not yet.
+    sent_ms: AtomicU64,
+    /// A waiting stream's client was sent its head, 200, before there was an answer.
+    pub head_sent: AtomicBool,
     /// When bytes were last handed to the client's connection and not yet asked for again; 0: the client is not the one waited for.
     handed_ms: AtomicU64,
     /// The channel of the current attempt.
@@ -91,6 +95,23 @@ impl Entry {
     /// When the client was last given bytes that it has not taken yet; 0: none.
     pub fn handed_ms(&self) -> u64 {
         self.handed_ms.load(Ordering::Relaxed)
+    }
+
+    /// A new attempt: its request is still to go out.
+    pub fn not_sent(&self) {
+        self.sent_ms.store(0, Ordering::Relaxed);
+    }
+
+    /// The connection is there and asks for the request's body.
+    pub fn sent(&self) {
+        if self.sent_ms.load(Ordering::Relaxed) == 0 {
+            self.sent_ms.store(self.connection.clock.now_ms(), Ordering::Relaxed);
+        }
+    }
+
+    pub fn sent_at(&self) -> Option<Instant> {
+        let sent_ms = self.sent_ms.load(Ordering::Relaxed);
+        (sent_ms != 0).then(|| self.connection.clock.instant(sent_ms))
     }
 
     pub fn channel(&self) -> Option<Arc<str>> {
@@ -154,6 +175,8 @@ impl Flow {
             attempt: AtomicU32::new(0),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            sent_ms: AtomicU64::new(0),
+            head_sent: AtomicBool::new(false),
             handed_ms: AtomicU64::new(0),
             channel: Mutex::new(None),
         });

@@ -64,7 +64,7 @@ enum Order {
 #[derive(Debug)]
 pub struct Connection {
     pub peer: SocketAddr,
-    clock: Clock,
+    pub clock: Clock,
     socket: Mutex<Option<Arc<TcpStream>>>,
     requests: AtomicU32,
     /// When the first byte of a request head came in, 0: none is under way.

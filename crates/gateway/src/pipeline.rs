@@ -57,7 +57,7 @@ where
 {
     let (dialect, catalog) = (head.door.dialect, app.catalog.load_full());
     let mut lease = app.open_lease(&head, connection);
-    let request_id = lease.request_id();
+    let entry = lease.mark().entry.clone();
     let prepared = app.shutdown.until_ending(prepare(&app, &catalog, head, body, &mut lease)).await;
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((caller, inbound, plan)) => {
@@ -68,7 +68,7 @@ where
             match outcome {
                 Some(Ok(committed)) => reply::send(&app, committed),
                 Some(Err(failed)) => reply::refuse(dialect, *failed),
-                None => reply::hold(&app, request_id, dialect, framing, run),
+                None => reply::hold(&app, &entry, dialect, framing, run),
             }
         }
         Err(fault) => {

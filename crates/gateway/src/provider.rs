@@ -54,7 +54,8 @@ pub enum Auth {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Quirk {
     /// Chat usage leaves reasoning out of `completion_tokens`: the total is prompt + completion + reasoning. Seen in all
-    /// 54 xAI chat recordings that reason; xAI's responses count as OpenAI's do.
+    /// 54 xAI chat recordings that reason (xAI's responses count as OpenAI's do), and at Gemini's OpenAI-compatible door,
+    /// which does not even name the reasoning.
     ReasoningApart,
     /// Streams carry usage unasked, on a chunk that has a choice, and `stream_options` may be refused: never add it.
     /// Seen at Mistral, whose request schema has no such field, and at Perplexity, where every chunk has the usage so

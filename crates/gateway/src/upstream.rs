@@ -40,7 +40,10 @@ use hyper_util::{
 use tokio::{net::TcpStream, time::Duration};
 use tower_service::Service;
 
-use crate::config::{Proxy, ProxyScheme};
+use crate::{
+    config::{Proxy, ProxyScheme},
+    flow::Entry,
+};
 
 /// Idle connections are closed after this: shorter than what providers keep, so that few are stale when used.
 const POOL_IDLE: Duration = Duration::from_secs(30);
@@ -80,12 +83,14 @@ impl fmt::Display for SendError {
 pub struct RequestBody {
     parts: VecDeque<Bytes>,
     left: u64,
+    /// Told when the body is first asked for: then there is a connection, and the request goes out.
+    entry: Option<Arc<Entry>>,
 }
 
 impl RequestBody {
-    pub fn new(parts: Vec<Bytes>) -> RequestBody {
+    pub fn new(parts: Vec<Bytes>, entry: Option<Arc<Entry>>) -> RequestBody {
         let left = parts.iter().map(|part| part.len() as u64).sum();
-        RequestBody { parts: parts.into(), left }
+        RequestBody { parts: parts.into(), left, entry }
     }
 }
 
@@ -97,6 +102,9 @@ impl Body for RequestBody {
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        if let Some(entry) = self.entry.take() {
+            entry.sent();
+        }
         Poll::Ready(self.parts.pop_front().map(|part| {
             self.left -= part.len() as u64;
             Ok(Frame::data(part))

@@ -18,7 +18,7 @@ use crate::{
     classify::{classify, classify_event},
     ending::Ending,
     fault::{Answered, Blame, Fault, Rejection, UpstreamFault},
-    flow::Phase,
+    flow::{Entry, Phase},
     pipeline::{
         caller::Caller, inbound::Inbound, lease::Lease, pace::Pace, plan::Plan, rewrite, source::Source,
     },
@@ -187,16 +187,23 @@ async fn attempt(
     } else {
         ("first_byte", timeouts.first_byte)
     };
-    // The connector has its own clock for `connect`; it must not eat into the upstream's time to think.
-    let sent_at = Instant::now();
-    let (first_at, clock) = earlier((sent_at + timeouts.connect + limit, clock), total_at);
-    lease.enter(Phase::Waiting, first_at.saturating_duration_since(sent_at) + ERROR_WAIT + timeouts.idle);
-    let request = build(inbound, channel, endpoint, secret)
+    let (began, entry) = (Instant::now(), lease.mark().entry.clone());
+    let longest = timeouts.connect + limit + ERROR_WAIT + timeouts.idle;
+    lease.enter(Phase::Waiting, longest);
+    entry.not_sent();
+    // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
+    let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
+    let request = build(inbound, channel, endpoint, secret, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
-    let response = match timeout_at(first_at, channel.upstream.send(request)).await {
-        Ok(response) => response.map_err(UpstreamFault::Send)?,
-        Err(_) => return Err(UpstreamFault::Silent { clock }),
+    let mut sending = channel.upstream.send(request);
+    let response = match timeout_at(began + limit, &mut sending).await {
+        Ok(response) => response,
+        Err(_) => timeout_at(first_at().0, &mut sending)
+            .await
+            .map_err(|_| UpstreamFault::Silent { clock: first_at().1 })?,
     };
+    let response = response.map_err(UpstreamFault::Send)?;
+    let (first_at, clock) = first_at();
     let (parts, body) = response.into_parts();
     if let Some(id) = upstream_request_id(&parts.headers) {
         lease.record().upstream_request_id = Some(id);
@@ -242,6 +249,7 @@ fn build(
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
+    entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
     let renamed = channel.rename(&inbound.model);
     let uri = rewrite::uri(inbound, endpoint, renamed)?;
@@ -251,7 +259,7 @@ fn build(
         ask_usage: asks_usage(inbound, channel),
     };
     let parts = splice(&inbound.body, &inbound.envelope, &edits).parts;
-    let mut request = Request::new(RequestBody::new(parts));
+    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
     *request.method_mut() = inbound.method.clone();
     *request.uri_mut() = uri;
     *request.headers_mut() = headers;

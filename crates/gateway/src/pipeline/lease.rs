@@ -167,6 +167,9 @@ impl Drop for Lease {
         }
         let (Some(mut record), entry) = (self.record.take(), &self.mark.entry) else { return };
         record.ending = self.mark.ending;
+        if record.status == 0 && entry.head_sent.load(std::sync::atomic::Ordering::Relaxed) {
+            record.status = 200;
+        }
         record.total_ms = self.mark.elapsed_ms();
         record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
         record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);

@@ -9,7 +9,10 @@ mod passing;
 mod stream;
 mod waiting;
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    sync::{Arc, atomic::Ordering},
+};
 
 use dialect::{Dialect, ErrorView, Framing, Stage, encode_error};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
@@ -19,6 +22,7 @@ use crate::{
     app::App,
     ending::Ending,
     fault::{PublicError, status_for},
+    flow::Entry,
     pipeline::{
         attempt::{Answer, Committed, Failed},
         lease::Lease,
@@ -71,13 +75,14 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
 /// The response to a stream request whose attempts still run: its head and, from time to time, a comment.
 pub fn hold(
     app: &Arc<App>,
-    request_id: Uuid,
+    entry: &Entry,
     dialect: Dialect,
     framing: Framing,
     run: Run,
 ) -> Response<ReplyBody> {
+    entry.head_sent.store(true, Ordering::Relaxed);
     let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
-    sign(&mut headers, dialect, request_id);
+    sign(&mut headers, dialect, entry.request_id);
     let mut response = Response::new(ReplyBody::waiting(waiting::Waiting::new(app, dialect, framing, run)));
     *response.headers_mut() = headers;
     response

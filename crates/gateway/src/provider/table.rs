@@ -77,7 +77,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiChat, Embeddings, "/v1beta/openai/embeddings", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::ReasoningApart],
     },
     // Microsoft, "Azure OpenAI in Microsoft Foundry Models v1 API"; recordings. The model is the deployment's name.
     Provider {

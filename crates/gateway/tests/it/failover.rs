@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::{net::TcpListener, time::Instant};
 
 use crate::{
-    harness::{DIALECTS, MESSAGES, World, assert_error, channel, plain, post, stream},
+    harness::{DIALECTS, MESSAGES, World, assert_error, channel, plain, post, side_by_side, stream},
     wire::{Answer, Request, contains},
 };
 
@@ -76,8 +76,8 @@ async fn faults_of_the_provider_are_taken_to_another_channel() {
         ("status=200,body=html", 0),
         ("status=200,body=empty", 0),
     ];
-    for (script, status) in cases {
-        for dialect in DIALECTS {
+    side_by_side(DIALECTS.map(|dialect| async move {
+        for (script, status) in cases {
             let line = helped(script, dialect, script, plain(dialect)).await;
             let shown = line["attempts"][0]["status"].as_u64().unwrap();
             match status {
@@ -86,7 +86,8 @@ async fn faults_of_the_provider_are_taken_to_another_channel() {
                 status => assert_eq!(shown, status, "{script}, {dialect}: {line}"),
             }
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -114,11 +115,12 @@ async fn faults_of_the_provider_are_taken_to_another_channel_in_streams_too() {
         "status=200,error=server",
         "gzip-sse,reset=0",
     ];
-    for script in cases {
-        for dialect in DIALECTS {
+    side_by_side(DIALECTS.map(|dialect| async move {
+        for script in cases {
             helped(script, dialect, script, stream(dialect)).await;
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]
@@ -133,12 +135,13 @@ async fn faults_of_our_account_are_taken_to_another_channel() {
         "error=permission",
         "error=model_missing",
     ];
-    for script in everywhere {
-        for dialect in DIALECTS {
+    side_by_side(DIALECTS.map(|dialect| async move {
+        for script in everywhere {
             helped(script, dialect, script, plain(dialect)).await;
             helped(script, dialect, script, stream(dialect)).await;
         }
-    }
+    }))
+    .await;
 }
 
 #[tokio::test]

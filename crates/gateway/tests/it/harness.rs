@@ -11,7 +11,10 @@ use std::{
 
 use gateway::{app::App, config::parse, ending::Ending, listener, server::Server};
 use serde_json::Value;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 use upstream_sim::Sim;
 
 use crate::wire::{Answer, Client, LIMIT, Request, contains};
@@ -206,6 +209,19 @@ pub async fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
     while !is_so() {
         assert!(Instant::now() < until, "never came: {what}");
         sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Runs cases side by side: most of their time is waiting.
+pub async fn side_by_side<F>(cases: impl IntoIterator<Item = F>)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let mut running: JoinSet<()> = cases.into_iter().collect();
+    while let Some(result) = running.join_next().await {
+        if let Err(error) = result {
+            std::panic::resume_unwind(error.into_panic());
+        }
     }
 }
 

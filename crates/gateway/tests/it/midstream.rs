@@ -13,7 +13,7 @@ use upstream_sim::Sim;
 use crate::{
     harness::{
         CHAT, DIALECTS, GEMINI_ARRAY, World, channel, error_event, events, eventually, four, plain, post,
-        stream,
+        side_by_side, stream,
     },
     wire::{Answer, Client, End, Request, contains},
 };
@@ -32,10 +32,8 @@ fn claims_an_end(dialect: &str, body: &[u8]) -> bool {
 
 /// Channels of all dialects with a short idle clock.
 fn impatient(base_url: &str) -> String {
-    format!(
-        "[timeouts]\nidle = \"400ms\"\nfirst_event = \"800ms\"\nfirst_byte = \"800ms\"\n{}",
-        four(base_url)
-    )
+    let clocks = "connect = \"300ms\"\nidle = \"400ms\"\nfirst_event = \"800ms\"\nfirst_byte = \"800ms\"";
+    format!("[timeouts]\n{clocks}\n{}", four(base_url))
 }
 
 fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
@@ -58,7 +56,7 @@ fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
 
 #[tokio::test]
 async fn what_breaks_in_the_middle_is_told_in_the_stream() {
-    for (script, ending, cause) in [
+    let cases = [
         ("stall=2", "timed_out", "upstream: silent past timeouts.idle"),
         ("stall=2,one-byte", "timed_out", "upstream: silent past timeouts.idle"),
         ("reset=2", "cut", "upstream: broke off"),
@@ -71,7 +69,8 @@ async fn what_breaks_in_the_middle_is_told_in_the_stream() {
         ("error-event=2", "cut", "upstream: error event"),
         ("error-event=3,error=overloaded", "cut", "upstream: error event"),
         ("error-event=2,chop=5", "cut", "upstream: error event"),
-    ] {
+    ]
+    .map(|(script, ending, cause)| async move {
         let world = World::start(|sim| impatient(&sim.scripted(script))).await;
         for dialect in DIALECTS {
             let answer = world.ask(&stream(dialect)).await;
@@ -83,7 +82,8 @@ async fn what_breaks_in_the_middle_is_told_in_the_stream() {
             assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "nothing is tried again: {line}");
         }
         world.close().await;
-    }
+    });
+    side_by_side(cases).await;
 }
 
 #[tokio::test]
@@ -104,23 +104,20 @@ async fn a_broken_array_is_closed_with_an_error_element() {
 
 #[tokio::test]
 async fn a_plain_answer_that_breaks_is_not_passed_off_as_whole() {
-    for script in [
-        "large-reply=2000000,stall=1",
-        "large-reply=2000000,reset=1",
-        "large-reply=2000000,fin=1",
-        "large-reply=2000000,cut=1",
-    ] {
-        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+    let cases = ["stall=1", "reset=1", "fin=1", "cut=1"].map(|script| async move {
+        let world =
+            World::start(|sim| impatient(&sim.scripted(&format!("large-reply=500000,{script}")))).await;
         for dialect in DIALECTS {
             let answer = world.ask(&plain(dialect)).await;
             assert_eq!(answer.status, 200, "{script}, {dialect}");
             assert_ne!(answer.end, End::Whole, "{script}, {dialect}: {answer:?}");
             let line = world.settlement(&answer).await;
-            let ending = if script.contains("stall") { "timed_out" } else { "cut" };
+            let ending = if script == "stall=1" { "timed_out" } else { "cut" };
             assert_eq!(line["ending"], ending, "{script}, {dialect}: {line}");
         }
         world.close().await;
-    }
+    });
+    side_by_side(cases).await;
 }
 
 #[tokio::test]
@@ -164,11 +161,9 @@ async fn odd_but_whole_streams_pass_byte_for_byte() {
             let line = world.settlement(&answer).await;
             assert_eq!(line["ending"], "completed", "{script}, {dialect}: {line}");
             let usage = world.sim.log().last().unwrap().usage;
-            assert_eq!(
-                line["usage"]["output"].as_u64(),
-                usage.map(|usage| usage.output),
-                "{script}, {dialect}"
-            );
+            let count = |name: &str| line["usage"][name].as_u64();
+            let output = count("output").map(|output| output + count("reasoning").unwrap_or(0));
+            assert_eq!(output, usage.map(|usage| usage.output), "{script}, {dialect}: {line}");
         }
         world.close().await;
     }
@@ -217,7 +212,7 @@ async fn a_whole_answer_whose_body_stays_open_ends_for_the_client() {
 
 #[tokio::test]
 async fn pings_and_opening_events_do_not_count_as_life() {
-    for script in ["ping-only", "lifecycle-only", "ping-only,every=20"] {
+    let cases = ["ping-only", "lifecycle-only", "ping-only,every=20"].map(|script| async move {
         let world = World::start(|sim| impatient(&sim.scripted(script))).await;
         for dialect in DIALECTS {
             let started = Instant::now();
@@ -229,7 +224,8 @@ async fn pings_and_opening_events_do_not_count_as_life() {
             assert_eq!(line["cause"], "upstream: silent past timeouts.first_event");
         }
         world.close().await;
-    }
+    });
+    side_by_side(cases).await;
 }
 
 #[tokio::test]

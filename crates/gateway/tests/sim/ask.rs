@@ -12,7 +12,7 @@ use crate::{
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyUse {
+pub(crate) enum KeyUse {
     Known(usize),
     Wrong,
     Missing,
@@ -20,7 +20,7 @@ pub enum KeyUse {
 
 /// How a request body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BodyEnd {
+pub(crate) enum BodyEnd {
     Whole,
     Broken,
     Never,
@@ -28,7 +28,7 @@ pub enum BodyEnd {
 
 /// How the client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reading {
+pub(crate) enum Reading {
     Eager,
     /// Pauses of at most so many milliseconds between reads.
     Slow(u64),
@@ -39,34 +39,34 @@ pub enum Reading {
 }
 
 #[derive(Clone, Debug)]
-pub struct Ask {
-    pub number: usize,
+pub(crate) struct Ask {
+    pub(crate) number: usize,
     /// Of everything that happens to this request.
-    pub seed: u64,
-    pub at: u64,
-    pub key: KeyUse,
-    pub dialect: Dialect,
-    pub stream: bool,
+    pub(crate) seed: u64,
+    pub(crate) at: u64,
+    pub(crate) key: KeyUse,
+    pub(crate) dialect: Dialect,
+    pub(crate) stream: bool,
     /// Gemini's JSON array.
-    pub array: bool,
+    pub(crate) array: bool,
     /// The client itself asks for usage.
-    pub wants_usage: bool,
-    pub model: String,
-    pub content_type: &'static str,
-    pub body: Bytes,
+    pub(crate) wants_usage: bool,
+    pub(crate) model: String,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Bytes,
     /// Pieces of the body and when they are sent, in milliseconds after the one before.
-    pub chunks: Vec<(u64, Bytes)>,
-    pub body_end: BodyEnd,
+    pub(crate) chunks: Vec<(u64, Bytes)>,
+    pub(crate) body_end: BodyEnd,
     /// With `Content-Length`.
-    pub announced: bool,
-    pub leaves_after: Option<u64>,
-    pub reading: Reading,
+    pub(crate) announced: bool,
+    pub(crate) leaves_after: Option<u64>,
+    pub(crate) reading: Reading,
     /// The status of the refusal that the request itself deserves, once its body is in.
-    pub fault: Option<u16>,
+    pub(crate) fault: Option<u16>,
 }
 
 impl Ask {
-    pub fn draw(dice: &mut Dice, number: usize, at: u64, setup: &Setup) -> Ask {
+    pub(crate) fn draw(dice: &mut Dice, number: usize, at: u64, setup: &Setup) -> Ask {
         let seed = dice.next();
         let dice = &mut Dice::new(seed);
         let key = match dice.weigh(&[(94, 0), (3, 1), (3, 2)]) {
@@ -177,7 +177,7 @@ impl Ask {
         (!serving.any(|channel| channel.speaks(self.dialect))).then_some(400)
     }
 
-    pub fn head(&self, setup: &Setup) -> Head {
+    pub(crate) fn head(&self, setup: &Setup) -> Head {
         let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
         let path = match self.dialect {
             Dialect::OpenaiChat => "/v1/chat/completions".to_owned(),

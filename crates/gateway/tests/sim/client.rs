@@ -14,6 +14,7 @@ use std::{
 use bytes::Bytes;
 use gateway::{
     app::App,
+    flow::Entry,
     listener::{CLIENT_STALL, Connection},
     pipeline,
     shutdown::Stage,
@@ -21,6 +22,7 @@ use gateway::{
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
+use uuid::Uuid;
 
 use crate::{
     ask::{Ask, BodyEnd, Reading},
@@ -33,7 +35,7 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// How the exchange ended for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Over {
+pub(crate) enum Over {
     /// The whole response was there.
     Whole,
     /// The response's body broke: its connection was cut.
@@ -46,22 +48,23 @@ pub enum Over {
 
 /// What one client saw. Times are milliseconds of the world.
 #[derive(Clone, Debug, Default)]
-pub struct Visit {
+pub(crate) struct Visit {
+    pub(crate) request_id: Option<Uuid>,
     /// When the last byte of the request body was taken, or the body broke.
-    pub body_in_at: Option<u64>,
-    pub body_broke: bool,
-    pub body_taken: usize,
-    pub head_at: Option<u64>,
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub frames: Vec<(u64, Bytes)>,
-    pub over: Option<(u64, Over)>,
+    pub(crate) body_in_at: Option<u64>,
+    pub(crate) body_broke: bool,
+    pub(crate) body_taken: usize,
+    pub(crate) head_at: Option<u64>,
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) frames: Vec<(u64, Bytes)>,
+    pub(crate) over: Option<(u64, Over)>,
     /// Time during which the client did not read.
-    pub paused_ms: u64,
+    pub(crate) paused_ms: u64,
 }
 
 impl Visit {
-    pub fn received(&self) -> Vec<u8> {
+    pub(crate) fn received(&self) -> Vec<u8> {
         self.frames.iter().flat_map(|(_, bytes)| bytes.iter().copied()).collect()
     }
 }
@@ -118,7 +121,7 @@ impl Fate {
     }
 }
 
-pub async fn visit(app: Arc<App>, setup: Arc<Setup>, ask: Ask, start: Instant) -> Visit {
+pub(crate) async fn visit(app: Arc<App>, setup: Arc<Setup>, ask: Ask, start: Instant) -> Visit {
     sleep_until(start + Duration::from_millis(ask.at)).await;
     let now = || start.elapsed().as_millis() as u64;
     let connection = Connection::detached(app.flow.clock);
@@ -126,9 +129,18 @@ pub async fn visit(app: Arc<App>, setup: Arc<Setup>, ask: Ask, start: Instant) -
     let body = RequestStream::new(&ask, seen.clone(), start);
     let mut fate = Fate::of(&app, &ask);
     // Boxed, so that it is dropped when it is done or the client leaves, as a connection's task does.
-    let serving = Box::pin(pipeline::serve(app.clone(), connection.clone(), ask.head(&setup), body));
-    let response = fate.allow(serving).await;
+    let mut serving = Box::pin(pipeline::serve(app.clone(), connection.clone(), ask.head(&setup), body));
+    let (at_once, request_id) = poll_fn(|context| {
+        let polled = serving.as_mut().poll(context);
+        Poll::Ready((polled, entry_of(&app, &connection).map(|entry| entry.request_id)))
+    })
+    .await;
+    let response = match at_once {
+        Poll::Ready(response) => Go::On(response),
+        Poll::Pending => fate.allow(serving).await,
+    };
     let mut visit = std::mem::take(&mut *seen.lock().unwrap());
+    visit.request_id = request_id;
     match response {
         Go::On(response) => {
             let (parts, body) = response.into_parts();
@@ -144,6 +156,11 @@ pub async fn visit(app: Arc<App>, setup: Arc<Setup>, ask: Ask, start: Instant) -
         connection.close(app.flow.clock.now_ms());
     }
     visit
+}
+
+/// The registry's entry of the request on this connection.
+fn entry_of(app: &App, connection: &Arc<Connection>) -> Option<Arc<Entry>> {
+    app.flow.entries().into_iter().find(|entry| Arc::ptr_eq(&entry.connection, connection))
 }
 
 async fn read<B>(
@@ -215,11 +232,8 @@ async fn pause(
             Go::Off(over) => return Some(over),
             Go::On(()) => {}
         }
-        let entries = app.flow.entries();
-        let handed_ms = entries
-            .iter()
-            .find(|entry| Arc::ptr_eq(&entry.connection, connection))
-            .map_or(0, |entry| entry.handed_ms());
+        // Without an entry it is over, but for the end that still waits to be read.
+        let handed_ms = entry_of(app, connection)?.handed_ms();
         if handed_ms != 0 && app.flow.clock.now_ms() > handed_ms + stall_ms {
             return Some(Over::Left);
         }

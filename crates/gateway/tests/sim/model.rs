@@ -19,22 +19,22 @@ use crate::{
 };
 
 /// A plain answer is held until it is whole, up to this size.
-pub const HELD_BYTES: usize = 64 * 1024;
+pub(crate) const HELD_BYTES: usize = 64 * 1024;
 /// What is read of an error: so much, for so long.
 const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_MS: u64 = 1_000;
 
 /// Everything that is known about one request.
-pub struct Story<'a> {
-    pub setup: &'a Setup,
-    pub stop: Option<Stop>,
-    pub ask: &'a Ask,
-    pub visit: &'a Visit,
-    pub calls: Vec<&'a Call>,
+pub(crate) struct Story<'a> {
+    pub(crate) setup: &'a Setup,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) ask: &'a Ask,
+    pub(crate) visit: &'a Visit,
+    pub(crate) calls: Vec<&'a Call>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub(crate) enum Fault {
     Unreachable,
     ConnectTimedOut,
     Broke,
@@ -53,7 +53,7 @@ impl Fault {
         }
     }
 
-    pub fn ending(self) -> Ending {
+    pub(crate) fn ending(self) -> Ending {
         match self {
             Fault::Silent | Fault::ConnectTimedOut => Ending::TimedOut,
             Fault::Told(Said::Request(_)) => Ending::Refused,
@@ -62,7 +62,7 @@ impl Fault {
     }
 
     /// The status that the caller gets.
-    pub fn status(self) -> u16 {
+    pub(crate) fn status(self) -> u16 {
         match self {
             Fault::Silent => 504,
             Fault::Told(Said::Ours(_)) => 503,
@@ -74,7 +74,7 @@ impl Fault {
 
 /// What one call came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     Fault(Fault),
     /// Something meaningful came.
     Answer,
@@ -83,20 +83,19 @@ pub enum Outcome {
 }
 
 /// What of a stream has arrived.
-pub struct Arrived<'a> {
+pub(crate) struct Arrived<'a> {
     /// Whole events.
-    pub whole: Vec<&'a Piece>,
-    pub content: bool,
-    pub ended: bool,
-    pub error: Option<Said>,
-    pub usage: Option<Usage>,
+    pub(crate) whole: Vec<&'a Piece>,
+    pub(crate) content: bool,
+    pub(crate) ended: bool,
+    pub(crate) error: Option<Said>,
+    pub(crate) usage: Option<Usage>,
 }
 
-pub fn arrived(call: &Call) -> Arrived<'_> {
+pub(crate) fn arrived(call: &Call) -> Arrived<'_> {
     let Reply::Stream(pieces) = &call.script.reply else { panic!("not a stream") };
     let clean = call.tail_at.is_some() && call.script.tail == Tail::End;
-    let mut arrived =
-        Arrived { whole: Vec::new(), content: false, ended: false, error: None, usage: None };
+    let mut arrived = Arrived { whole: Vec::new(), content: false, ended: false, error: None, usage: None };
     for (end, piece) in pieces {
         // At a clean end the last event may lack its blank line.
         let blanks = piece.bytes.len() - piece.bytes.trim_ascii_end().len();
@@ -132,8 +131,12 @@ impl Story<'_> {
         }
     }
 
+    pub(crate) fn interrupted_at(&self, at: u64) -> bool {
+        self.interrupted(at).is_some()
+    }
+
     /// All that one call may have come to.
-    pub fn outcomes(&self, call: &Call) -> Vec<Outcome> {
+    pub(crate) fn outcomes(&self, call: &Call) -> Vec<Outcome> {
         let over_at = call.over_at.unwrap_or(u64::MAX);
         let stopped = || {
             let mut outcomes = Vec::new();
@@ -195,20 +198,18 @@ impl Story<'_> {
         }
     }
 
-    /// When the whole request may be given up, by `timeouts.total`: the two readings of when a request begins.
-    pub fn total_at(&self) -> Option<(u64, u64)> {
-        let total = self.setup.total?;
-        let began = self.calls.first().map_or(self.ask.at, |call| call.at);
-        Some((self.ask.at + total, began + total))
+    /// When the whole request is given up, by `timeouts.total`.
+    pub(crate) fn total_at(&self) -> u64 {
+        self.setup.total.map_or(u64::MAX, |total| self.ask.at + total)
     }
 
-    pub fn first_limit(&self, call: &Call) -> u64 {
+    pub(crate) fn first_limit(&self, call: &Call) -> u64 {
         let clocks = &self.setup.channels[call.channel].clocks;
         clocks.connect + if self.ask.stream { clocks.first_event } else { clocks.first_byte }
     }
 
     /// Before this the upstream of a call cannot be called silent.
-    pub fn earliest_silence(&self, call: &Call) -> u64 {
+    pub(crate) fn earliest_silence(&self, call: &Call) -> u64 {
         let idle = self.setup.channels[call.channel].clocks.idle;
         let body = &call.script.body;
         let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -218,7 +219,7 @@ impl Story<'_> {
             _ => None,
         };
         let due = begun.map_or(call.at + self.first_limit(call), |begun| begun + idle);
-        due.min(self.total_at().map_or(u64::MAX, |(earliest, _)| earliest))
+        due.min(self.total_at())
     }
 
     /// Before this a stream under way cannot be called silent: `idle` after its last whole event.
@@ -233,17 +234,17 @@ impl Story<'_> {
             _ => call.taken_at(HELD_BYTES + 1),
         };
         let due = last.unwrap_or(call.at) + idle;
-        due.min(self.total_at().map_or(u64::MAX, |(earliest, _)| earliest))
+        due.min(self.total_at())
     }
 
     /// The fault that the caller is told: the last of the best.
-    pub fn told(faults: &[Fault]) -> Fault {
-        let best = faults.iter().map(|fault| fault.rank()).max().unwrap_or(0);
-        *faults.iter().rfind(|fault| fault.rank() == best).expect("something went wrong")
+    pub(crate) fn told(faults: &[Fault]) -> Option<Fault> {
+        let best = faults.iter().map(|fault| fault.rank()).max()?;
+        faults.iter().rfind(|fault| fault.rank() == best).copied()
     }
 
     /// The faults of the calls that came to nothing.
-    pub fn faults(&self) -> Vec<Fault> {
+    pub(crate) fn faults(&self) -> Vec<Fault> {
         let fault = |call: &&Call| {
             self.outcomes(call).into_iter().find_map(|outcome| match outcome {
                 Outcome::Fault(fault) => Some(fault),
@@ -254,12 +255,12 @@ impl Story<'_> {
     }
 
     /// The call that delivered.
-    pub fn answer(&self) -> Option<&Call> {
+    pub(crate) fn answer(&self) -> Option<&Call> {
         self.calls.last().copied().filter(|call| self.outcomes(call).contains(&Outcome::Answer))
     }
 
     /// The head of a waiting stream was sent before there was an answer.
-    pub fn head_came_first(&self) -> bool {
+    pub(crate) fn head_came_first(&self) -> bool {
         let comment = |bytes: &[u8]| bytes.starts_with(b": waiting") || bytes == b"\n";
         self.ask.stream
             && self.visit.status == 200
@@ -268,7 +269,7 @@ impl Story<'_> {
     }
 
     /// The endings that are right.
-    pub fn endings(&self) -> Vec<Ending> {
+    pub(crate) fn endings(&self) -> Vec<Ending> {
         let Some(last) = self.calls.last() else { return self.endings_before_any_call() };
         let over_at = last.over_at.unwrap_or(u64::MAX);
         let mut endings = Vec::new();
@@ -277,7 +278,7 @@ impl Story<'_> {
                 Outcome::Answer => endings.extend(self.endings_of_answer(last)),
                 Outcome::Interrupted => endings.extend(self.interrupted(over_at)),
                 Outcome::Fault(_) => {
-                    endings.push(Story::told(&self.faults()).ending());
+                    endings.extend(Story::told(&self.faults()).map(Fault::ending));
                     if over_at >= self.ending_at() {
                         endings.push(Ending::Shutdown);
                     }
@@ -324,31 +325,32 @@ impl Story<'_> {
 
     fn endings_before_any_call(&self) -> Vec<Ending> {
         let (ask, visit) = (self.ask, self.visit);
-        let over = visit.over.map(|(_, over)| over);
-        if !matches!(ask.key, KeyUse::Known(_)) {
-            return vec![Ending::Refused];
+        let (draining, ending_at) = (self.stop.map_or(u64::MAX, |stop| stop.draining), self.ending_at());
+        let mut endings = Vec::new();
+        // Who was not admitted by then is not taken any more.
+        if visit.head_at.is_some_and(|head_at| head_at >= ending_at) {
+            endings.push(Ending::Rejected);
         }
-        let draining = self.stop.map_or(u64::MAX, |stop| stop.draining);
-        if ask.at > draining {
-            return vec![Ending::Rejected];
+        if visit.head_at.is_some_and(|head_at| head_at > ending_at) {
+            return endings;
         }
-        let tie = (ask.at == draining).then_some(Ending::Rejected);
-        let gone = match over {
-            Some(Over::Left) => Some(Ending::ClientLeft),
-            Some(Over::Dropped) => Some(Ending::Shutdown),
-            _ => None,
-        };
-        let answered = visit.head_at.is_some();
-        let refused = ask.fault.is_some() || visit.body_broke || visit.body_in_at.is_none();
-        let mut endings: Vec<Ending> = tie.into_iter().collect();
-        match () {
-            () if !answered => endings.extend(gone),
-            () if refused => endings.push(Ending::Refused),
-            () => endings.push(Ending::Rejected),
+        let known = matches!(ask.key, KeyUse::Known(_));
+        if known && ask.at >= draining {
+            endings.push(Ending::Rejected);
         }
-        if !refused && self.stop.is_some_and(|stop| visit.over.is_some_and(|(at, _)| at >= stop.ending)) {
-            endings.push(Ending::Shutdown);
+        if known && ask.at > draining {
+            return endings;
         }
+        let refused = ask.fault.is_some() || visit.body_in_at.is_none();
+        endings.push(match visit.over {
+            Some((_, Over::Left)) if visit.head_at.is_none() => Ending::ClientLeft,
+            Some((_, Over::Dropped)) if visit.head_at.is_none() => Ending::Shutdown,
+            _ if !known || ask.content_type != "application/json" => Ending::Refused,
+            // Its own connection broke: nobody is there to be told.
+            _ if visit.body_broke => Ending::ClientLeft,
+            _ if refused => Ending::Refused,
+            _ => Ending::Rejected,
+        });
         endings
     }
 }

@@ -7,7 +7,7 @@ use crate::{dice::Dice, script::Hidden, wire};
 
 /// What an upstream's error comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Said {
+pub(crate) enum Said {
     /// The caller's own doing: told as it is, and never tried again.
     Request(u16),
     /// Load or trouble of the provider: told as it is, another channel may help. `rest_ms`: how long the key must not be
@@ -18,12 +18,12 @@ pub enum Said {
 }
 
 impl Said {
-    pub fn final_word(self) -> bool {
+    pub(crate) fn final_word(self) -> bool {
         matches!(self, Said::Request(_))
     }
 
     /// How long the channel's secret must rest.
-    pub fn rest_ms(self) -> u64 {
+    pub(crate) fn rest_ms(self) -> u64 {
         match self {
             Said::Request(_) => 0,
             Said::Load(_, rest_ms) | Said::Ours(rest_ms) => rest_ms,
@@ -36,37 +36,167 @@ const CREDENTIALS: u64 = 600_000;
 const ACCOUNT: u64 = 300_000;
 const RATE_LIMIT: u64 = 1_000;
 
-pub struct Told {
-    pub status: u16,
-    pub content_type: &'static str,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
-    pub with_body: Said,
-    pub without: Said,
+pub(crate) struct Told {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+    pub(crate) with_body: Said,
+    pub(crate) without: Said,
 }
 
 /// An error with a status of its own.
-pub fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told {
+pub(crate) fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told {
     let quota = "You exceeded your current quota, please check your plan.";
     let bad_key = format!("Incorrect API key provided: {}. See https://{}/keys.", hidden.secret, hidden.host);
     let unread = |status| Said::Load(status, 0);
     let server: u16 = dice.pick(&[500, 502, 503, 504, 529, 524]);
     let (status, kind, code, message, with_body, without) = dice.weigh(&[
-        (4, (400, "invalid_request_error", "bad_value", "max_tokens is too large.".to_owned(), Said::Request(400), Said::Request(400))),
-        (2, (400, "invalid_argument", "API_KEY_INVALID", "API key not valid. Please pass one.".to_owned(), Said::Ours(CREDENTIALS), Said::Request(400))),
-        (2, (401, "authentication_error", "invalid_api_key", bad_key, Said::Ours(CREDENTIALS), Said::Ours(CREDENTIALS))),
-        (1, (402, "billing_error", "no_money", "Insufficient Balance".to_owned(), Said::Ours(ACCOUNT), Said::Ours(ACCOUNT))),
-        (1, (403, "permission_error", "denied", "Permission denied.".to_owned(), Said::Ours(CREDENTIALS), Said::Ours(CREDENTIALS))),
-        (1, (403, "permission_error", "denied", "This violates usage guidelines.".to_owned(), Said::Request(403), Said::Ours(CREDENTIALS))),
-        (2, (404, "not_found_error", "model_not_found", "The model does not exist.".to_owned(), Said::Ours(0), Said::Ours(0))),
-        (1, (405, "invalid_request_error", "method", "Method not allowed".to_owned(), Said::Ours(0), Said::Ours(0))),
+        (
+            4,
+            (
+                400,
+                "invalid_request_error",
+                "bad_value",
+                "max_tokens is too large.".to_owned(),
+                Said::Request(400),
+                Said::Request(400),
+            ),
+        ),
+        (
+            2,
+            (
+                400,
+                "invalid_argument",
+                "API_KEY_INVALID",
+                "API key not valid. Please pass one.".to_owned(),
+                Said::Ours(CREDENTIALS),
+                Said::Request(400),
+            ),
+        ),
+        (
+            2,
+            (
+                401,
+                "authentication_error",
+                "invalid_api_key",
+                bad_key,
+                Said::Ours(CREDENTIALS),
+                Said::Ours(CREDENTIALS),
+            ),
+        ),
+        (
+            1,
+            (
+                402,
+                "billing_error",
+                "no_money",
+                "Insufficient Balance".to_owned(),
+                Said::Ours(ACCOUNT),
+                Said::Ours(ACCOUNT),
+            ),
+        ),
+        (
+            1,
+            (
+                403,
+                "permission_error",
+                "denied",
+                "Permission denied.".to_owned(),
+                Said::Ours(CREDENTIALS),
+                Said::Ours(CREDENTIALS),
+            ),
+        ),
+        (
+            1,
+            (
+                403,
+                "permission_error",
+                "denied",
+                "This violates usage guidelines.".to_owned(),
+                Said::Request(403),
+                Said::Ours(CREDENTIALS),
+            ),
+        ),
+        (
+            2,
+            (
+                404,
+                "not_found_error",
+                "model_not_found",
+                "The model does not exist.".to_owned(),
+                Said::Ours(0),
+                Said::Ours(0),
+            ),
+        ),
+        (
+            1,
+            (
+                405,
+                "invalid_request_error",
+                "method",
+                "Method not allowed".to_owned(),
+                Said::Ours(0),
+                Said::Ours(0),
+            ),
+        ),
         (1, (302, "moved", "moved", "Moved".to_owned(), Said::Ours(0), Said::Ours(0))),
         (1, (408, "timeout_error", "timeout", "Too slow.".to_owned(), unread(408), unread(408))),
-        (1, (413, "request_too_large", "too_large", "Too large.".to_owned(), Said::Request(413), Said::Request(413))),
-        (2, (422, "invalid_request_error", "unprocessable", "Cannot be processed.".to_owned(), Said::Request(422), Said::Request(422))),
-        (6, (429, "rate_limit_error", "rate_limit", format!("Rate limit reached at {}.", hidden.host), Said::Load(429, RATE_LIMIT), Said::Load(429, RATE_LIMIT))),
-        (2, (429, "insufficient_quota", "insufficient_quota", quota.to_owned(), Said::Ours(ACCOUNT), Said::Load(429, RATE_LIMIT))),
-        (12, (server, "server_error", "trouble", format!("Trouble at {}, key {}.", hidden.host, hidden.secret), unread(if server == 524 { 502 } else { server }), unread(if server == 524 { 502 } else { server }))),
+        (
+            1,
+            (
+                413,
+                "request_too_large",
+                "too_large",
+                "Too large.".to_owned(),
+                Said::Request(413),
+                Said::Request(413),
+            ),
+        ),
+        (
+            2,
+            (
+                422,
+                "invalid_request_error",
+                "unprocessable",
+                "Cannot be processed.".to_owned(),
+                Said::Request(422),
+                Said::Request(422),
+            ),
+        ),
+        (
+            6,
+            (
+                429,
+                "rate_limit_error",
+                "rate_limit",
+                format!("Rate limit reached at {}.", hidden.host),
+                Said::Load(429, RATE_LIMIT),
+                Said::Load(429, RATE_LIMIT),
+            ),
+        ),
+        (
+            2,
+            (
+                429,
+                "insufficient_quota",
+                "insufficient_quota",
+                quota.to_owned(),
+                Said::Ours(ACCOUNT),
+                Said::Load(429, RATE_LIMIT),
+            ),
+        ),
+        (
+            12,
+            (
+                server,
+                "server_error",
+                "trouble",
+                format!("Trouble at {}, key {}.", hidden.host, hidden.secret),
+                unread(if server == 524 { 502 } else { server }),
+                unread(if server == 524 { 502 } else { server }),
+            ),
+        ),
     ]);
     let mut told = Told {
         status,
@@ -101,14 +231,41 @@ pub fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told {
 }
 
 /// An error event, or an error document, in a 200.
-pub fn event(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> (Value, Said) {
+pub(crate) fn event(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> (Value, Said) {
     let leak = format!("Overloaded at https://{}/v1 with {}.", hidden.host, hidden.secret);
     let (status, kind, code, message, said) = dice.weigh(&[
         (3, (529, "overloaded_error", "overloaded", leak, Said::Load(529, 0))),
-        (3, (429, "rate_limit_error", "rate_limit_exceeded", "Rate limit reached.".to_owned(), Said::Load(429, RATE_LIMIT))),
+        (
+            3,
+            (
+                429,
+                "rate_limit_error",
+                "rate_limit_exceeded",
+                "Rate limit reached.".to_owned(),
+                Said::Load(429, RATE_LIMIT),
+            ),
+        ),
         (2, (500, "server_error", "trouble", "Internal trouble.".to_owned(), Said::Load(500, 0))),
-        (2, (400, "invalid_request_error", "content_filter", "The prompt was refused.".to_owned(), Said::Request(400))),
-        (1, (401, "authentication_error", "invalid_api_key", "Invalid API key.".to_owned(), Said::Ours(CREDENTIALS))),
+        (
+            2,
+            (
+                400,
+                "invalid_request_error",
+                "content_filter",
+                "The prompt was refused.".to_owned(),
+                Said::Request(400),
+            ),
+        ),
+        (
+            1,
+            (
+                401,
+                "authentication_error",
+                "invalid_api_key",
+                "Invalid API key.".to_owned(),
+                Said::Ours(CREDENTIALS),
+            ),
+        ),
     ]);
     (wire::error(dialect, status, kind, code, &message), said)
 }

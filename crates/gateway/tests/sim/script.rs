@@ -14,7 +14,7 @@ use crate::{
 
 /// How the call begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Start {
+pub(crate) enum Start {
     /// No connection, after so many milliseconds.
     Refused(u64),
     /// No connection within `timeouts.connect`.
@@ -27,7 +27,7 @@ pub enum Start {
 
 /// How the body goes on after its last step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tail {
+pub(crate) enum Tail {
     /// A clean end.
     End,
     /// A reset.
@@ -38,14 +38,14 @@ pub enum Tail {
 
 /// Bytes at a time after the head.
 #[derive(Clone, Debug)]
-pub struct Step {
-    pub at: u64,
-    pub bytes: Vec<u8>,
+pub(crate) struct Step {
+    pub(crate) at: u64,
+    pub(crate) bytes: Vec<u8>,
 }
 
 /// What the body is, piece by piece, in bytes from its beginning.
 #[derive(Clone, Debug)]
-pub enum Reply {
+pub(crate) enum Reply {
     /// Events; where each ends.
     Stream(Vec<(usize, Piece)>),
     /// A document. `told`: it is an error told with 200.
@@ -55,31 +55,31 @@ pub enum Reply {
 }
 
 #[derive(Clone, Debug)]
-pub struct Script {
-    pub start: Start,
-    pub status: u16,
-    pub headers: Vec<(&'static str, String)>,
-    pub reply: Reply,
+pub(crate) struct Script {
+    pub(crate) start: Start,
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) reply: Reply,
     /// The body unpacked, as far as it goes.
-    pub body: Vec<u8>,
+    pub(crate) body: Vec<u8>,
     /// How long the body would have been.
-    pub full: usize,
+    pub(crate) full: usize,
     /// The same as it is sent: packed, or not.
-    pub steps: Vec<Step>,
-    pub tail: Tail,
-    pub announced: bool,
-    pub packed: bool,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) tail: Tail,
+    pub(crate) announced: bool,
+    pub(crate) packed: bool,
 }
 
 /// What an upstream may say that no caller may read.
 #[derive(Clone, Debug)]
-pub struct Hidden {
-    pub secret: String,
-    pub host: String,
+pub(crate) struct Hidden {
+    pub(crate) secret: String,
+    pub(crate) host: String,
 }
 
 impl Script {
-    pub fn draw(dice: &mut Dice, asked: Asked, stream: bool, hidden: &Hidden) -> Script {
+    pub(crate) fn draw(dice: &mut Dice, asked: Asked, stream: bool, hidden: &Hidden) -> Script {
         let start = dice.weigh(&[
             (5, Start::Refused(0)),
             (2, Start::ConnectTimedOut),
@@ -90,7 +90,10 @@ impl Script {
         let start = match start {
             Start::Refused(_) => Start::Refused(dice.time(3_000)),
             Start::Broken(_) => Start::Broken(dice.time(20_000)),
-            Start::Head(_) => Start::Head(dice.time(if dice.chance(20) { 200_000 } else { 3_000 })),
+            Start::Head(_) => {
+                let longest = if dice.chance(20) { 200_000 } else { 3_000 };
+                Start::Head(dice.time(longest))
+            }
             other => other,
         };
         let mut script = match dice.weigh(&[(25, 0), (6, 1), (69, 2)]) {

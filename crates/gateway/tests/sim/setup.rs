@@ -7,37 +7,37 @@ use dialect::Dialect;
 use crate::dice::Dice;
 
 /// The models that callers name; each channel serves one or both.
-pub const MODELS: [&str; 2] = ["sim-one", "sim-two"];
+pub(crate) const MODELS: [&str; 2] = ["sim-one", "sim-two"];
 /// What a channel that renames calls [`MODELS`]`[0]`.
-pub const RENAMED: &str = "upstream-one";
+pub(crate) const RENAMED: &str = "upstream-one";
 
 /// The waits of one channel, in milliseconds.
 #[derive(Clone, Debug)]
-pub struct Clocks {
-    pub connect: u64,
-    pub first_byte: u64,
-    pub first_event: u64,
-    pub idle: u64,
+pub(crate) struct Clocks {
+    pub(crate) connect: u64,
+    pub(crate) first_byte: u64,
+    pub(crate) first_event: u64,
+    pub(crate) idle: u64,
 }
 
 #[derive(Clone, Debug)]
-pub struct Channel {
-    pub name: String,
-    pub provider: &'static str,
+pub(crate) struct Channel {
+    pub(crate) name: String,
+    pub(crate) provider: &'static str,
     /// For `custom` only.
-    pub dialect: Option<Dialect>,
-    pub host: String,
-    pub secrets: Vec<String>,
-    pub models: Vec<&'static str>,
-    pub renames: bool,
-    pub priority: i32,
-    pub weight: u64,
-    pub max_in_flight: Option<u64>,
-    pub clocks: Clocks,
+    pub(crate) dialect: Option<Dialect>,
+    pub(crate) host: String,
+    pub(crate) secrets: Vec<String>,
+    pub(crate) models: Vec<&'static str>,
+    pub(crate) renames: bool,
+    pub(crate) priority: i32,
+    pub(crate) weight: u64,
+    pub(crate) max_in_flight: Option<u64>,
+    pub(crate) clocks: Clocks,
 }
 
 impl Channel {
-    pub fn speaks(&self, dialect: Dialect) -> bool {
+    pub(crate) fn speaks(&self, dialect: Dialect) -> bool {
         use Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat, OpenaiResponses};
         match self.provider {
             "custom" => self.dialect == Some(dialect),
@@ -49,44 +49,44 @@ impl Channel {
         }
     }
 
-    pub fn serves(&self, model: &str) -> bool {
+    pub(crate) fn serves(&self, model: &str) -> bool {
         self.models.contains(&model)
     }
 
     /// The provider counts reasoning beside `completion_tokens`.
-    pub fn reasons_apart(&self) -> bool {
-        self.provider == "xai"
+    pub(crate) fn reasons_apart(&self) -> bool {
+        matches!(self.provider, "xai" | "gemini")
     }
 
     /// The provider sends usage unasked and may refuse to be asked.
-    pub fn tells_usage_unasked(&self) -> bool {
+    pub(crate) fn tells_usage_unasked(&self) -> bool {
         self.provider == "mistral"
     }
 }
 
 #[derive(Clone, Debug)]
-pub struct Key {
-    pub name: String,
-    pub secret: String,
+pub(crate) struct Key {
+    pub(crate) name: String,
+    pub(crate) secret: String,
     /// `None`: all.
-    pub only_model: Option<&'static str>,
-    pub max_in_flight: Option<u64>,
+    pub(crate) only_model: Option<&'static str>,
+    pub(crate) max_in_flight: Option<u64>,
 }
 
 #[derive(Clone, Debug)]
-pub struct Setup {
-    pub channels: Vec<Channel>,
-    pub keys: Vec<Key>,
-    pub total: Option<u64>,
-    pub attempts_max: usize,
-    pub deadline: u64,
-    pub body_bytes: u64,
-    pub in_flight: u64,
-    pub queue: u64,
+pub(crate) struct Setup {
+    pub(crate) channels: Vec<Channel>,
+    pub(crate) keys: Vec<Key>,
+    pub(crate) total: Option<u64>,
+    pub(crate) attempts_max: usize,
+    pub(crate) deadline: u64,
+    pub(crate) body_bytes: u64,
+    pub(crate) in_flight: u64,
+    pub(crate) queue: u64,
 }
 
 impl Setup {
-    pub fn draw(dice: &mut Dice) -> Setup {
+    pub(crate) fn draw(dice: &mut Dice) -> Setup {
         // Worlds in a hurry have clocks of seconds, the others the defaults' order of magnitude.
         let hurry = dice.chance(60);
         let tight = dice.chance(40);
@@ -112,7 +112,7 @@ impl Setup {
     }
 
     /// As the operator would write it.
-    pub fn toml(&self) -> String {
+    pub(crate) fn toml(&self) -> String {
         let mut text = String::new();
         let total = self.total.map_or("\"none\"".to_owned(), |total| format!("\"{total}ms\""));
         let _ = writeln!(

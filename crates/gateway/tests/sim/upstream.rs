@@ -18,7 +18,6 @@ use dialect::Dialect;
 use gateway::upstream::{ReplyBytes, RequestBody, Scripted, SendError, Sending, Upstream};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
 use serde_json::Value;
 use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
 
@@ -32,42 +31,42 @@ use crate::{
 
 /// What really happened on one call. Times are milliseconds of the world.
 #[derive(Clone, Debug)]
-pub struct Call {
-    pub ask: usize,
-    pub channel: usize,
-    pub secret: String,
-    pub at: u64,
-    pub uri: String,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    pub asked: Asked,
-    pub script: Arc<Script>,
+pub(crate) struct Call {
+    pub(crate) ask: usize,
+    pub(crate) channel: usize,
+    pub(crate) secret: String,
+    pub(crate) at: u64,
+    pub(crate) uri: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) asked: Asked,
+    pub(crate) script: Arc<Script>,
     /// No head came: when that was told.
-    pub failed_at: Option<u64>,
-    pub head_at: Option<u64>,
+    pub(crate) failed_at: Option<u64>,
+    pub(crate) head_at: Option<u64>,
     /// Body bytes that the gateway took so far, and when.
-    pub taken: Vec<(u64, usize)>,
+    pub(crate) taken: Vec<(u64, usize)>,
     /// When the gateway saw the clean end or the reset.
-    pub tail_at: Option<u64>,
+    pub(crate) tail_at: Option<u64>,
     /// When the gateway let go.
-    pub over_at: Option<u64>,
+    pub(crate) over_at: Option<u64>,
 }
 
 impl Call {
-    pub fn bytes_taken(&self) -> usize {
+    pub(crate) fn bytes_taken(&self) -> usize {
         self.taken.last().map_or(0, |(_, bytes)| *bytes)
     }
 
     /// When so many bytes had been taken.
-    pub fn taken_at(&self, bytes: usize) -> Option<u64> {
+    pub(crate) fn taken_at(&self, bytes: usize) -> Option<u64> {
         self.taken.iter().find(|(_, so_far)| *so_far >= bytes).map(|(at, _)| *at)
     }
 }
 
 /// All calls of a world, and what is alive of them.
 #[derive(Debug)]
-pub struct Calls {
-    pub start: Instant,
+pub(crate) struct Calls {
+    pub(crate) start: Instant,
     setup: Arc<Setup>,
     asks: Arc<Vec<Ask>>,
     calls: Mutex<Vec<Call>>,
@@ -75,20 +74,26 @@ pub struct Calls {
 }
 
 impl Calls {
-    pub fn new(setup: Arc<Setup>, asks: Arc<Vec<Ask>>) -> Arc<Calls> {
-        Arc::new(Calls { start: Instant::now(), setup, asks, calls: Mutex::default(), alive: AtomicU64::new(0) })
+    pub(crate) fn new(setup: Arc<Setup>, asks: Arc<Vec<Ask>>) -> Arc<Calls> {
+        Arc::new(Calls {
+            start: Instant::now(),
+            setup,
+            asks,
+            calls: Mutex::default(),
+            alive: AtomicU64::new(0),
+        })
     }
 
-    pub fn now(&self) -> u64 {
+    pub(crate) fn now(&self) -> u64 {
         self.start.elapsed().as_millis() as u64
     }
 
     /// Futures and bodies that were not dropped yet.
-    pub fn alive(&self) -> u64 {
+    pub(crate) fn alive(&self) -> u64 {
         self.alive.load(Ordering::Relaxed)
     }
 
-    pub fn all(&self) -> Vec<Call> {
+    pub(crate) fn all(&self) -> Vec<Call> {
         self.calls.lock().unwrap().clone()
     }
 
@@ -96,7 +101,8 @@ impl Calls {
         let (parts, body) = request.into_parts();
         let body = futureless(body);
         let number = parts.headers.get("x-sim-ask").and_then(|value| value.to_str().ok());
-        let ask: usize = number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
+        let ask: usize =
+            number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
         let who = &self.setup.channels[channel];
         let secret = who
             .secrets
@@ -142,19 +148,23 @@ impl Calls {
 }
 
 /// The whole of a body that is there at once.
-fn futureless(body: RequestBody) -> Bytes {
-    let mut collecting = Box::pin(body.collect());
-    match collecting.as_mut().poll(&mut Context::from_waker(std::task::Waker::noop())) {
-        Poll::Ready(Ok(collected)) => collected.to_bytes(),
-        _ => panic!("a request body made the upstream wait"),
+fn futureless(mut body: RequestBody) -> Bytes {
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    let mut whole = Vec::new();
+    loop {
+        match Pin::new(&mut body).poll_frame(&mut context) {
+            Poll::Ready(Some(Ok(frame))) => whole.extend_from_slice(&frame.into_data().unwrap_or_default()),
+            Poll::Ready(None) => return whole.into(),
+            Poll::Pending => panic!("a request body made the upstream wait"),
+        }
     }
 }
 
 /// One channel's way out.
-pub struct ScriptedUpstream {
-    pub channel: usize,
-    pub connect: Duration,
-    pub calls: Arc<Calls>,
+pub(crate) struct ScriptedUpstream {
+    pub(crate) channel: usize,
+    pub(crate) connect: Duration,
+    pub(crate) calls: Arc<Calls>,
 }
 
 impl fmt::Debug for ScriptedUpstream {

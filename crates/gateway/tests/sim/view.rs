@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// What a waiting stream's client reads.
-pub const COMMENT: &[u8] = b": waiting for the provider\n\n";
+pub(crate) const COMMENT: &[u8] = b": waiting for the provider\n\n";
 /// Frames longer than this pass in parts.
 const LONG: usize = 64 * 1024;
 
 /// What is wrong with what the client received.
-pub fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
+pub(crate) fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
     let (visit, ask) = (story.visit, story.ask);
     let mut wrong = Vec::new();
     let Some(_) = visit.head_at else { return wrong };
@@ -42,7 +42,9 @@ pub fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
             if stayed && received.len() != sent.len() {
                 wrong.push(format!("{} of {} bytes, and a clean end", received.len(), sent.len()));
             }
-            if aborted == (ending == Ending::Completed) && !matches!(ending, Ending::ClientLeft | Ending::Shutdown) {
+            if aborted == (ending == Ending::Completed)
+                && !matches!(ending, Ending::ClientLeft | Ending::Shutdown)
+            {
                 wrong.push(format!("aborted {aborted}, but {ending:?}"));
             }
         }
@@ -92,7 +94,10 @@ fn stream_faults(
         wrong.push(format!("completed, and yet: {:?}", lossy(rest)));
     }
     if ending != Ending::Completed && stayed && !error {
-        wrong.push(format!("{ending:?} in silence, after {:?}", lossy(&core[core.len().saturating_sub(80)..])));
+        wrong.push(format!(
+            "{ending:?} in silence, after {:?}",
+            lossy(&core[core.len().saturating_sub(80)..])
+        ));
     }
 }
 
@@ -111,7 +116,10 @@ fn forwarded(ask: &Ask, call: &Call) -> (Vec<u8>, Vec<usize>, usize) {
             continue;
         }
         bytes.extend_from_slice(there);
-        ends.push(bytes.len());
+        // At a clean end the last event may lack its blank line.
+        if there.len() >= piece.bytes.trim_ascii_end().len() {
+            ends.push(bytes.len());
+        }
     }
     let strict = |kind: Kind| !(strip && kind == Kind::Usage);
     let arrived = arrived(call);
@@ -152,7 +160,8 @@ fn array_faults(core: &[u8], ending: Ending, stayed: bool, wrong: &mut Vec<Strin
     };
     let errors = elements.iter().filter(|element| element["error"].is_object()).count();
     let last = elements.last().is_some_and(|element| element["error"].is_object());
-    if (ending == Ending::Completed && errors != 0) || (ending != Ending::Completed && !(last && errors == 1)) {
+    if (ending == Ending::Completed && errors != 0) || (ending != Ending::Completed && !(last && errors == 1))
+    {
         wrong.push(format!("{ending:?} with {errors} errors: {:?}", lossy(core)));
     }
 }
@@ -188,7 +197,9 @@ fn is_error(dialect: Dialect, bytes: &[u8]) -> bool {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => said && value["error"]["type"].is_string(),
         Dialect::AnthropicMessages => said && value["type"] == "error" && value["error"]["type"].is_string(),
-        Dialect::GeminiGenerate => said && value["error"]["code"].is_u64() && value["error"]["status"].is_string(),
+        Dialect::GeminiGenerate => {
+            said && value["error"]["code"].is_u64() && value["error"]["status"].is_string()
+        }
     }
 }
 

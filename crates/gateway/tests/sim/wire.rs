@@ -10,7 +10,7 @@ use crate::{dice::Dice, said::Said};
 
 /// What a piece of a stream means.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// No sign of progress.
     Ping,
     /// Announces an answer, and has nothing of it.
@@ -28,23 +28,23 @@ pub enum Kind {
 
 /// One event (or array element) with its separators.
 #[derive(Clone, Debug)]
-pub struct Piece {
-    pub bytes: Vec<u8>,
-    pub kind: Kind,
+pub(crate) struct Piece {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) kind: Kind,
     /// What was used, as known when this piece is in.
-    pub usage: Option<Usage>,
+    pub(crate) usage: Option<Usage>,
 }
 
 /// Who asked, and how.
 #[derive(Clone, Copy, Debug)]
-pub struct Asked {
-    pub dialect: Dialect,
+pub(crate) struct Asked {
+    pub(crate) dialect: Dialect,
     /// Gemini without `alt=sse`.
-    pub array: bool,
+    pub(crate) array: bool,
     /// `stream_options.include_usage` was in the request as the upstream got it.
-    pub usage: bool,
-    pub usage_unasked: bool,
-    pub reasons_apart: bool,
+    pub(crate) usage: bool,
+    pub(crate) usage_unasked: bool,
+    pub(crate) reasons_apart: bool,
 }
 
 /// How events are written down.
@@ -69,7 +69,7 @@ impl Pen {
 }
 
 /// Some words; now and then with what needs care in JSON, and now and then very many of them.
-pub fn words(dice: &mut Dice) -> String {
+pub(crate) fn words(dice: &mut Dice) -> String {
     const SOME: [&str; 8] =
         ["the ", "answer ", "is ", "\"quoted\"\n", "é… 漢字 ", "data: x\n\n", "{[ ", "😀 "];
     let mut text: String = (0..dice.between(1, 6)).map(|_| dice.pick(&SOME)).collect();
@@ -79,7 +79,7 @@ pub fn words(dice: &mut Dice) -> String {
     text
 }
 
-pub fn usage(dice: &mut Dice, dialect: Dialect) -> Usage {
+pub(crate) fn usage(dice: &mut Dice, dialect: Dialect) -> Usage {
     let reasons = dialect != Dialect::AnthropicMessages && dice.chance(50);
     Usage {
         input: dice.between(1, 5_000),
@@ -124,7 +124,7 @@ fn told(asked: Asked, usage: &Usage) -> Value {
 }
 
 /// A whole stream, from its first event to its last.
-pub fn stream(dice: &mut Dice, asked: Asked) -> Vec<Piece> {
+pub(crate) fn stream(dice: &mut Dice, asked: Asked) -> Vec<Piece> {
     let mut pen = Pen { crlf: dice.chance(25), spaced: dice.chance(85), array: asked.array, elements: 0 };
     let count = if dice.chance(10) { dice.between(20, 80) } else { dice.between(1, 8) };
     let mut pieces = match asked.dialect {
@@ -226,8 +226,18 @@ fn messages(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Pie
         piece(pen, Some(name), &value, kind, Some(usage))
     };
     let mut pieces = vec![
-        event("message_start", json!({"message": {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": told(asked, &first)}}), Kind::Prelude, first),
-        event("content_block_start", json!({"index": 0, "content_block": {"type": "text", "text": ""}}), Kind::Prelude, first),
+        event(
+            "message_start",
+            json!({"message": {"id": "msg_1", "type": "message", "role": "assistant", "content": [], "usage": told(asked, &first)}}),
+            Kind::Prelude,
+            first,
+        ),
+        event(
+            "content_block_start",
+            json!({"index": 0, "content_block": {"type": "text", "text": ""}}),
+            Kind::Prelude,
+            first,
+        ),
     ];
     for _ in 0..count {
         let value = json!({"index": 0, "delta": {"type": "text_delta", "text": words(dice)}});
@@ -250,7 +260,8 @@ fn gemini(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece
         if nth == count {
             candidate["finishReason"] = json!("STOP");
         }
-        let value = json!({"candidates": [candidate], "usageMetadata": told(asked, &so_far), "modelVersion": "m"});
+        let value =
+            json!({"candidates": [candidate], "usageMetadata": told(asked, &so_far), "modelVersion": "m"});
         let kind = if nth == count { Kind::End } else { Kind::Content };
         pieces.push(piece(pen, None, &value, kind, Some(so_far)));
     }
@@ -261,7 +272,7 @@ fn gemini(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece
 }
 
 /// A whole plain answer.
-pub fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
+pub(crate) fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
     let used = usage(dice, asked.dialect);
     let mut text = words(dice);
     if dice.chance(12) {
@@ -271,18 +282,22 @@ pub fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
     let value = match asked.dialect {
         Dialect::OpenaiChat => json!({"id": "chatcmpl-1", "object": "chat.completion", "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": usage}),
-        Dialect::OpenaiResponses => json!({"id": format!("resp_{:016x}", dice.next()), "object": "response", "status": "completed",
-            "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}], "usage": usage}),
+        Dialect::OpenaiResponses => {
+            json!({"id": format!("resp_{:016x}", dice.next()), "object": "response", "status": "completed",
+            "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}], "usage": usage})
+        }
         Dialect::AnthropicMessages => json!({"id": "msg_1", "type": "message", "role": "assistant",
             "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": usage}),
-        Dialect::GeminiGenerate => json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
-            "usageMetadata": usage}),
+        Dialect::GeminiGenerate => {
+            json!({"candidates": [{"content": {"role": "model", "parts": [{"text": text}]}, "finishReason": "STOP"}],
+            "usageMetadata": usage})
+        }
     };
     (value.to_string().into_bytes(), used)
 }
 
 /// An error in the dialect's words, as a provider writes it.
-pub fn error(dialect: Dialect, status: u16, kind: &str, code: &str, message: &str) -> Value {
+pub(crate) fn error(dialect: Dialect, status: u16, kind: &str, code: &str, message: &str) -> Value {
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => {
             json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
@@ -295,7 +310,7 @@ pub fn error(dialect: Dialect, status: u16, kind: &str, code: &str, message: &st
 }
 
 /// The same as an event of a stream whose `before` pieces were written.
-pub fn error_event(asked: Asked, before: &[Piece], error: &Value) -> Vec<u8> {
+pub(crate) fn error_event(asked: Asked, before: &[Piece], error: &Value) -> Vec<u8> {
     let first = !before.iter().any(|piece| piece.kind != Kind::Ping);
     let mut pen = Pen { crlf: false, spaced: true, array: asked.array, elements: usize::from(!first) };
     match asked.dialect {

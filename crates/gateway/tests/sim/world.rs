@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use gateway::{
-    app::App, config::parse, flow::Flow, rng::Rng, settlement::Settlement, shutdown::Stage, upstream::Upstream,
+    app::App, config::parse, ending::Ending, flow::Flow, rng::Rng, settlement::Settlement, shutdown::Stage,
+    upstream::Upstream,
 };
 use tokio::{
     runtime::{Builder, Handle},
@@ -24,28 +25,30 @@ const END_OF_TIME: Duration = Duration::from_secs(24 * 3600);
 
 /// When the stop reached its stages, in milliseconds.
 #[derive(Clone, Copy, Debug)]
-pub struct Stop {
-    pub draining: u64,
-    pub ending: u64,
-    pub over: u64,
+pub(crate) struct Stop {
+    pub(crate) draining: u64,
+    pub(crate) ending: u64,
+    pub(crate) over: u64,
 }
 
 #[derive(Debug)]
-pub struct World {
-    pub seed: u64,
-    pub setup: Arc<Setup>,
-    pub asks: Arc<Vec<Ask>>,
-    pub stop: Option<Stop>,
-    pub visits: Vec<Visit>,
-    pub calls: Vec<Call>,
+pub(crate) struct World {
+    pub(crate) seed: u64,
+    pub(crate) setup: Arc<Setup>,
+    pub(crate) asks: Arc<Vec<Ask>>,
+    pub(crate) stop: Option<Stop>,
+    pub(crate) visits: Vec<Visit>,
+    pub(crate) calls: Vec<Call>,
     /// With the time at which each was sent.
-    pub settlements: Vec<(u64, Settlement)>,
+    pub(crate) settlements: Vec<(u64, Settlement)>,
+    /// Counted by ending.
+    pub(crate) finished: [u64; Ending::ALL.len()],
     /// What the laws found.
-    pub broken: Vec<String>,
+    pub(crate) broken: Vec<String>,
 }
 
 impl World {
-    pub fn new(seed: u64) -> World {
+    pub(crate) fn new(seed: u64) -> World {
         let mut dice = Dice::new(seed);
         let setup = Setup::draw(&mut dice);
         let count = if dice.chance(50) { dice.between(20, 50) } else { dice.between(50, 200) };
@@ -69,12 +72,13 @@ impl World {
             visits: Vec::new(),
             calls: Vec::new(),
             settlements: Vec::new(),
+            finished: Default::default(),
             broken: Vec::new(),
         }
     }
 
     /// Runs the world; its laws' violations are in `broken`.
-    pub fn run(mut self) -> World {
+    pub(crate) fn run(mut self) -> World {
         let runtime = Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         runtime.block_on(self.live());
         drop(runtime);
@@ -112,8 +116,12 @@ impl World {
         if let Some(stopping) = stopping {
             stopping.await.unwrap();
         }
-        census.abort();
-        self.broken.extend(census.await.err().filter(|error| error.is_panic()).map(|error| format!("{error}")));
+        if census.is_finished() {
+            self.broken.extend(census.await);
+        } else {
+            census.abort();
+            let _ = census.await;
+        }
         self.nothing_left(&app, &calls);
         // The settler's queue closes when the last who could settle is gone.
         drop(app);
@@ -131,10 +139,7 @@ impl World {
         }
     }
 
-    fn build(
-        &self,
-        calls: &Arc<Calls>,
-    ) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
+    fn build(&self, calls: &Arc<Calls>) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
         let config = parse(&self.setup.toml(), &|_: &str| None)
             .unwrap_or_else(|problems| panic!("seed {}: {problems:?}", self.seed));
         let (calls, setup) = (calls.clone(), self.setup.clone());
@@ -155,7 +160,8 @@ impl World {
             }
         };
         left("in flight", flow.in_flight() as u64);
-        left("started without an end", flow.started() - finished(flow));
+        self.finished = Ending::ALL.map(|ending| flow.finished(ending));
+        left("started without an end", flow.started() - self.finished.iter().sum::<u64>());
         left("settlements open", app.settlements_open() as u64);
         left("admission places", self.setup.in_flight - app.admission.free() as u64);
         left("waiting for admission", app.admission.waiting() as u64);
@@ -174,10 +180,6 @@ impl World {
             self.broken.push(format!("{} asked, {} started", self.asks.len(), flow.started()));
         }
     }
-}
-
-fn finished(flow: &Flow) -> u64 {
-    gateway::ending::Ending::ALL.into_iter().map(|ending| flow.finished(ending)).sum()
 }
 
 async fn settle(
@@ -202,7 +204,7 @@ async fn bring_down(app: Arc<App>, stop: Stop, start: Instant) {
 }
 
 /// Looks at random moments whether everybody who is here is accounted for.
-async fn take_census(app: Arc<App>, mut dice: Dice) {
+async fn take_census(app: Arc<App>, mut dice: Dice) -> String {
     loop {
         sleep(Duration::from_millis(dice.time(20_000) + 1)).await;
         let census = app.flow.census();
@@ -210,7 +212,7 @@ async fn take_census(app: Arc<App>, mut dice: Dice) {
             let entries = app.flow.entries();
             let who: Vec<_> =
                 entries.iter().filter(|entry| census.unaccounted.contains(&entry.request_id)).collect();
-            panic!("unaccounted at {}: {who:?}", app.flow.clock.now_ms());
+            return format!("unaccounted at {}: {who:?}", app.flow.clock.now_ms());
         }
     }
 }

@@ -153,9 +153,13 @@ impl Stream {
             let why = format!("upstream: error event: {}", self.channel.redaction.apply(&parsed.message));
             let told = self.channel.redaction.apply_bytes(frame);
             match told {
-                // Empty: a frame too large to hold back, which the client has already.
-                Some(frame) if frame.is_empty() => {}
-                Some(frame) => self.ready.push_back(frame),
+                Some(frame) => {
+                    // Empty: a frame too large to hold back, which the client has already.
+                    self.ready.extend((!frame.is_empty()).then_some(frame));
+                    if self.framing == Framing::JsonArray {
+                        self.ready.push_back(Bytes::from_static(b"]")); // The upstream's own is not waited for.
+                    }
+                }
                 None => self.say(&broken("The model's provider sent an error that cannot be read.")),
             }
             self.conclude(Ending::Cut, cause(why));

@@ -1,0 +1,227 @@
+//! How the gateway behaves towards its upstreams: how often, when, with what, and who may go at once.
+
+use std::collections::HashMap;
+
+use gateway::{ending::Ending, settlement::Settlement};
+use serde_json::Value;
+
+use crate::{
+    ask::KeyUse,
+    model::{Fault, Outcome, Story},
+    setup::{Channel, RENAMED},
+    upstream::Call,
+    world::World,
+};
+
+/// Of one request.
+pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
+    let (setup, ask, calls) = (story.setup, story.ask, &story.calls);
+    if calls.len() > setup.attempts_max {
+        wrong.push(format!("{} calls", calls.len()));
+    }
+    for (nth, call) in calls.iter().enumerate() {
+        let channel = &setup.channels[call.channel];
+        if calls[..nth].iter().any(|before| before.channel == call.channel) {
+            wrong.push(format!("channel {} was called twice", call.channel));
+        }
+        if !channel.serves(&ask.model) || !channel.speaks(ask.dialect) {
+            wrong.push(format!("channel {} cannot serve this", call.channel));
+        }
+        if nth > 0 && call.at >= ask.at + setup.deadline {
+            wrong.push(format!("an attempt began {} ms after the request came in", call.at - ask.at));
+        }
+        if story.stop.is_some_and(|stop| call.at > stop.ending) {
+            wrong.push("an attempt began after the drain limit".to_owned());
+        }
+        request(story, call, channel, wrong);
+    }
+    if settlement.ending == Ending::Rejected {
+        rejection(story, settlement, wrong);
+    }
+}
+
+/// What the upstream was sent: the caller's request, but for the named edits, signed in as the channel.
+fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<String>) {
+    let ask = story.ask;
+    if !call.uri.starts_with(&format!("https://{}/", channel.host)) {
+        wrong.push(format!("sent to {}", call.uri));
+    }
+    if call.headers.get("host").is_none_or(|host| host.as_bytes() != channel.host.as_bytes()) {
+        wrong.push("the wrong host".to_owned());
+    }
+    let sent = format!("{:?}", call.headers);
+    if story.setup.keys.iter().any(|key| sent.contains(&key.secret))
+        || call.headers.contains_key("x-forwarded-for")
+    {
+        wrong.push(format!("what is the caller's own went out: {sent}"));
+    }
+    let (Ok(mut mine), Ok(yours)) =
+        (serde_json::from_slice::<Value>(&ask.body), serde_json::from_slice::<Value>(&call.body))
+    else {
+        return wrong.push("the request body is no JSON any more".to_owned());
+    };
+    if channel.renames && mine["model"] == crate::setup::MODELS[0] {
+        mine["model"] = RENAMED.into();
+    }
+    if ask.stream && ask.dialect == dialect::Dialect::OpenaiChat && !channel.tells_usage_unasked() {
+        mine["stream_options"]["include_usage"] = true.into();
+    }
+    if mine != yours {
+        wrong.push(format!("the request was changed: {mine} to {yours}"));
+    }
+}
+
+/// A rejection has a reason.
+fn rejection(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
+    let cause = settlement.cause.as_deref().unwrap_or_default();
+    let key_limit = match story.ask.key {
+        KeyUse::Known(key) => story.setup.keys[key].max_in_flight,
+        _ => None,
+    };
+    let mut channels = story.setup.channels.iter().filter(|channel| channel.speaks(story.ask.dialect));
+    let reason = match cause.trim_start_matches("rejected: ").split([' ', '{']).next().unwrap_or_default() {
+        "KeyBusy" => key_limit.is_some(),
+        "QueueFull" => story.setup.queue < 1_000,
+        "QueueTimedOut" => settlement.queued_ms == 30_000,
+        "ChannelsBusy" => channels.any(|channel| channel.max_in_flight.is_some()),
+        "ChannelsResting" => true, // `of_all` looks at who rests.
+        "Stopping" => story.stop.is_some_and(|stop| {
+            story.ask.at >= stop.draining || story.visit.head_at.is_some_and(|head_at| head_at >= stop.ending)
+        }),
+        _ => false,
+    };
+    if !reason {
+        wrong.push(format!("rejected without a reason: {cause}"));
+    }
+}
+
+/// Of all requests together. `ends`: when each settled.
+pub(crate) fn of_all(world: &World, ends: &[u64], broken: &mut Vec<String>) {
+    let setup = &world.setup;
+    // From the first call on a request has its places; it gives them back when it settles.
+    let mut held: HashMap<String, Vec<(u64, u64)>> = HashMap::new();
+    for (number, ask) in world.asks.iter().enumerate() {
+        let Some(first) = world.calls.iter().find(|call| call.ask == number) else { continue };
+        let span = (first.at, ends[number]);
+        held.entry("all".to_owned()).or_default().push(span);
+        if let KeyUse::Known(key) = ask.key {
+            held.entry(format!("key {key}")).or_default().push(span);
+        }
+    }
+    for call in &world.calls {
+        let span = (call.at, call.over_at.unwrap_or(u64::MAX));
+        held.entry(format!("channel {}", call.channel)).or_default().push(span);
+    }
+    let mut limits = vec![("all".to_owned(), Some(setup.in_flight))];
+    limits.extend(setup.keys.iter().enumerate().map(|(n, key)| (format!("key {n}"), key.max_in_flight)));
+    limits.extend(
+        setup.channels.iter().enumerate().map(|(n, channel)| (format!("channel {n}"), channel.max_in_flight)),
+    );
+    for (who, limit) in limits {
+        let (Some(limit), Some(spans)) = (limit, held.get(&who)) else { continue };
+        let most = at_once(spans);
+        if most > limit {
+            broken.push(format!("{who}: {most} at once, {limit} allowed"));
+        }
+    }
+    rests(world, broken);
+}
+
+/// How many spans overlap at most; what ends at a moment makes room for what begins then.
+fn at_once(spans: &[(u64, u64)]) -> u64 {
+    let mut changes: Vec<(u64, i64)> =
+        spans.iter().filter(|(from, to)| to > from).flat_map(|(from, to)| [(*from, 1), (*to, -1)]).collect();
+    changes.sort_unstable();
+    let (mut now, mut most) = (0i64, 0);
+    for (_, change) in changes {
+        now += change;
+        most = most.max(now);
+    }
+    most as u64
+}
+
+/// A secret whose upstream asked for rest is left alone; nobody is turned away while a channel is well.
+fn rests(world: &World, broken: &mut Vec<String>) {
+    let stories: Vec<Story<'_>> = world
+        .asks
+        .iter()
+        .zip(&world.visits)
+        .enumerate()
+        .map(|(number, (ask, visit))| Story {
+            setup: &world.setup,
+            stop: world.stop,
+            ask,
+            visit,
+            calls: world.calls.iter().filter(|call| call.ask == number).collect(),
+        })
+        .collect();
+    let mut troubled: HashMap<usize, u64> = HashMap::new();
+    for story in &stories {
+        for call in &story.calls {
+            let [Outcome::Fault(fault)] = story.outcomes(call)[..] else { continue };
+            let at = call.over_at.unwrap_or(u64::MAX);
+            let first = troubled.entry(call.channel).or_insert(at);
+            *first = at.min(*first);
+            let Fault::Told(said) = fault else { continue };
+            if story.interrupted_at(at) {
+                continue;
+            }
+            for other in &world.calls {
+                // Clocks are cut to milliseconds on both sides.
+                if other.secret == call.secret && other.at > at && other.at + 1 < at + said.rest_ms() {
+                    broken.push(format!(
+                        "channel {} was called at {} with a secret that rests from {at} for {} ms",
+                        call.channel,
+                        other.at,
+                        said.rest_ms()
+                    ));
+                }
+            }
+        }
+    }
+    availability(world, &stories, &troubled, broken);
+}
+
+/// While a channel has had no trouble and no limit, it is asked before lower ones, and before anybody is given up.
+fn availability(
+    world: &World,
+    stories: &[Story<'_>],
+    troubled: &HashMap<usize, u64>,
+    broken: &mut Vec<String>,
+) {
+    for story in stories {
+        let well = |at: u64| {
+            world.setup.channels.iter().enumerate().filter(move |(number, channel)| {
+                channel.max_in_flight.is_none()
+                    && channel.serves(&story.ask.model)
+                    && channel.speaks(story.ask.dialect)
+                    && troubled.get(number).is_none_or(|trouble| *trouble > at)
+            })
+        };
+        if let Some(first) = story.calls.first() {
+            let priority = world.setup.channels[first.channel].priority;
+            // The plan is drawn when the body is in, before any wait for admission.
+            let drawn_at = first.at;
+            if let Some((number, _)) = well(drawn_at).find(|(_, channel)| channel.priority > priority) {
+                broken.push(format!("request {}: channel {number} should have been first", story.ask.number));
+            }
+        }
+        let Some(last) = story.calls.last() else { continue };
+        let over_at = last.over_at.unwrap_or(u64::MAX);
+        let again = match story.outcomes(last)[..] {
+            [Outcome::Fault(Fault::Told(said))] => !said.final_word(),
+            [Outcome::Fault(_)] => true,
+            _ => false,
+        };
+        let gone = story.visit.over.is_some_and(|(at, _)| at < over_at) || story.interrupted_at(over_at);
+        let may = again
+            && !gone
+            && story.calls.len() < world.setup.attempts_max
+            && over_at < story.ask.at + world.setup.deadline
+            && world.calls.len() < 400; // the retry budget is not spent
+        let untried = |number: usize| story.calls.iter().all(|call| call.channel != number);
+        if let Some((number, _)) = well(over_at).find(|(number, _)| may && untried(*number)) {
+            broken.push(format!("request {}: channel {number} was well, and not tried", story.ask.number));
+        }
+    }
+}

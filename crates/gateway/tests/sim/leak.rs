@@ -1,0 +1,34 @@
+//! Leaks made on purpose must show.
+
+use std::sync::Arc;
+
+use gateway::{flow::Flow, listener::Connection};
+use tokio::time::{Duration, advance};
+use uuid::Uuid;
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_is_forgotten_shows_five_seconds_after_its_connection_is_gone() {
+    let flow = Arc::new(Flow::new());
+    let connection = Connection::detached(flow.clock);
+    let id = Uuid::from_u128(7);
+    std::mem::forget(flow.open(id, connection.clone(), Duration::from_secs(600)));
+    advance(Duration::from_secs(60)).await;
+    assert!(flow.census().unaccounted.is_empty());
+    connection.close(flow.clock.now_ms());
+    advance(Duration::from_millis(5_000)).await;
+    assert!(flow.census().unaccounted.is_empty());
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(flow.census().unaccounted, [id]);
+    assert_eq!(flow.in_flight(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_outlives_its_limit_shows_though_its_connection_is_there() {
+    let flow = Arc::new(Flow::new());
+    let id = Uuid::from_u128(8);
+    std::mem::forget(flow.open(id, Connection::detached(flow.clock), Duration::from_secs(10)));
+    advance(Duration::from_millis(15_000)).await;
+    assert!(flow.census().unaccounted.is_empty());
+    advance(Duration::from_millis(1)).await;
+    assert_eq!(flow.census().unaccounted, [id]);
+}
