@@ -108,14 +108,13 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
             Err(PeekError::Empty)
         };
     };
-    let body = std::str::from_utf8(body).map_err(|error| PeekError::NotJson(error.to_string()))?;
     if *first != b'{' {
-        return Err(match serde_json::from_str::<serde::de::IgnoredAny>(body) {
-            Ok(_) => PeekError::NotObject,
-            Err(error) => PeekError::NotJson(error.to_string()),
+        return Err(match std::str::from_utf8(body) {
+            Ok(text) if json::is_whole(text) => PeekError::NotObject,
+            _ => PeekError::NotJson(json::explain(body)),
         });
     }
-    let found = json::read_object(body, FIELDS).map_err(|error| PeekError::NotJson(error.to_string()))?;
+    let found = json::read_object(body, FIELDS).ok_or_else(|| PeekError::NotJson(json::explain(body)))?;
     let reads = choose_fields(door);
     let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored];
     for at in 0..FIELDS.len() {
@@ -144,7 +143,7 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
 }
 
 fn read_model(
-    body: &str,
+    body: &[u8],
     model: Option<&str>,
     required: bool,
     close: usize,
@@ -152,7 +151,7 @@ fn read_model(
     match model {
         None if required => Err(PeekError::MissingModel),
         None => {
-            let empty = body[..close].trim_ascii_end().ends_with('{');
+            let empty = body[..close].trim_ascii_end().ends_with(b"{");
             let text = if empty { "\"model\":" } else { ",\"model\":" };
             Ok((String::new(), Some(Gap { span: close..close, text })))
         }
@@ -175,7 +174,7 @@ fn read_bool(value: Option<&str>, field: &'static str) -> Result<bool, PeekError
 }
 
 /// Where to write so that usage is asked for; `None` when the client did that itself.
-fn read_usage_option(body: &str, options: Option<&str>, close: usize) -> Result<Option<Gap>, PeekError> {
+fn read_usage_option(body: &[u8], options: Option<&str>, close: usize) -> Result<Option<Gap>, PeekError> {
     let Some(options) = options else {
         let text = ",\"stream_options\":{\"include_usage\":true}";
         return Ok(Some(Gap { span: close..close, text }));
@@ -184,7 +183,7 @@ fn read_usage_option(body: &str, options: Option<&str>, close: usize) -> Result<
     if json::is_blank(Some(options)) && matches!(options.as_bytes()[0], b'n' | b'{') {
         return Ok(Some(Gap { span, text: "{\"include_usage\":true}" }));
     }
-    let Ok(found) = json::read_object(options, ["include_usage"]) else {
+    let Some(found) = json::read_object(options.as_bytes(), ["include_usage"]) else {
         return Err(PeekError::BadField { field: "stream_options", expected: "an object or null" });
     };
     if found.twice[0] {
@@ -221,7 +220,7 @@ fn read_stored(previous: Option<&str>, conversation: Option<&str>) -> Result<Opt
 }
 
 /// The span of `part`, which is a slice of `body`.
-fn locate(body: &str, part: &str) -> Range<usize> {
+fn locate(body: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - body.as_ptr() as usize;
     start..start + part.len()
 }

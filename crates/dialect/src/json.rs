@@ -4,10 +4,16 @@
 //! without recursion, so nesting cannot overflow the stack. Strings are compared in their raw form where possible:
 //! providers cut emoji in two, and half a surrogate pair must not make a whole frame unreadable.
 
-use std::{borrow::Cow, fmt};
+mod scan;
+mod skip;
+#[cfg(test)]
+mod skip_test;
+mod utf8;
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+use std::{borrow::Cow, ops::Range};
+
+use serde::de::IgnoredAny;
+use skip::{Cursor, Key};
 
 /// The values of `names` at the top level of an object.
 pub(crate) struct Members<'a, const N: usize> {
@@ -17,35 +23,93 @@ pub(crate) struct Members<'a, const N: usize> {
     pub(crate) twice: [bool; N],
 }
 
-/// Reads a whole JSON object; anything after it is an error.
-pub(crate) fn read_object<'a, const N: usize>(
-    json: &'a str,
-    names: [&str; N],
-) -> Result<Members<'a, N>, serde_json::Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
-    let members = deserializer.deserialize_map(Named { names })?;
-    deserializer.end()?;
-    Ok(members)
+/// Reads a whole JSON object; `None` when it is none, when anything follows it, or when it is not UTF-8.
+pub(crate) fn read_object<'a, const N: usize>(json: &'a [u8], names: [&str; N]) -> Option<Members<'a, N>> {
+    if !utf8::is_valid(json) {
+        return None;
+    }
+    let found = find(json, names)?;
+    let values = found.spans.map(|span| std::str::from_utf8(&json[span?]).ok());
+    Some(Members { values, twice: found.twice })
+}
+
+/// Why text is no JSON, in the words of serde_json, with line and column.
+#[cold]
+pub(crate) fn explain(json: &[u8]) -> String {
+    /// Any object at all: it asks for no member, so it skips them all.
+    #[derive(serde::Deserialize)]
+    struct Object {}
+    let error = match std::str::from_utf8(json) {
+        Err(error) => return error.to_string(),
+        Ok(json) if json.trim_ascii_start().starts_with('{') => serde_json::from_str::<Object>(json).err(),
+        Ok(json) => serde_json::from_str::<IgnoredAny>(json).err(),
+    };
+    // Without an error the two would differ in what they accept: `skip_test.rs` looks for that.
+    error.map_or_else(|| "not JSON".to_owned(), |error| error.to_string())
 }
 
 /// The values of `names`, or `None` when this is no JSON object.
 pub(crate) fn members<'a, const N: usize>(json: &'a str, names: [&str; N]) -> Option<[Option<&'a str>; N]> {
-    read_object(json, names).ok().map(|members| members.values)
+    let found = find(json.as_bytes(), names)?;
+    Some(found.spans.map(|span| Some(&json[span?])))
 }
 
 /// Calls `visit` with the raw text of each element; `None` when this is no JSON array.
-pub(crate) fn each_element<'a>(json: &'a str, visit: impl FnMut(&'a str)) -> Option<()> {
-    serde_json::Deserializer::from_str(json).deserialize_seq(Elements { visit }).ok()
+pub(crate) fn each_element<'a>(json: &'a str, mut visit: impl FnMut(&'a str)) -> Option<()> {
+    Cursor::new(json.as_bytes()).each_element(|span| visit(&json[span]))
 }
 
 /// Whether a member for which `claim(name, raw value)` holds stands in the object.
-pub(crate) fn any_member(json: &str, claim: impl FnMut(&str, &str) -> bool) -> bool {
-    serde_json::Deserializer::from_str(json).deserialize_map(AnyMember { claim }).unwrap_or(false)
+pub(crate) fn any_member(json: &str, mut claim: impl FnMut(&str, &str) -> bool) -> bool {
+    let mut any = false;
+    let read = Cursor::new(json.as_bytes()).each_member(|key, value| {
+        let raw = &json[key.span.clone()];
+        let name = if key.escaped { Cow::Owned(unescape(raw.as_bytes())?) } else { Cow::Borrowed(raw) };
+        any = any || claim(&name, &json[value]);
+        Some(())
+    });
+    read.is_some() && any
 }
 
 /// Whole, well-formed JSON and nothing after it.
 pub(crate) fn is_whole(json: &str) -> bool {
-    serde_json::from_str::<IgnoredAny>(json).is_ok()
+    let mut cursor = Cursor::new(json.as_bytes());
+    cursor.skip_value().is_some() && cursor.is_at_end()
+}
+
+struct Found<const N: usize> {
+    spans: [Option<Range<usize>>; N],
+    twice: [bool; N],
+}
+
+/// Where the values of `names` stand in a whole object.
+fn find<const N: usize>(json: &[u8], names: [&str; N]) -> Option<Found<N>> {
+    let mut found = Found { spans: [const { None }; N], twice: [false; N] };
+    let mut cursor = Cursor::new(json);
+    cursor.each_member(|key, value| {
+        if let Some(at) = position(json, &key, &names)? {
+            found.twice[at] |= found.spans[at].replace(value).is_some();
+        }
+        Some(())
+    })?;
+    cursor.is_at_end().then_some(found)
+}
+
+/// Which of the names the key is: `"mod\u0065l"` is found, too. `None` where its escapes are broken.
+#[inline]
+fn position(json: &[u8], key: &Key, names: &[&str]) -> Option<Option<usize>> {
+    let raw = &json[key.span.clone()];
+    if key.escaped {
+        let key = unescape(raw)?;
+        return Some(names.iter().position(|name| **name == key));
+    }
+    Some(names.iter().position(|name| name.as_bytes() == raw))
+}
+
+/// A key with escapes, unescaped; `None` where they make half a surrogate pair.
+#[cold]
+fn unescape(raw: &[u8]) -> Option<String> {
+    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
 }
 
 /// Absent, `null`, `""`, `[]` or `{}`: said, but nothing said.
@@ -96,97 +160,4 @@ pub(crate) fn count(json: Option<&str>) -> Option<u64> {
         }
     };
     (number <= MAX_COUNT).then_some(number)
-}
-
-struct Named<'n, const N: usize> {
-    names: [&'n str; N],
-}
-
-impl<'de, const N: usize> Visitor<'de> for Named<'_, N> {
-    type Value = Members<'de, N>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let mut found = Members { values: [None; N], twice: [false; N] };
-        while let Some(position) = map.next_key_seed(Position { names: &self.names })? {
-            match position {
-                Some(at) => {
-                    let value: &'de RawValue = map.next_value()?;
-                    found.twice[at] |= found.values[at].replace(value.get()).is_some();
-                }
-                None => {
-                    map.next_value::<IgnoredAny>()?;
-                }
-            }
-        }
-        Ok(found)
-    }
-}
-
-/// A key, as its position among the names. Serde hands over the key unescaped, so `"mod\u0065l"` is found too.
-struct Position<'n> {
-    names: &'n [&'n str],
-}
-
-impl<'de> DeserializeSeed<'de> for Position<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Position<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key")
-    }
-
-    fn visit_str<E>(self, key: &str) -> Result<Self::Value, E> {
-        Ok(self.names.iter().position(|name| *name == key))
-    }
-}
-
-struct Elements<F> {
-    visit: F,
-}
-
-impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
-    type Value = ();
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an array")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(mut self, mut seq: A) -> Result<(), A::Error> {
-        while let Some(element) = seq.next_element::<&'de RawValue>()? {
-            (self.visit)(element.get());
-        }
-        Ok(())
-    }
-}
-
-struct AnyMember<F> {
-    claim: F,
-}
-
-impl<'de, F: FnMut(&str, &str) -> bool> Visitor<'de> for AnyMember<F> {
-    type Value = bool;
-
-    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
-        let mut any = false;
-        while let Some(key) = map.next_key::<Cow<'_, str>>()? {
-            let value: &'de RawValue = map.next_value()?;
-            any = any || (self.claim)(&key, value.get());
-        }
-        Ok(any)
-    }
 }

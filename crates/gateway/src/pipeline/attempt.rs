@@ -84,13 +84,20 @@ pub async fn run(
     let mut soonest_ms = u64::MAX;
     app.budget.deposit();
     for channel in &plan.channels {
-        let late = lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
+        // However long the request itself took to come in: one attempt it has.
+        let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
         let (Some(endpoint), now_ms) = (channel.endpoint(inbound.door), lease.mark().now_ms()) else {
             continue;
         };
+        let now = Instant::now();
+        let total_at = lease.mark().total_at(channel.timeouts().total, now);
+        if total_at.is_some_and(|total_at| now >= total_at) {
+            told.get_or_insert(UpstreamFault::Silent { clock: "total" });
+            continue;
+        }
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
             Err(until_ms) => {
@@ -107,7 +114,6 @@ pub async fn run(
         }
         tried += 1;
         lease.attempt_began(&channel.name, place);
-        let total_at = lease.mark().total_at(channel.timeouts().total, Instant::now());
         let trying = attempt(&inbound, channel, endpoint, secret, total_at, &mut lease);
         match app.shutdown.until_ending(trying).await {
             None => {
@@ -196,7 +202,7 @@ async fn attempt(
     let request = build(inbound, channel, endpoint, secret, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
-    let response = match timeout_at(began + limit, &mut sending).await {
+    let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
         Ok(response) => response,
         Err(_) => timeout_at(first_at().0, &mut sending)
             .await

@@ -13,6 +13,8 @@ use crate::upstream::ReplyBytes;
 pub struct Source {
     body: ReplyBytes,
     unpack: Option<Box<Unpack>>,
+    /// The length that the caller will get, where the head says it: the body itself only knows what is left.
+    length: Option<u64>,
     ended: bool,
 }
 
@@ -35,12 +37,13 @@ impl Source {
             Some("deflate") => Some(Box::new(Unpack::Undecided)),
             Some(other) => return Err(format!("content-encoding {other}")),
         };
-        Ok(Source { body, unpack, ended: false })
+        let length = if unpack.is_some() { None } else { body.exact_length() };
+        Ok(Source { body, unpack, length, ended: false })
     }
 
     /// The length that the caller will get, where it is known.
     pub fn exact_length(&self) -> Option<u64> {
-        if self.unpack.is_some() { None } else { self.body.exact_length() }
+        self.length
     }
 
     pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {

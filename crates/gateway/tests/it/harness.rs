@@ -5,6 +5,7 @@
 use std::{
     collections::HashSet,
     io::Write,
+    net::SocketAddr,
     sync::{Arc, Mutex, Once},
     time::Duration,
 };
@@ -12,7 +13,7 @@ use std::{
 use gateway::{app::App, config::parse, ending::Ending, listener, server::Server};
 use serde_json::Value;
 use tokio::{
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
 use upstream_sim::Sim;
@@ -40,7 +41,8 @@ static LOG: Mutex<Vec<u8>> = Mutex::new(Vec::new());
 pub struct World {
     pub sim: Sim,
     pub app: Arc<App>,
-    pub server: Server,
+    pub address: SocketAddr,
+    server: Option<Server>,
     lines: Lines,
     heard: Arc<Mutex<Vec<u8>>>,
 }
@@ -118,11 +120,18 @@ impl World {
         let lines = Lines::default();
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let server = Server::start(config, socket, Box::new(lines.clone())).unwrap();
-        World { sim, app: server.app.clone(), server, lines, heard: Arc::default() }
+        World {
+            sim,
+            app: server.app.clone(),
+            address: server.address,
+            server: Some(server),
+            lines,
+            heard: Arc::default(),
+        }
     }
 
     pub async fn client(&self) -> Client {
-        Client::connect(self.server.address, self.heard.clone()).await
+        Client::connect(self.address, self.heard.clone()).await
     }
 
     /// One request on a connection of its own.
@@ -149,16 +158,23 @@ impl World {
         self.sim.log().iter().map(|served| served.path.clone()).collect()
     }
 
+    /// Begins to stop, as a signal would; resolves when the server has stopped by itself.
+    pub fn stop(&mut self) -> JoinHandle<()> {
+        tokio::spawn(self.server.take().unwrap().stop())
+    }
+
     /// Waits until nothing is in flight, stops, and checks that what came in went out.
-    pub async fn close(self) {
+    pub async fn close(mut self) {
         self.check().await;
-        let World { sim, app, server, lines, heard } = self;
-        timeout(LIMIT, server.stop()).await.expect("the server does not stop");
+        if self.server.is_some() {
+            timeout(LIMIT, self.stop()).await.expect("the server does not stop").unwrap();
+        }
+        let World { sim, app, lines, heard, .. } = self;
         after(&sim, &app, &lines.read());
         unseen("what clients heard", &heard.lock().unwrap());
         unseen("the request lines", &lines.0.lock().unwrap());
-        unseen("the metrics", gateway_metrics(&app).as_bytes());
-        unseen("the log", &LOG.lock().unwrap());
+        unseen("the metrics", app.telemetry.render(&gateway::monitor::read(&app)).as_bytes());
+        unseen("the log", log().as_bytes());
     }
 
     /// What must hold whenever no client waits for anything.
@@ -199,8 +215,9 @@ fn unseen(place: &str, bytes: &[u8]) {
     assert!(!contains(bytes, SECRET), "an upstream's secret is in {place}");
 }
 
-fn gateway_metrics(app: &App) -> String {
-    app.telemetry.render(&gateway::monitor::read(app))
+/// What the whole process has logged so far.
+pub fn log() -> String {
+    String::from_utf8_lossy(&LOG.lock().unwrap()).into_owned()
 }
 
 /// Waits, within a bound, until something is so.

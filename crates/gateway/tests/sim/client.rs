@@ -282,7 +282,9 @@ impl Body for RequestStream {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let Some((after, _)) = self.chunks.front() else {
-            return match self.end {
+            // With its promised length in, a body has ended.
+            let end = if self.left == Some(0) { BodyEnd::Whole } else { self.end };
+            return match end {
                 BodyEnd::Never => Poll::Pending,
                 BodyEnd::Broken => {
                     self.over(true);

@@ -55,6 +55,9 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
     {
         wrong.push(format!("what is the caller's own went out: {sent}"));
     }
+    if call.sent_at.is_none() {
+        return;
+    }
     let (Ok(mut mine), Ok(yours)) =
         (serde_json::from_slice::<Value>(&ask.body), serde_json::from_slice::<Value>(&call.body))
     else {
@@ -217,7 +220,7 @@ fn availability(
         let may = again
             && !gone
             && story.calls.len() < world.setup.attempts_max
-            && over_at < story.ask.at + world.setup.deadline
+            && over_at < story.total_at().min(story.ask.at + world.setup.deadline)
             && world.calls.len() < 400; // the retry budget is not spent
         let untried = |number: usize| story.calls.iter().all(|call| call.channel != number);
         if let Some((number, _)) = well(over_at).find(|(number, _)| may && untried(*number)) {

@@ -192,7 +192,7 @@ fn clocks(story: &Story<'_>, settled_at: u64, wrong: &mut Vec<String>) {
 /// When a call must be over, whatever its upstream does.
 fn latest(story: &Story<'_>, call: &Call) -> u64 {
     let idle = story.setup.channels[call.channel].clocks.idle;
-    let first = call.at + story.first_limit(call);
+    let first = story.first_due(call).1;
     let total = story.total_at().max(call.at);
     let last_taken = call.taken.last().map_or(first, |(at, _)| *at);
     let flowing = match &call.script.reply {
@@ -216,17 +216,15 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
                         .map_or((0, first), |(end, _)| (*end, call.taken_at(*end).unwrap_or(first)))
                 };
                 let (end, event_at) = whole(|kind| kind != Kind::Ping);
-                if let (_, Some(closed_at)) = (0, closed_at(pieces, call)) {
+                if let Some(closed_at) = closed_at(pieces, call) {
                     return (closed_at + 250).min(total);
                 }
+                // A finished event renews the clock; bytes of one under way buy time at 100 a second.
+                let bought = 10 * call.bytes_taken().saturating_sub(end) as u64;
                 let began = event_at.max(call.taken_at(1).unwrap_or(first));
-                let bought = 10 * (call.bytes_taken() - end.min(call.bytes_taken())) as u64;
-                let ended =
-                    pieces.iter().find(|(end, piece)| *end <= call.bytes_taken() && piece.kind == Kind::End);
-                match ended {
-                    Some(_) => event_at + idle.min(30_000) + bought.min(30_000),
-                    None => began + idle + bought.min(idle),
-                }
+                let ended = pieces.iter().any(|(end, piece)| *end <= call.bytes_taken() && piece.kind == Kind::End);
+                let rest = if ended { idle.min(30_000) } else { idle };
+                (began + rest + bought).min(last_taken.max(began) + rest)
             }
         }
     };
@@ -236,7 +234,8 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
 
 fn closed_at(pieces: &[(usize, crate::wire::Piece)], call: &Call) -> Option<u64> {
     let close = pieces.iter().find(|(_, piece)| matches!(piece.kind, Kind::Close | Kind::Error(_)))?;
-    call.taken_at(close.0)
+    let open = !call.asked.array && !close.1.bytes.ends_with(b"\n");
+    call.taken_at(close.0).filter(|_| !open)
 }
 
 /// Nobody reads what is not his.
@@ -287,8 +286,9 @@ fn tell(story: &Story<'_>, settlement: Option<&Settlement>) -> String {
             other => format!("{other:?}"),
         };
         text.push_str(&format!(
-            "  call at {} channel {} {:?}: {:?} {} body {}/{} packed {} announced {} {:?} | failed {:?} head {:?} taken {:?} tail {:?} over {:?}\n    {kind}\n    came to {:?}\n",
+            "  call at {} sent {:?} channel {} {:?}: {:?} {} body {}/{} packed {} announced {} {:?} | failed {:?} head {:?} taken {:?} tail {:?} over {:?}\n    {kind}\n    came to {:?}\n",
             call.at,
+            call.sent_at,
             call.channel,
             story.setup.channels[call.channel].clocks,
             script.start,

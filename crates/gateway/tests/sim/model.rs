@@ -97,9 +97,11 @@ pub(crate) fn arrived(call: &Call) -> Arrived<'_> {
     let clean = call.tail_at.is_some() && call.script.tail == Tail::End;
     let mut arrived = Arrived { whole: Vec::new(), content: false, ended: false, error: None, usage: None };
     for (end, piece) in pieces {
-        // At a clean end the last event may lack its blank line.
-        let blanks = piece.bytes.len() - piece.bytes.trim_ascii_end().len();
-        if *end > call.bytes_taken() + if clean { blanks } else { 0 } || arrived.error.is_some() {
+        // Only at a clean end may the last event lack its blank line.
+        let text = piece.bytes.trim_ascii_end().len();
+        let least = if clean { *end - piece.bytes.len() + text } else { *end };
+        let open = text == piece.bytes.len() && !call.asked.array && !clean;
+        if least > call.bytes_taken() || open || arrived.error.is_some() {
             break;
         }
         if let Kind::Error(said) = piece.kind {
@@ -119,20 +121,21 @@ impl Story<'_> {
         self.stop.map_or(u64::MAX, |stop| stop.ending)
     }
 
-    /// What the client or the stop did to a call that was let go then; `None`: neither did anything.
-    fn interrupted(&self, at: u64) -> Option<Ending> {
+    /// How the client or the stop ended a call that was let go then; both, if they came at once.
+    fn interrupted(&self, at: u64) -> Vec<Ending> {
         let gone = self.visit.over.filter(|(over_at, _)| *over_at == at).map(|(_, over)| over);
-        let stopped = self.stop.is_some_and(|stop| at >= stop.over);
-        match gone {
-            Some(Over::Dropped) => Some(Ending::Shutdown),
-            Some(Over::Left) if !stopped => Some(Ending::ClientLeft),
-            _ if at >= self.ending_at() => Some(Ending::Shutdown),
-            _ => None,
+        let mut endings = Vec::new();
+        if gone == Some(Over::Left) && self.stop.is_none_or(|stop| at <= stop.over) {
+            endings.push(Ending::ClientLeft);
         }
+        if gone == Some(Over::Dropped) || at >= self.ending_at() {
+            endings.push(Ending::Shutdown);
+        }
+        endings
     }
 
     pub(crate) fn interrupted_at(&self, at: u64) -> bool {
-        self.interrupted(at).is_some()
+        !self.interrupted(at).is_empty()
     }
 
     /// All that one call may have come to.
@@ -140,7 +143,7 @@ impl Story<'_> {
         let over_at = call.over_at.unwrap_or(u64::MAX);
         let stopped = || {
             let mut outcomes = Vec::new();
-            if self.interrupted(over_at).is_some() {
+            if self.interrupted_at(over_at) {
                 outcomes.push(Outcome::Interrupted);
             }
             if over_at >= self.earliest_silence(call) {
@@ -150,8 +153,8 @@ impl Story<'_> {
         };
         if call.failed_at.is_some() {
             return vec![Outcome::Fault(match call.script.start {
-                Start::Refused(_) => Fault::Unreachable,
-                Start::ConnectTimedOut => Fault::ConnectTimedOut,
+                Start::Refused => Fault::Unreachable,
+                _ if call.sent_at.is_none() => Fault::ConnectTimedOut,
                 _ => Fault::Broke,
             })];
         }
@@ -170,7 +173,7 @@ impl Story<'_> {
                     let said = if complete { *with_body } else { *without };
                     outcomes.push(Outcome::Fault(Fault::Told(said)));
                 }
-                if !read && self.interrupted(over_at).is_some() {
+                if !read && self.interrupted_at(over_at) {
                     outcomes.push(Outcome::Interrupted);
                 }
                 outcomes
@@ -188,6 +191,10 @@ impl Story<'_> {
                 let ended = call.tail_at.is_some();
                 match told {
                     _ if call.bytes_taken() > HELD_BYTES => vec![Outcome::Answer],
+                    // As an array of one it is an element of a stream, and needs no end.
+                    Some(said) if self.ask.array && call.bytes_taken() + 1 >= call.script.full => {
+                        vec![Outcome::Fault(Fault::Told(*said))]
+                    }
                     _ if ended && call.script.tail == Tail::Reset => vec![Outcome::Fault(Fault::Broke)],
                     Some(said) if ended => vec![Outcome::Fault(Fault::Told(*said))],
                     None if ended && *whole => vec![Outcome::Answer],
@@ -203,9 +210,17 @@ impl Story<'_> {
         self.setup.total.map_or(u64::MAX, |total| self.ask.at + total)
     }
 
-    pub(crate) fn first_limit(&self, call: &Call) -> u64 {
+    /// When a call that says nothing is given up, at the soonest and at the latest: the upstream's time to think begins
+    /// when the request goes out.
+    pub(crate) fn first_due(&self, call: &Call) -> (u64, u64) {
         let clocks = &self.setup.channels[call.channel].clocks;
-        clocks.connect + if self.ask.stream { clocks.first_event } else { clocks.first_byte }
+        let limit = if self.ask.stream { clocks.first_event } else { clocks.first_byte };
+        let longest = call.at + clocks.connect + limit;
+        match call.sent_at {
+            Some(sent_at) if sent_at >= call.at + limit => (sent_at + limit, longest),
+            Some(sent_at) => (sent_at + limit, sent_at + limit),
+            None => (longest, longest),
+        }
     }
 
     /// Before this the upstream of a call cannot be called silent.
@@ -218,7 +233,12 @@ impl Story<'_> {
             Reply::Document { .. } => call.taken.first().map(|(at, _)| *at),
             _ => None,
         };
-        let due = begun.map_or(call.at + self.first_limit(call), |begun| begun + idle);
+        let first_due = self.first_due(call).0;
+        let due = match begun {
+            Some(begun) if call.script.packed => first_due.min(begun + idle), // Nothing may have come out yet.
+            Some(begun) => begun + idle,
+            None => first_due,
+        };
         due.min(self.total_at())
     }
 
@@ -316,7 +336,7 @@ impl Story<'_> {
         if let Some(verdict) = verdict {
             return vec![verdict];
         }
-        let mut endings: Vec<Ending> = self.interrupted(over_at).into_iter().collect();
+        let mut endings = self.interrupted(over_at);
         if over_at >= self.earliest_cut(call) {
             endings.push(Ending::TimedOut);
         }
@@ -351,6 +371,9 @@ impl Story<'_> {
             _ if refused => Ending::Refused,
             _ => Ending::Rejected,
         });
+        if !refused && visit.head_at.is_some_and(|head_at| head_at >= self.total_at()) {
+            endings.push(Ending::TimedOut);
+        }
         endings
     }
 }

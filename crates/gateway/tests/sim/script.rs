@@ -15,10 +15,8 @@ use crate::{
 /// How the call begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Start {
-    /// No connection, after so many milliseconds.
-    Refused(u64),
-    /// No connection within `timeouts.connect`.
-    ConnectTimedOut,
+    /// No connection.
+    Refused,
     /// Connected, and closed before an answer.
     Broken(u64),
     Silence,
@@ -56,6 +54,8 @@ pub(crate) enum Reply {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
+    /// Until the connection stands, if it is not refused; longer than `timeouts.connect` is never.
+    pub(crate) connecting: u64,
     pub(crate) start: Start,
     pub(crate) status: u16,
     pub(crate) headers: Vec<(&'static str, String)>,
@@ -80,21 +80,13 @@ pub(crate) struct Hidden {
 
 impl Script {
     pub(crate) fn draw(dice: &mut Dice, asked: Asked, stream: bool, hidden: &Hidden) -> Script {
-        let start = dice.weigh(&[
-            (5, Start::Refused(0)),
-            (2, Start::ConnectTimedOut),
-            (3, Start::Broken(0)),
-            (2, Start::Silence),
-            (88, Start::Head(0)),
-        ]);
-        let start = match start {
-            Start::Refused(_) => Start::Refused(dice.time(3_000)),
-            Start::Broken(_) => Start::Broken(dice.time(20_000)),
-            Start::Head(_) => {
-                let longest = if dice.chance(20) { 200_000 } else { 3_000 };
-                Start::Head(dice.time(longest))
-            }
-            other => other,
+        let connecting = if dice.chance(20) { dice.time(20_000) } else { 0 };
+        let after = if dice.chance(20) { 200_000 } else { 3_000 };
+        let start = match dice.weigh(&[(5, 0), (3, 1), (2, 2), (88, 3)]) {
+            0 => Start::Refused,
+            1 => Start::Broken(dice.time(20_000)),
+            2 => Start::Silence,
+            _ => Start::Head(dice.time(after)),
         };
         let mut script = match dice.weigh(&[(25, 0), (6, 1), (69, 2)]) {
             0 => error(dice, asked, hidden),
@@ -103,7 +95,7 @@ impl Script {
             _ if stream => events(dice, asked, hidden),
             _ => document(dice, asked),
         };
-        script.start = start;
+        (script.connecting, script.start) = (connecting, start);
         script.headers.push(("server", format!("edge of {}", hidden.host)));
         script.headers.push(("set-cookie", format!("session={}", hidden.secret)));
         if dice.chance(50) {
@@ -114,6 +106,7 @@ impl Script {
 
     fn of(status: u16, content_type: &str, reply: Reply, body: Vec<u8>) -> Script {
         Script {
+            connecting: 0,
             start: Start::Silence,
             status,
             headers: vec![("content-type", content_type.to_owned())],
@@ -300,8 +293,11 @@ fn error(dice: &mut Dice, asked: Asked, hidden: &Hidden) -> Script {
     let reply = Reply::Error { with_body: told.with_body, without: told.without };
     let mut script = Script::of(told.status, told.content_type, reply, told.body).deliver(dice, 45);
     script.headers.extend(told.headers);
-    if script.tail == Tail::End && script.announced && dice.chance(15) {
+    if script.tail == Tail::End && script.announced && script.full < 50_000 && dice.chance(15) {
         pack(dice, &mut script);
+        // In one piece: what can be read of half a package is not this simulation's business.
+        let bytes = script.steps.drain(..).flat_map(|step| step.bytes).collect();
+        script.steps.push(Step { at: dice.time(2_000), bytes });
     }
     script
 }

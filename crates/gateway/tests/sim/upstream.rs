@@ -3,7 +3,7 @@
 use std::{
     collections::VecDeque,
     fmt,
-    future::Future,
+    future::Future as _,
     io,
     pin::Pin,
     sync::{
@@ -18,7 +18,6 @@ use dialect::Dialect;
 use gateway::upstream::{ReplyBytes, RequestBody, Scripted, SendError, Sending, Upstream};
 use http::{HeaderMap, Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use serde_json::Value;
 use tokio::time::{Duration, Instant, Sleep, sleep, sleep_until};
 
 use crate::{
@@ -36,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) channel: usize,
     pub(crate) secret: String,
     pub(crate) at: u64,
+    /// When it was connected, and the request went out.
+    pub(crate) sent_at: Option<u64>,
     pub(crate) uri: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
@@ -97,44 +98,38 @@ impl Calls {
         self.calls.lock().unwrap().clone()
     }
 
-    fn begin(&self, channel: usize, request: Request<RequestBody>) -> (usize, Arc<Script>) {
-        let (parts, body) = request.into_parts();
-        let body = futureless(body);
+    fn begin(&self, channel: usize, parts: &http::request::Parts) -> (usize, Arc<Script>) {
         let number = parts.headers.get("x-sim-ask").and_then(|value| value.to_str().ok());
-        let ask: usize =
-            number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
-        let who = &self.setup.channels[channel];
-        let secret = who
-            .secrets
-            .iter()
-            .find(|secret| {
-                parts.headers.values().any(|value| value.to_str().is_ok_and(|value| value.contains(*secret)))
-            })
-            .cloned()
-            .expect("a call signs in with one of its channel's secrets");
-        let dialect = self.asks[ask].dialect;
-        let said: Value = serde_json::from_slice(&body).expect("the request body is JSON");
+        let number: usize = number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
+        let (who, ask) = (&self.setup.channels[channel], &self.asks[number]);
+        let signs_in = |secret: &&String| {
+            parts.headers.values().any(|value| value.to_str().is_ok_and(|value| value.contains(*secret)))
+        };
+        let secret =
+            who.secrets.iter().find(signs_in).expect("a call signs in with one of its channel's secrets");
+        let chat_stream = ask.stream && ask.dialect == Dialect::OpenaiChat;
         let asked = Asked {
-            dialect,
-            array: dialect == Dialect::GeminiGenerate && !parts.uri.query().unwrap_or("").contains("alt=sse"),
-            usage: said["stream_options"]["include_usage"] == true,
+            dialect: ask.dialect,
+            array: ask.array,
+            usage: chat_stream && (ask.wants_usage || !who.tells_usage_unasked()),
             usage_unasked: who.tells_usage_unasked(),
             reasons_apart: who.reasons_apart(),
         };
         let mut calls = self.calls.lock().unwrap();
-        let nth = calls.iter().filter(|call| call.ask == ask).count() as u64;
+        let nth = calls.iter().filter(|call| call.ask == number).count() as u64;
         // The same whatever other requests do: a world stays recognisable when the gateway changes.
-        let mut dice = Dice::new(self.asks[ask].seed.wrapping_add(nth.wrapping_mul(0x1234_5678_9ABC)));
+        let mut dice = Dice::new(ask.seed.wrapping_add(nth.wrapping_mul(0x1234_5678_9ABC)));
         let hidden = Hidden { secret: secret.clone(), host: who.host.clone() };
-        let script = Arc::new(Script::draw(&mut dice, asked, self.asks[ask].stream, &hidden));
+        let script = Arc::new(Script::draw(&mut dice, asked, ask.stream, &hidden));
         calls.push(Call {
-            ask,
+            ask: number,
             channel,
-            secret,
+            secret: secret.clone(),
             at: self.now(),
+            sent_at: None,
             uri: parts.uri.to_string(),
-            headers: parts.headers,
-            body,
+            headers: parts.headers.clone(),
+            body: Bytes::new(),
             asked,
             script: script.clone(),
             failed_at: None,
@@ -148,7 +143,7 @@ impl Calls {
 }
 
 /// The whole of a body that is there at once.
-fn futureless(mut body: RequestBody) -> Bytes {
+fn read_all(mut body: RequestBody) -> Bytes {
     let mut context = Context::from_waker(std::task::Waker::noop());
     let mut whole = Vec::new();
     loop {
@@ -175,31 +170,49 @@ impl fmt::Debug for ScriptedUpstream {
 
 impl Upstream for ScriptedUpstream {
     fn send(&self, request: Request<RequestBody>) -> Sending {
-        let (number, script) = self.calls.begin(self.channel, request);
+        let (parts, body) = request.into_parts();
+        let (number, script) = self.calls.begin(self.channel, &parts);
         let (guard, connect) = (Guard::new(self.calls.clone(), number), self.connect);
         Box::pin(async move {
-            let failed = match script.start {
-                Start::Refused(after) => {
-                    sleep(Duration::from_millis(after)).await;
-                    SendError::Connect("refused, says the script".to_owned())
+            match converse(&guard, &script, connect, body).await {
+                Ok(()) => Ok(answer(guard, &script)),
+                Err(failed) => {
+                    guard.note(|call, now| call.failed_at = Some(now));
+                    Err(failed)
                 }
-                Start::ConnectTimedOut => {
-                    sleep(connect).await;
-                    SendError::ConnectTimedOut
-                }
-                Start::Broken(after) => {
-                    sleep(Duration::from_millis(after)).await;
-                    SendError::Broken("reset, says the script".to_owned())
-                }
-                Start::Silence => std::future::pending().await,
-                Start::Head(after) => {
-                    sleep(Duration::from_millis(after)).await;
-                    return Ok(answer(guard, &script));
-                }
-            };
-            guard.note(|call, now| call.failed_at = Some(now));
-            Err(failed)
+            }
         })
+    }
+}
+
+/// Up to the answer's head.
+async fn converse(
+    guard: &Guard,
+    script: &Script,
+    connect: Duration,
+    body: RequestBody,
+) -> Result<(), SendError> {
+    let connecting = Duration::from_millis(script.connecting);
+    sleep(connecting.min(connect)).await;
+    if script.start == Start::Refused {
+        return Err(SendError::Connect("refused, says the script".to_owned()));
+    }
+    if connecting >= connect {
+        return Err(SendError::ConnectTimedOut);
+    }
+    let body = read_all(body);
+    guard.note(|call, now| (call.sent_at, call.body) = (Some(now), body));
+    match script.start {
+        Start::Head(after) => {
+            sleep(Duration::from_millis(after)).await;
+            Ok(())
+        }
+        Start::Silence => std::future::pending().await,
+        Start::Refused | Start::Broken(_) => {
+            let after = if let Start::Broken(after) = script.start { after } else { 0 };
+            sleep(Duration::from_millis(after)).await;
+            Err(SendError::Broken("reset, says the script".to_owned()))
+        }
     }
 }
 

@@ -87,7 +87,7 @@ impl Stream {
             pace,
             total_at,
             comment_at,
-            clock: Box::pin(sleep_until(comment_at.min(pace.due()))),
+            clock: Box::pin(sleep_until(earliest(comment_at.min(pace.due()), total_at))),
             ended: false,
         };
         stream.look(now);
@@ -134,7 +134,10 @@ impl Stream {
         } else if flow.mid_frame {
             self.pace.bytes(count, now);
         }
-        if !self.ready.is_empty() {
+        if self.ready.is_empty() {
+            // Held back, and progress all the same: nobody is forgotten here.
+            self.lease.mark().touch(self.lease.mark().now_ms());
+        } else {
             self.comment_at = now + COMMENT_EVERY;
         }
         self.look(now);
@@ -188,10 +191,6 @@ impl Stream {
         if self.ended {
             return;
         }
-        if self.tap.ended() {
-            self.conclude(Ending::Completed, None);
-            return;
-        }
         let why = match error {
             Some(error) => format!("upstream: broke off: {error}"),
             None => "upstream: ended without its end".to_owned(),
@@ -212,11 +211,6 @@ impl Stream {
             return;
         }
         let silent = now >= self.pace.due();
-        if silent && self.tap.ended() {
-            self.conclude(Ending::Completed, None);
-            self.source = None;
-            return;
-        }
         if silent || self.total_at.is_some_and(|total_at| now >= total_at) {
             let why = if silent { "upstream: silent past timeouts.idle" } else { "past timeouts.total" };
             self.break_off(Ending::TimedOut, why, &timed_out());
@@ -229,14 +223,17 @@ impl Stream {
                 self.ready.push_back(Bytes::from_static(b": waiting for the provider\n\n"));
             }
         }
-        let next = self.comment_at.min(self.pace.due());
-        let next = self.total_at.map_or(next, |total_at| next.min(total_at));
+        let next = earliest(self.comment_at.min(self.pace.due()), self.total_at);
         self.clock.as_mut().reset(next);
     }
 
-    /// Ends the stream with an error in its own words.
+    /// Ends the stream with an error in its own words, unless the answer is whole and only its formalities are missing.
     fn break_off(&mut self, ending: Ending, why: impl Into<Cow<'static, str>>, error: &PublicError) {
         self.source = None;
+        if self.tap.ended() {
+            self.conclude(Ending::Completed, None);
+            return;
+        }
         self.say(error);
         self.conclude(ending, cause(why));
     }
@@ -263,11 +260,17 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        // The client left: what was used until then is still known.
-        if !self.ended {
+        // The client left: perhaps with the whole answer; what was used until then is known in any case.
+        if !self.ended && self.tap.ended() {
+            self.conclude(Ending::Completed, None);
+        } else if !self.ended {
             self.lease.record().usage = self.tap.usage();
         }
     }
+}
+
+fn earliest(next: Instant, total_at: Option<Instant>) -> Instant {
+    total_at.map_or(next, |total_at| next.min(total_at))
 }
 
 pub(super) fn stopping() -> PublicError {
