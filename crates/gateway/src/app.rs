@@ -14,8 +14,8 @@ use crate::{
     budget::RetryBudget,
     catalog::Catalog,
     config::{ChannelConfig, Config},
+    connection::{Connection, Connections},
     flow::Flow,
-    listener::{Connection, Connections},
     pipeline::{
         admission::Admission,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},

@@ -15,7 +15,7 @@ use std::{
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
-use crate::{clock::Clock, ending::Ending, listener::Connection};
+use crate::{clock::Clock, connection::Connection, ending::Ending};
 
 /// An entry may outlive its connection or its deadline by this much (milliseconds) before it counts as unaccounted.
 const GRACE_MS: u64 = 5_000;

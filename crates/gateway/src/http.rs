@@ -18,9 +18,9 @@ use tracing::error;
 
 use crate::{
     app::App,
+    connection::Connection,
     cors,
     fault::{ClientFault, Fault, InternalFault},
-    listener::Connection,
     models, monitor,
     pipeline::{
         self,

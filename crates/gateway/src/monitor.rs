@@ -17,33 +17,15 @@ use tracing::{error, info, warn};
 use crate::{
     app::App,
     catalog::digest,
+    connection::Connection,
     ending::Ending,
-    flow::{Census, Phase},
-    listener::Connection,
+    flow::Phase,
     pipeline::reply::ReplyBody,
+    reading::{Reading, memory},
 };
 
 /// How often the watch reads.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
-
-/// One reading of everything that is alive.
-#[derive(Debug)]
-pub struct Reading {
-    pub census: Census,
-    pub tasks: usize,
-    pub started: u64,
-    pub client_sockets: i64,
-    pub upstream_sockets: i64,
-    pub memory: Memory,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Memory {
-    /// Anonymous memory in use: heap and stacks.
-    pub anonymous_bytes: u64,
-    /// All of the process that is in memory.
-    pub resident_bytes: u64,
-}
 
 pub fn read(app: &App) -> Reading {
     let (client_sockets, upstream_sockets) = app.sockets();
@@ -55,17 +37,6 @@ pub fn read(app: &App) -> Reading {
         upstream_sockets,
         memory: memory(),
     }
-}
-
-/// From the kernel's own account; zero where there is none.
-fn memory() -> Memory {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let bytes = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let kilobytes = line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<u64>().ok());
-        kilobytes.unwrap_or(0) * 1024
-    };
-    Memory { anonymous_bytes: bytes("RssAnon"), resident_bytes: bytes("VmRSS") }
 }
 
 /// Whether this caller may read what is going on: from loopback without a proxy in between, or with the token.

@@ -35,8 +35,8 @@ use tokio::time::{Duration, sleep};
 use crate::{
     app::App,
     catalog::Catalog,
-    fault::{Fault, Rejection},
-    listener::Connection,
+    connection::Connection,
+    fault::{ClientFault, Fault, Rejection},
     pipeline::{
         attempt::Failed,
         caller::Caller,
@@ -96,6 +96,9 @@ where
     lease.record().key = Some(caller.name().clone());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));
+    }
+    if lease.mark().entry.connection.two_lengths() {
+        return Err(Fault::Client(ClientFault::TwoLengths));
     }
     head.check().map_err(Fault::Client)?;
     let bounds = &catalog.config.bounds;

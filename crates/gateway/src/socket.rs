@@ -14,7 +14,7 @@ use tokio::{
     time::{Duration, Sleep, sleep},
 };
 
-use crate::listener::Connection;
+use crate::connection::Connection;
 
 /// After the last answer, a client that is still sending gets this long to read it: closing a socket with unread
 /// bytes resets it, and the answer (413, for one) would be lost on the way.
@@ -57,10 +57,11 @@ impl AsyncRead for ClientSocket {
     ) -> Poll<io::Result<()>> {
         loop {
             ready!(self.stream.poll_read_ready(context))?;
+            let before = buffer.filled().len();
             match self.read_once(buffer) {
                 Ok(0) => return Poll::Ready(Ok(())),
                 Ok(_) => {
-                    self.connection.received();
+                    self.connection.received(&buffer.filled()[before..]);
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{catalog::Catalog, flow::Phase, monitor::Reading, settlement::Settlement};
+use crate::{catalog::Catalog, flow::Phase, reading::Reading, settlement::Settlement};
 
 /// Seconds; the upper half is for reasoning models.
 const SECONDS: [f64; 14] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];

@@ -176,8 +176,9 @@ impl<'a> Cursor<'a> {
                     self.at += 1;
                     return Some(escaped);
                 }
-                [b'\\', b'u', a, b, c, d, ..]
-                    if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => self.at += 6,
+                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => {
+                    self.at += 6
+                }
                 [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
                 _ => return None,
             }

@@ -5,34 +5,27 @@
 //! budget, and a clock for every wait. An answer that is thrown away is read to a bound first, so that its connection
 //! can be used again; what is not read then is closed.
 
+mod gain;
+
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
-use dialect::{Accounting, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, sniff, splice};
+use bytes::Bytes;
+use dialect::{Accounting, Dialect, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, splice};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
+use self::gain::{ERROR_WAIT, Waiting, earlier, gain_plain, gain_stream, read_error};
 use crate::{
     app::App,
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
-    classify::{classify, classify_event},
+    classify::classify,
     ending::Ending,
-    fault::{Answered, Blame, Fault, Rejection, UpstreamFault},
+    fault::{Blame, Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
-    pipeline::{
-        caller::Caller, inbound::Inbound, lease::Lease, pace::Pace, plan::Plan, rewrite, source::Source,
-    },
+    pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Plan, rewrite, source::Source},
     provider::Quirk,
     upstream::{RequestBody, SendError},
 };
-
-/// What is read of an error's body at most, in bytes and in time.
-const ERROR_BYTES: usize = 64 * 1024;
-const ERROR_WAIT: Duration = Duration::from_secs(1);
-/// A plain answer up to this size is held until it is whole: if it breaks off, another channel can still be tried.
-const HELD_BYTES: usize = 64 * 1024;
-/// A stream that says nothing meaningful for this long is passed on as it is.
-const PRELUDE_BYTES: usize = 256 * 1024;
 
 /// An answer that will be given.
 #[derive(Debug)]
@@ -231,24 +224,6 @@ async fn attempt(
     Ok(Gained { status: parts.status, headers: parts.headers, answer })
 }
 
-/// The clocks of one attempt.
-#[derive(Clone, Copy)]
-struct Waiting {
-    clock: &'static str,
-    /// For the first meaningful byte.
-    first_at: Instant,
-    /// For the whole request.
-    total_at: Option<Instant>,
-    idle: Duration,
-}
-
-fn earlier(first: (Instant, &'static str), total_at: Option<Instant>) -> (Instant, &'static str) {
-    match total_at {
-        Some(total_at) if total_at < first.0 => (total_at, "total"),
-        _ => first,
-    }
-}
-
 /// The request as this channel gets it.
 fn build(
     inbound: &Inbound,
@@ -275,15 +250,14 @@ fn build(
 /// OpenAI's chat tells the usage of a stream only when asked.
 fn asks_usage(inbound: &Inbound, channel: &Channel) -> bool {
     inbound.stream
-        && inbound.door.dialect == dialect::Dialect::OpenaiChat
+        && inbound.door.dialect == Dialect::OpenaiChat
         && matches!(inbound.door.operation, Operation::Chat | Operation::Completions)
         && !inbound.envelope.wants_usage
         && !channel.provider.has(Quirk::UsageUnasked)
 }
 
 fn tap_options(inbound: &Inbound, channel: &Channel) -> TapOptions {
-    let apart =
-        inbound.door.dialect == dialect::Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
+    let apart = inbound.door.dialect == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
     TapOptions {
         door: inbound.door,
         accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
@@ -302,158 +276,4 @@ fn upstream_request_id(headers: &HeaderMap) -> Option<String> {
     ];
     let id = NAMES.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
     (id.len() <= LONGEST).then(|| id.to_owned())
-}
-
-/// A bounded prefix of an error's body, and whether it is all of it. What is left unread goes down with the connection.
-async fn read_error(source: &mut Source) -> (Bytes, bool) {
-    let until = Instant::now() + ERROR_WAIT;
-    let mut body = BytesMut::new();
-    loop {
-        match timeout_at(until, source.next()).await {
-            Ok(Some(Ok(bytes))) => {
-                let room = ERROR_BYTES - body.len();
-                body.extend_from_slice(&bytes[..bytes.len().min(room)]);
-                if body.len() == ERROR_BYTES {
-                    return (body.freeze(), false);
-                }
-            }
-            Ok(None) => return (body.freeze(), true),
-            Ok(Some(Err(_))) | Err(_) => return (body.freeze(), false),
-        }
-    }
-}
-
-/// Reads a stream up to its first meaningful frame.
-async fn gain_stream(
-    mut source: Source,
-    options: TapOptions,
-    channel: &Channel,
-    waiting: Waiting,
-    lease: &Lease,
-) -> Result<Answer, UpstreamFault> {
-    let mut early: Vec<Bytes> = Vec::new();
-    let framing = loop {
-        let bytes = next_before(&mut source, waiting.first_at, waiting.clock)
-            .await?
-            .ok_or(UpstreamFault::Truncated)?;
-        early.push(bytes);
-        if let Some(framing) = sniffed(&early) {
-            break framing;
-        }
-    };
-    if framing == Framing::Document {
-        return gain_plain(source, early, options, channel, waiting, lease).await;
-    }
-    let mut tap = Box::new(Tap::new(options, framing));
-    let mut start = Vec::new();
-    let mut early = early.into_iter();
-    loop {
-        let bytes = match early.next() {
-            Some(bytes) => Some(bytes),
-            None => next_before(&mut source, waiting.first_at, waiting.clock).await?,
-        };
-        match bytes {
-            Some(bytes) => {
-                tap.feed(bytes, &mut start);
-            }
-            None => {
-                tap.finish(&mut start);
-                if !tap.meaningful() && tap.error().is_none() {
-                    return Err(UpstreamFault::Truncated);
-                }
-            }
-        }
-        if let Some((_, parsed)) = tap.error()
-            && !tap.meaningful()
-        {
-            let answered = classify_event(parsed, &channel.redaction);
-            return Err(UpstreamFault::Answered(Box::new(answered)));
-        }
-        let held: usize = start.iter().map(Bytes::len).sum();
-        if tap.meaningful() || held > PRELUDE_BYTES {
-            return Ok(Answer::Stream { start, framing, source, tap });
-        }
-    }
-}
-
-fn sniffed(early: &[Bytes]) -> Option<Framing> {
-    match early {
-        [only] => sniff(only),
-        several => sniff(&several.concat()),
-    }
-}
-
-async fn next_before(
-    source: &mut Source,
-    until: Instant,
-    clock: &'static str,
-) -> Result<Option<Bytes>, UpstreamFault> {
-    match timeout_at(until, source.next()).await {
-        Ok(None) => Ok(None),
-        Ok(Some(Ok(bytes))) => Ok(Some(bytes)),
-        Ok(Some(Err(detail))) => Err(UpstreamFault::Broken { detail }),
-        Err(_) => Err(UpstreamFault::Silent { clock }),
-    }
-}
-
-/// Reads a plain answer: whole, where it is small enough to hold.
-async fn gain_plain(
-    mut source: Source,
-    early: Vec<Bytes>,
-    options: TapOptions,
-    channel: &Channel,
-    waiting: Waiting,
-    lease: &Lease,
-) -> Result<Answer, UpstreamFault> {
-    let length = source.exact_length();
-    let (mut held, mut start) = (0, Vec::new());
-    let mut early = early.into_iter();
-    let mut pace: Option<Pace> = None;
-    loop {
-        let (until, clock) = match &pace {
-            None => (waiting.first_at, waiting.clock),
-            Some(pace) => earlier((pace.due(), "idle"), waiting.total_at),
-        };
-        let next = match early.next() {
-            Some(bytes) => Some(bytes),
-            None => next_before(&mut source, until, clock).await?,
-        };
-        let Some(bytes) = next else { break };
-        held += bytes.len();
-        lease.mark().touch(lease.mark().now_ms());
-        // Some providers send blanks while they think: the answer has begun only with its first other byte.
-        let now = Instant::now();
-        match &mut pace {
-            Some(pace) => pace.bytes(bytes.len(), now),
-            None if bytes.iter().any(|byte| !byte.is_ascii_whitespace()) => {
-                pace = Some(Pace::begin(waiting.idle, now));
-            }
-            None => {}
-        }
-        start.push(bytes);
-        if held > HELD_BYTES {
-            let mut tap = Box::new(PlainTap::new(options));
-            start.iter().for_each(|bytes| tap.feed(bytes));
-            return Ok(Answer::Passing { start, length, source, tap });
-        }
-    }
-    let body = joined(start);
-    let tap = PlainTap::of_whole(options, &body);
-    if !tap.whole() {
-        return Err(UpstreamFault::Truncated);
-    }
-    if let Some(parsed) = tap.error() {
-        let mut answered: Answered = classify_event(parsed, &channel.redaction);
-        answered.body = channel.redaction.apply_bytes(&body);
-        return Err(UpstreamFault::Answered(Box::new(answered)));
-    }
-    let stored_id = tap.stored_id().map(str::to_owned);
-    Ok(Answer::Whole { usage: tap.usage(), stored_id, body })
-}
-
-fn joined(mut parts: Vec<Bytes>) -> Bytes {
-    match parts.len() {
-        1 => parts.remove(0),
-        _ => parts.concat().into(),
-    }
 }

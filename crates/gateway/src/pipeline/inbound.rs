@@ -13,11 +13,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use dialect::{Dialect, Door, Envelope, Operation, PeekError, peek};
-use http::{
-    HeaderMap, Method,
-    header::{CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
-    request::Parts,
-};
+use http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use tokio::time::{Duration, timeout};
 
@@ -82,9 +78,6 @@ impl Head {
     /// Checks what can be checked before the body.
     pub fn check(&self) -> Result<(), ClientFault> {
         let headers = &self.parts.headers;
-        if headers.contains_key(CONTENT_LENGTH) && headers.contains_key(TRANSFER_ENCODING) {
-            return Err(ClientFault::TwoLengths);
-        }
         if self.door.operation == Operation::Stored {
             return Ok(());
         }

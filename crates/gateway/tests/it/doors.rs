@@ -283,3 +283,22 @@ async fn stored_responses_go_back_to_the_channel_that_made_them() {
     }
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_client_of_http_1_0_is_served_too() {
+    let world = World::start(|sim| four(&sim.url())).await;
+    for dialect in DIALECTS {
+        for request in [plain(dialect), stream(dialect)] {
+            // What a proxy in front sends that was not told to speak 1.1.
+            let bytes = String::from_utf8(request.bytes()).unwrap().replace("HTTP/1.1", "HTTP/1.0");
+            let mut client = world.client().await;
+            client.send(bytes.as_bytes()).await;
+            let answer = client.answer().await;
+            assert_eq!((answer.status, answer.end), (200, End::Whole), "{dialect}: {answer:?}");
+            assert_eq!(answer.header("transfer-encoding"), None);
+            assert_eq!(client.closed().await, End::Fin);
+            assert_eq!(world.settlement(&answer).await["ending"], "completed", "{dialect}");
+        }
+    }
+    world.close().await;
+}

@@ -73,8 +73,20 @@ async fn faults_of_the_provider_are_taken_to_another_channel() {
         ("redirect=http://elsewhere.test/v1", 302),
         ("length=wrong-long", 0),
         ("head-trickle=200", 0),
+        ("refuse-after-accept", 0),
         ("status=200,body=html", 0),
         ("status=200,body=empty", 0),
+        ("status=200,body=hang", 0),
+        ("status=200,body=trickle", 0),
+        ("status=200,body=reset", 0),
+        ("length=wrong-short", 0),
+        ("stall=1", 0),
+        ("cut=1", 0),
+        ("fin=1", 0),
+        ("large-reply=60000,reset=1", 0),
+        ("lifecycle-only", 0),
+        ("error-event=0", 0),
+        ("error-event=0,error=rate_limit", 0),
     ];
     side_by_side(DIALECTS.map(|dialect| async move {
         for (script, status) in cases {
@@ -453,5 +465,16 @@ async fn a_channel_that_keeps_failing_is_tried_last_but_tried() {
         assert_eq!(answer.status, 502, "{answer:?}");
     }
     assert_eq!(world.sim.log().len(), 5, "the only channel is never locked out by failures");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_connection_that_went_stale_costs_nothing_where_there_is_another_channel() {
+    let world = World::start(|sim| two("openai_chat", &sim.scripted("stale"), &sim.url())).await;
+    for channel in ["bad", "good", "bad"] {
+        let answer = world.ask(&plain("openai_chat")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(world.settlement(&answer).await["channel"], channel);
+    }
     world.close().await;
 }

@@ -172,6 +172,8 @@ impl World {
         let World { sim, app, lines, heard, .. } = self;
         after(&sim, &app, &lines.read());
         unseen("what clients heard", &heard.lock().unwrap());
+        let address = sim.addr.to_string();
+        assert!(!contains(&heard.lock().unwrap(), &address), "a client was told where the provider lives");
         unseen("the request lines", &lines.0.lock().unwrap());
         unseen("the metrics", app.telemetry.render(&gateway::monitor::read(&app)).as_bytes());
         unseen("the log", log().as_bytes());

@@ -122,7 +122,7 @@ async fn a_plain_answer_that_breaks_is_not_passed_off_as_whole() {
 
 #[tokio::test]
 async fn odd_but_whole_streams_pass_byte_for_byte() {
-    for script in [
+    let cases = [
         "one-byte",
         "chop=3,events=20",
         "chop=17",
@@ -141,7 +141,8 @@ async fn odd_but_whole_streams_pass_byte_for_byte() {
         "usage=null",
         "head-trickle=1",
         "huge-line=300000",
-    ] {
+    ]
+    .map(|script| async move {
         let (world, other) = (World::start(|sim| impatient(&sim.scripted(script))).await, Sim::start().await);
         let prefix = other.scripted(script).replace(&other.url(), "");
         for dialect in DIALECTS {
@@ -166,7 +167,8 @@ async fn odd_but_whole_streams_pass_byte_for_byte() {
             assert_eq!(output, usage.map(|usage| usage.output), "{script}, {dialect}: {line}");
         }
         world.close().await;
-    }
+    });
+    side_by_side(cases).await;
 }
 
 fn timeless(answer: &Answer) -> String {
@@ -212,20 +214,49 @@ async fn a_whole_answer_whose_body_stays_open_ends_for_the_client() {
 
 #[tokio::test]
 async fn pings_and_opening_events_do_not_count_as_life() {
-    let cases = ["ping-only", "lifecycle-only", "ping-only,every=20"].map(|script| async move {
+    let scripts = ["ping-only", "lifecycle-only", "ping-only,every=20"];
+    let pairs = scripts.into_iter().flat_map(|script| DIALECTS.map(|dialect| (script, dialect)));
+    let cases = pairs.map(|(script, dialect)| async move {
         let world = World::start(|sim| impatient(&sim.scripted(script))).await;
-        for dialect in DIALECTS {
-            let started = Instant::now();
-            let answer = world.ask(&stream(dialect)).await;
-            assert_eq!(answer.status, 504, "{script}, {dialect}: {answer:?}");
-            assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
-            let line = world.settlement(&answer).await;
-            assert_eq!(line["ending"], "timed_out", "{script}, {dialect}: {line}");
-            assert_eq!(line["cause"], "upstream: silent past timeouts.first_event");
-        }
+        let started = Instant::now();
+        let answer = world.ask(&stream(dialect)).await;
+        assert_eq!(answer.status, 504, "{script}, {dialect}: {answer:?}");
+        assert!(started.elapsed() < Duration::from_millis(2500), "{:?}", started.elapsed());
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["ending"], "timed_out", "{script}, {dialect}: {line}");
+        assert_eq!(line["cause"], "upstream: silent past timeouts.first_event");
         world.close().await;
     });
     side_by_side(cases).await;
+}
+
+#[tokio::test]
+async fn a_stream_of_a_wrong_length_ends() {
+    for (script, whole) in [("length=wrong-long", true), ("length=wrong-short", false)] {
+        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        for dialect in DIALECTS {
+            let answer = world.ask(&stream(dialect)).await;
+            assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}, {dialect}: {answer:?}");
+            assert_eq!(ends_in_order(dialect, &answer.body), whole, "{script}, {dialect}: {answer:?}");
+            let line = world.settlement(&answer).await;
+            // Where only a formality is missing (`[DONE]`, `message_stop`), the answer is whole.
+            let formality = matches!(dialect, "openai_chat" | "anthropic_messages");
+            let ending = if whole || formality { "completed" } else { "cut" };
+            assert_eq!(line["ending"], ending, "{script}, {dialect}: {line}");
+        }
+        world.close().await;
+    }
+}
+
+/// The last words of a whole answer.
+fn ends_in_order(dialect: &str, body: &[u8]) -> bool {
+    let last = events(body).pop().unwrap();
+    match dialect {
+        "openai_chat" => last == "[DONE]",
+        "openai_responses" => last.starts_with("{\"type\":\"response.completed\""),
+        "anthropic_messages" => last.starts_with("{\"type\":\"message_stop\""),
+        _ => last.contains("finishReason"),
+    }
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use gateway::{ending::Ending, flow::Flow, listener::Connection};
+use gateway::{connection::Connection, ending::Ending, flow::Flow};
 use tokio::time::advance;
 
 use crate::{

@@ -9,6 +9,8 @@ use serde_json::json;
 use crate::{
     dice::Dice,
     setup::{MODELS, Setup},
+    upstream::call_id,
+    wire::stored_id,
 };
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,12 +63,15 @@ pub(crate) struct Ask {
     pub(crate) announced: bool,
     pub(crate) leaves_after: Option<u64>,
     pub(crate) reading: Reading,
+    /// Builds on the first call of that request, by `previous_response_id`.
+    pub(crate) previous: Option<usize>,
     /// The status of the refusal that the request itself deserves, once its body is in.
     pub(crate) fault: Option<u16>,
 }
 
 impl Ask {
-    pub(crate) fn draw(dice: &mut Dice, number: usize, at: u64, setup: &Setup) -> Ask {
+    pub(crate) fn draw(dice: &mut Dice, before: &[Ask], at: u64, setup: &Setup) -> Ask {
+        let number = before.len();
         let seed = dice.next();
         let dice = &mut Dice::new(seed);
         let key = match dice.weigh(&[(94, 0), (3, 1), (3, 2)]) {
@@ -104,8 +109,14 @@ impl Ask {
             announced: dice.chance(60),
             leaves_after: dice.chance(15).then(|| dice.time(120_000) + 1),
             reading,
+            previous: None,
             fault: None,
         };
+        if dialect == Dialect::OpenaiResponses && dice.chance(30) {
+            let mine = before.iter().filter(|other| other.key == key && other.dialect == dialect);
+            let mine: Vec<usize> = mine.map(|other| other.number).collect();
+            ask.previous = (!mine.is_empty()).then(|| dice.pick(&mine));
+        }
         let defect = ask.write_body(dice);
         ask.cut_body(dice);
         ask.fault = ask.judge(setup, defect);
@@ -123,6 +134,9 @@ impl Ask {
             body["messages"] = json!([{"role": "user", "content": "hello"}]);
             if self.stream {
                 body["stream"] = json!(true);
+            }
+            if let Some(previous) = self.previous {
+                body["previous_response_id"] = json!(stored_id(call_id(previous, 0)));
             }
             if self.wants_usage && self.dialect == Dialect::OpenaiChat {
                 body["stream_options"] = json!({"include_usage": true});

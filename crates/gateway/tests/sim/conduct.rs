@@ -6,8 +6,8 @@ use gateway::{ending::Ending, settlement::Settlement};
 use serde_json::Value;
 
 use crate::{
-    ask::KeyUse,
-    model::{Fault, Outcome, Story},
+    ask::{Ask, KeyUse},
+    model::{Fault, Maker, Outcome, Story},
     setup::{Channel, RENAMED},
     upstream::Call,
     world::World,
@@ -34,6 +34,11 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
             wrong.push("an attempt began after the drain limit".to_owned());
         }
         request(story, call, channel, wrong);
+    }
+    if let Maker::Channel(maker) = story.maker {
+        if calls.iter().any(|call| call.channel != maker) {
+            wrong.push(format!("another channel was asked for what channel {maker} made"));
+        }
     }
     if settlement.ending == Ending::Rejected {
         rejection(story, settlement, wrong);
@@ -98,6 +103,24 @@ fn rejection(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>
     }
 }
 
+/// Which channel made what a request builds on, as far as it was known here when the request came.
+pub(crate) fn maker(world: &World, ask: &Ask) -> Maker {
+    let Some(previous) = ask.previous else { return Maker::Nobody };
+    let Some(call) = world.calls.iter().find(|call| call.ask == previous) else { return Maker::Nobody };
+    if call.taken.is_empty() || call.script.status != 200 {
+        return Maker::Nobody;
+    }
+    let id = world.visits[previous].request_id;
+    match world.settlements.iter().find(|(_, settlement)| Some(settlement.request_id) == id) {
+        Some((at, settlement))
+            if *at < ask.at && settlement.ending == Ending::Completed && settlement.attempts.len() == 1 =>
+        {
+            Maker::Channel(call.channel)
+        }
+        _ => Maker::Perhaps(call.channel),
+    }
+}
+
 /// Of all requests together. `ends`: when each settled.
 pub(crate) fn of_all(world: &World, ends: &[u64], broken: &mut Vec<String>) {
     let setup = &world.setup;
@@ -156,6 +179,7 @@ fn rests(world: &World, broken: &mut Vec<String>) {
             ask,
             visit,
             calls: world.calls.iter().filter(|call| call.ask == number).collect(),
+            maker: maker(world, ask),
         })
         .collect();
     let mut troubled: HashMap<usize, u64> = HashMap::new();
@@ -192,7 +216,7 @@ fn availability(
     troubled: &HashMap<usize, u64>,
     broken: &mut Vec<String>,
 ) {
-    for story in stories {
+    for story in stories.iter().filter(|story| story.maker == Maker::Nobody) {
         let well = |at: u64| {
             world.setup.channels.iter().enumerate().filter(move |(number, channel)| {
                 channel.max_in_flight.is_none()

@@ -38,7 +38,8 @@ pub(crate) fn hold(world: &mut World) {
     for (number, ask) in world.asks.iter().enumerate() {
         let visit = &world.visits[number];
         let calls = world.calls.iter().filter(|call| call.ask == number).collect();
-        let story = Story { setup: &world.setup, stop: world.stop, ask, visit, calls };
+        let maker = conduct::maker(world, ask);
+        let story = Story { setup: &world.setup, stop: world.stop, ask, visit, calls, maker };
         let mine = visit.request_id.and_then(|id| settled.remove(&id)).unwrap_or_default();
         let mut wrong = Vec::new();
         match mine[..] {
@@ -102,7 +103,9 @@ fn ending(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
             let status = Story::told(&story.faults()).map(Fault::status);
             status.map(|status| if status == 529 && !anthropic { 503 } else { status })
         }
-        Ending::Refused if story.visit.body_in_at.is_some() && !story.visit.body_broke => story.ask.fault,
+        Ending::Refused if story.visit.body_in_at.is_some() && !story.visit.body_broke => {
+            story.ask.fault.or(Some(404)) // The maker of what it builds on has not this model.
+        }
         _ => None,
     };
     if expected.is_some_and(|expected| expected != seen) {
@@ -222,7 +225,8 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
                 // A finished event renews the clock; bytes of one under way buy time at 100 a second.
                 let bought = 10 * call.bytes_taken().saturating_sub(end) as u64;
                 let began = event_at.max(call.taken_at(1).unwrap_or(first));
-                let ended = pieces.iter().any(|(end, piece)| *end <= call.bytes_taken() && piece.kind == Kind::End);
+                let ended =
+                    pieces.iter().any(|(end, piece)| *end <= call.bytes_taken() && piece.kind == Kind::End);
                 let rest = if ended { idle.min(30_000) } else { idle };
                 (began + rest + bought).min(last_taken.max(began) + rest)
             }

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use gateway::{flow::Flow, listener::Connection};
+use gateway::{connection::Connection, flow::Flow};
 use tokio::time::{Duration, advance};
 use uuid::Uuid;
+
+use crate::{client::visit, upstream::Calls, world::World};
 
 #[tokio::test(start_paused = true)]
 async fn a_mark_that_is_forgotten_shows_five_seconds_after_its_connection_is_gone() {
@@ -31,4 +33,18 @@ async fn a_mark_that_outlives_its_limit_shows_though_its_connection_is_there() {
     assert!(flow.census().unaccounted.is_empty());
     advance(Duration::from_millis(1)).await;
     assert_eq!(flow.census().unaccounted, [id]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_settled_does_not_begin() {
+    let world = World::new(1);
+    let calls = Calls::new(world.setup.clone(), world.asks.clone());
+    let (app, queue) = world.build(&calls);
+    drop(queue);
+    for ask in world.asks.iter().take(10) {
+        let seen = visit(app.clone(), world.setup.clone(), ask.clone(), calls.start).await;
+        assert_eq!(seen.status, 503);
+    }
+    assert!(calls.all().is_empty());
+    assert_eq!((app.flow.in_flight(), app.settlements_open()), (0, 0));
 }

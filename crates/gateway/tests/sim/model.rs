@@ -31,6 +31,17 @@ pub(crate) struct Story<'a> {
     pub(crate) ask: &'a Ask,
     pub(crate) visit: &'a Visit,
     pub(crate) calls: Vec<&'a Call>,
+    pub(crate) maker: Maker,
+}
+
+/// Which channel made the object that a request builds on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Maker {
+    /// It builds on nothing that was made here.
+    Nobody,
+    Channel(usize),
+    /// It was being made when the request came.
+    Perhaps(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,6 +170,9 @@ impl Story<'_> {
             })];
         }
         let Some(head_at) = call.head_at else { return stopped() };
+        if call.script.unreadable {
+            return vec![Outcome::Fault(Fault::Broke)];
+        }
         let complete = call.script.body.len() == call.script.full
             && call.bytes_taken() == call.script.steps.iter().map(|step| step.bytes.len()).sum::<usize>();
         let broke = match call.script.tail {
@@ -361,7 +375,12 @@ impl Story<'_> {
         if known && ask.at > draining {
             return endings;
         }
-        let refused = ask.fault.is_some() || visit.body_in_at.is_none();
+        let fault = ask.fault.is_some() || visit.body_in_at.is_none();
+        let lost = |maker: usize| !self.setup.channels[maker].serves(&ask.model);
+        let refused = fault || matches!(self.maker, Maker::Channel(maker) if lost(maker));
+        if matches!(self.maker, Maker::Perhaps(maker) if lost(maker)) {
+            endings.push(Ending::Refused);
+        }
         endings.push(match visit.over {
             Some((_, Over::Left)) if visit.head_at.is_none() => Ending::ClientLeft,
             Some((_, Over::Dropped)) if visit.head_at.is_none() => Ending::Shutdown,

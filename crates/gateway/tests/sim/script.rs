@@ -69,6 +69,8 @@ pub(crate) struct Script {
     pub(crate) tail: Tail,
     pub(crate) announced: bool,
     pub(crate) packed: bool,
+    /// Packed in a way that nobody asked for and nobody here can read.
+    pub(crate) unreadable: bool,
 }
 
 /// What an upstream may say that no caller may read.
@@ -117,6 +119,7 @@ impl Script {
             tail: Tail::End,
             announced: false,
             packed: false,
+            unreadable: false,
         }
     }
 
@@ -267,7 +270,14 @@ fn document(dice: &mut Dice, asked: Asked) -> Script {
 
 /// A 200 that is no answer: an error, a page, nothing.
 fn odd_document(dice: &mut Dice, asked: Asked, hidden: &Hidden) -> Script {
-    match dice.below(3) {
+    match dice.below(4) {
+        3 => {
+            let mut script = document(dice, asked);
+            (script.unreadable, script.packed, script.announced) = (true, true, false);
+            script.headers.retain(|(name, _)| *name != "content-encoding");
+            script.headers.push(("content-encoding", "br".to_owned()));
+            script
+        }
         0 => {
             let (error, said) = said::event(dice, asked.dialect, hidden);
             let error = if asked.array { json!([error]) } else { error };

@@ -64,6 +64,11 @@ impl Call {
     }
 }
 
+/// Names the nth call of a request.
+pub(crate) fn call_id(ask: usize, nth: u64) -> u64 {
+    ask as u64 * 100 + nth
+}
+
 /// All calls of a world, and what is alive of them.
 #[derive(Debug)]
 pub(crate) struct Calls {
@@ -100,7 +105,8 @@ impl Calls {
 
     fn begin(&self, channel: usize, parts: &http::request::Parts) -> (usize, Arc<Script>) {
         let number = parts.headers.get("x-sim-ask").and_then(|value| value.to_str().ok());
-        let number: usize = number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
+        let number: usize =
+            number.and_then(|number| number.parse().ok()).expect("the client's own header travels");
         let (who, ask) = (&self.setup.channels[channel], &self.asks[number]);
         let signs_in = |secret: &&String| {
             parts.headers.values().any(|value| value.to_str().is_ok_and(|value| value.contains(*secret)))
@@ -114,9 +120,11 @@ impl Calls {
             usage: chat_stream && (ask.wants_usage || !who.tells_usage_unasked()),
             usage_unasked: who.tells_usage_unasked(),
             reasons_apart: who.reasons_apart(),
+            id: 0,
         };
         let mut calls = self.calls.lock().unwrap();
         let nth = calls.iter().filter(|call| call.ask == number).count() as u64;
+        let asked = Asked { id: call_id(number, nth), ..asked };
         // The same whatever other requests do: a world stays recognisable when the gateway changes.
         let mut dice = Dice::new(ask.seed.wrapping_add(nth.wrapping_mul(0x1234_5678_9ABC)));
         let hidden = Hidden { secret: secret.clone(), host: who.host.clone() };

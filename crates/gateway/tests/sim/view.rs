@@ -136,20 +136,32 @@ fn forwarded(ask: &Ask, call: &Call) -> (Vec<u8>, Vec<usize>, usize) {
 
 /// The bytes without our own comments, which come only to a client that has waited.
 fn without_comments(story: &Story<'_>, wrong: &mut Vec<String>) -> Vec<u8> {
+    let eager = story.visit.paused_ms == 0;
     let mut core = Vec::new();
     let mut before = story.calls.first().map_or(story.ask.at, |call| call.at);
     for (at, bytes) in &story.visit.frames {
         let blank = story.ask.array && core.is_empty() && &bytes[..] == b"\n";
         if &bytes[..] == COMMENT || blank {
-            if at - before < 10_000 && story.visit.paused_ms == 0 {
+            if at - before < 10_000 && eager {
                 wrong.push(format!("a comment after {} ms", at - before));
             }
         } else {
             core.extend_from_slice(bytes);
         }
+        if at - before > 10_000 && eager && !story.ask.array && !passes_in_parts(story) {
+            wrong.push(format!("nothing for {} ms", at - before));
+        }
         before = *at;
     }
     core
+}
+
+/// No comment may come into the middle of an event that passes in parts.
+fn passes_in_parts(story: &Story<'_>) -> bool {
+    story.answer().is_some_and(|call| match &call.script.reply {
+        Reply::Stream(pieces) => pieces.iter().any(|(_, piece)| piece.bytes.len() > LONG),
+        _ => false,
+    })
 }
 
 fn array_faults(core: &[u8], ending: Ending, stayed: bool, wrong: &mut Vec<String>) {

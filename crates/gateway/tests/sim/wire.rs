@@ -45,6 +45,19 @@ pub(crate) struct Asked {
     pub(crate) usage: bool,
     pub(crate) usage_unasked: bool,
     pub(crate) reasons_apart: bool,
+    /// Of the stored object that this call makes.
+    pub(crate) id: u64,
+}
+
+impl Asked {
+    fn stored_id(self) -> String {
+        stored_id(self.id)
+    }
+}
+
+/// What a provider calls its answer to a call.
+pub(crate) fn stored_id(id: u64) -> String {
+    format!("resp_{id:016x}")
 }
 
 /// How events are written down.
@@ -189,7 +202,7 @@ fn chat(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece> 
 
 fn responses(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece> {
     let used = usage(dice, asked.dialect);
-    let id = format!("resp_{:016x}", dice.next());
+    let id = asked.stored_id();
     let mut number = 0;
     let mut event = |pen: &mut Pen, name: &str, mut value: Value, kind, usage| {
         value["type"] = json!(name);
@@ -283,7 +296,7 @@ pub(crate) fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
         Dialect::OpenaiChat => json!({"id": "chatcmpl-1", "object": "chat.completion", "model": "m",
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": usage}),
         Dialect::OpenaiResponses => {
-            json!({"id": format!("resp_{:016x}", dice.next()), "object": "response", "status": "completed",
+            json!({"id": asked.stored_id(), "object": "response", "status": "completed",
             "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}], "usage": usage})
         }
         Dialect::AnthropicMessages => json!({"id": "msg_1", "type": "message", "role": "assistant",

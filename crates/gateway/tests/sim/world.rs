@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) setup: Arc<Setup>,
     pub(crate) asks: Arc<Vec<Ask>>,
     pub(crate) stop: Option<Stop>,
+    /// When the same configuration is put in force again, which must change nothing.
+    pub(crate) reloads: Vec<u64>,
     pub(crate) visits: Vec<Visit>,
     pub(crate) calls: Vec<Call>,
     /// With the time at which each was sent.
@@ -53,12 +55,12 @@ impl World {
         let setup = Setup::draw(&mut dice);
         let count = if dice.chance(50) { dice.between(20, 50) } else { dice.between(50, 200) };
         let crowd = dice.pick(&[1_000, 20_000, 300_000]);
-        let asks = (0..count as usize)
-            .map(|number| {
-                let at = dice.next() % crowd;
-                Ask::draw(&mut dice.fork(), number, at, &setup)
-            })
-            .collect();
+        let mut asks = Vec::new();
+        for _ in 0..count {
+            let at = dice.next() % crowd;
+            asks.push(Ask::draw(&mut dice.fork(), &asks, at, &setup));
+        }
+        let reloads = (0..dice.weigh(&[(3, 0), (1, 3)])).map(|_| dice.next() % crowd).collect();
         let stop = dice.chance(25).then(|| {
             let draining = dice.next() % (2 * crowd);
             let ending = draining + dice.time(120_000);
@@ -69,6 +71,7 @@ impl World {
             setup: Arc::new(setup),
             asks: Arc::new(asks),
             stop,
+            reloads,
             visits: Vec::new(),
             calls: Vec::new(),
             settlements: Vec::new(),
@@ -97,6 +100,8 @@ impl World {
             .iter()
             .map(|ask| tokio::spawn(visit(app.clone(), self.setup.clone(), ask.clone(), start)))
             .collect();
+        let reloading: Vec<_> =
+            self.reloads.iter().map(|at| tokio::spawn(reload(app.clone(), self.setup.toml(), *at, start))).collect();
         let stopping = self.stop.map(|stop| tokio::spawn(bring_down(app.clone(), stop, start)));
         let census = tokio::spawn(take_census(app.clone(), Dice::new(self.seed ^ 0xCE)));
         let all = async {
@@ -113,8 +118,8 @@ impl World {
                 return;
             }
         }
-        if let Some(stopping) = stopping {
-            stopping.await.unwrap();
+        for other in reloading.into_iter().chain(stopping) {
+            other.await.unwrap();
         }
         if census.is_finished() {
             self.broken.extend(census.await);
@@ -139,7 +144,7 @@ impl World {
         }
     }
 
-    fn build(&self, calls: &Arc<Calls>) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
+    pub(crate) fn build(&self, calls: &Arc<Calls>) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
         let config = parse(&self.setup.toml(), &|_: &str| None)
             .unwrap_or_else(|problems| panic!("seed {}: {problems:?}", self.seed));
         let (calls, setup) = (calls.clone(), self.setup.clone());
@@ -191,6 +196,11 @@ async fn settle(
         settled.push((start.elapsed().as_millis() as u64, *settlement));
     }
     settled
+}
+
+async fn reload(app: Arc<App>, toml: String, at: u64, start: Instant) {
+    tokio::time::sleep_until(start + Duration::from_millis(at)).await;
+    app.apply(parse(&toml, &|_: &str| None).unwrap());
 }
 
 /// The order of a real stop.

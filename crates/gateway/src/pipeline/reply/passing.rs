@@ -60,7 +60,7 @@ impl Passing {
         let now = Instant::now();
         let pace = Pace::begin(channel.timeouts().idle, now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
-        lease.enter(Phase::Delivering, channel.timeouts().idle + crate::listener::CLIENT_STALL);
+        lease.enter(Phase::Delivering, channel.timeouts().idle + crate::connection::CLIENT_STALL);
         Passing {
             app: app.clone(),
             caller,

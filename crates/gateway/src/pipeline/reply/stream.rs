@@ -70,7 +70,7 @@ impl Stream {
         let timeouts = channel.timeouts();
         let pace = Pace::begin(timeouts.idle, now);
         let total_at = lease.mark().total_at(timeouts.total, now);
-        lease.enter(Phase::Delivering, timeouts.idle + crate::listener::CLIENT_STALL);
+        lease.enter(Phase::Delivering, timeouts.idle + crate::connection::CLIENT_STALL);
         let dialect = lease.record().door.dialect;
         let comment_at = now + COMMENT_EVERY;
         let mut stream = Stream {

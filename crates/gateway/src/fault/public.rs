@@ -1,0 +1,347 @@
+//! What a caller reads of a fault: what happened and what to do, and never a key, an upstream URL, a host or an address.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use dialect::{Dialect, ErrorKind};
+
+use super::{Answered, Blame, ClientFault, Rejection, UpstreamFault};
+use crate::upstream::SendError;
+
+/// What the caller reads.
+#[derive(Clone, Debug)]
+pub struct PublicError {
+    pub status: u16,
+    pub kind: ErrorKind,
+    pub code: Cow<'static, str>,
+    pub param: Option<&'static str>,
+    pub message: Cow<'static, str>,
+    pub retry_after_ms: Option<u64>,
+    pub allow: Option<&'static str>,
+    /// An upstream's own error body in the caller's dialect, redacted: sent in the place of ours.
+    pub original: Option<Bytes>,
+}
+
+impl PublicError {
+    pub(super) fn new(
+        status: u16,
+        kind: ErrorKind,
+        code: impl Into<Cow<'static, str>>,
+        message: impl Into<Cow<'static, str>>,
+    ) -> PublicError {
+        PublicError {
+            status,
+            kind,
+            code: code.into(),
+            param: None,
+            message: message.into(),
+            retry_after_ms: None,
+            allow: None,
+            original: None,
+        }
+    }
+
+    fn retry_after_ms(self, retry_after_ms: u64) -> PublicError {
+        PublicError { retry_after_ms: Some(retry_after_ms), ..self }
+    }
+
+    fn param(self, param: &'static str) -> PublicError {
+        PublicError { param: Some(param), ..self }
+    }
+}
+
+impl ClientFault {
+    pub fn public(&self) -> PublicError {
+        use ErrorKind::{Authentication, InvalidRequest, MethodNotAllowed, NotFound, Permission, TooLarge};
+        let invalid =
+            |code: &'static str, message: String| PublicError::new(400, InvalidRequest, code, message);
+        match self {
+            ClientFault::NoKey => PublicError::new(
+                401,
+                Authentication,
+                "missing_api_key",
+                "No API key was sent. Send your Sluice key as `Authorization: Bearer KEY`, `x-api-key: KEY`, `x-goog-api-key: KEY` or `?key=KEY`.",
+            ),
+            ClientFault::WrongKey => PublicError::new(
+                401,
+                Authentication,
+                "invalid_api_key",
+                "This API key is not known here. Check that it is a key of this gateway, whole and without blanks.",
+            ),
+            ClientFault::NoSuchPath { method, path } => PublicError::new(
+                404,
+                NotFound,
+                "unknown_path",
+                format!(
+                    "There is nothing at {method} {path}. Check the base URL: OpenAI SDKs want it with /v1, Anthropic and Gemini SDKs without."
+                ),
+            ),
+            ClientFault::WrongMethod { allow } => PublicError {
+                allow: Some(allow),
+                ..PublicError::new(
+                    405,
+                    MethodNotAllowed,
+                    "method_not_allowed",
+                    format!("This path takes {allow} only."),
+                )
+            },
+            ClientFault::WrongContentType { found } => PublicError::new(
+                415,
+                ErrorKind::UnsupportedMedia,
+                "unsupported_media_type",
+                format!("The body was sent as {found}. Send JSON with `Content-Type: application/json`."),
+            ),
+            ClientFault::TwoLengths => invalid(
+                "ambiguous_length",
+                "The request has both Content-Length and Transfer-Encoding. Send one of them.".into(),
+            ),
+            ClientFault::BodyTooLarge { limit } => PublicError::new(
+                413,
+                TooLarge,
+                "request_too_large",
+                format!(
+                    "The request body is larger than the {limit} bytes allowed here. Send less, or ask the operator to raise bounds.body_bytes."
+                ),
+            ),
+            ClientFault::BodyTooSlow => PublicError::new(
+                408,
+                ErrorKind::Timeout,
+                "request_timeout",
+                "The request body did not arrive in time. Send it again over a better connection.",
+            ),
+            ClientFault::BodyBroken => {
+                invalid("broken_body", "The request body broke off before its end. Send it again.".into())
+            }
+            ClientFault::EmptyBody => {
+                invalid("empty_body", "The request has no body. Send a JSON object.".into())
+            }
+            ClientFault::NotJson { detail } => {
+                invalid("invalid_json", format!("The request body is not valid JSON: {detail}."))
+            }
+            ClientFault::NotObject => {
+                invalid("invalid_json", "The request body must be a JSON object.".into())
+            }
+            ClientFault::MissingModel => invalid(
+                "missing_model",
+                "The request names no model. Set `model` to one of those that GET /v1/models lists.".into(),
+            )
+            .param("model"),
+            ClientFault::BadField { field, expected } => {
+                invalid("invalid_value", format!("`{field}` is wrong: {expected}.")).param(field)
+            }
+            ClientFault::UnknownModel { model } => PublicError::new(
+                404,
+                NotFound,
+                "model_not_found",
+                format!(
+                    "The model `{}` is not served here. GET /v1/models lists those that are.",
+                    shortened(model)
+                ),
+            )
+            .param("model"),
+            ClientFault::ModelNotAllowed { model } => PublicError::new(
+                403,
+                Permission,
+                "model_not_allowed",
+                format!(
+                    "Your key may not use the model `{}`. GET /v1/models lists those it may.",
+                    shortened(model)
+                ),
+            )
+            .param("model"),
+            ClientFault::OtherDialect { model, speaks } => invalid(
+                "dialect_not_supported",
+                format!(
+                    "The model `{}` cannot be asked here. Ask for it at {}.",
+                    shortened(model),
+                    speaks.join(" or ")
+                ),
+            )
+            .param("model"),
+            ClientFault::UnknownStored { id } => PublicError::new(
+                404,
+                NotFound,
+                "stored_object_not_found",
+                format!(
+                    "Nothing with the id `{}` was made here with your key, or it was too long ago.",
+                    shortened(id)
+                ),
+            ),
+        }
+    }
+}
+
+impl Rejection {
+    pub fn public(&self) -> PublicError {
+        use ErrorKind::{RateLimit, Unavailable};
+        match self {
+            Rejection::QueueFull => PublicError::new(
+                503,
+                Unavailable,
+                "queue_full",
+                "Too many requests are waiting already. Try again in a moment.",
+            )
+            .retry_after_ms(1_000),
+            Rejection::QueueTimedOut => PublicError::new(
+                503,
+                Unavailable,
+                "queue_timeout",
+                "No place came free in time. Try again in a moment.",
+            )
+            .retry_after_ms(5_000),
+            Rejection::MemoryFull => PublicError::new(
+                503,
+                Unavailable,
+                "memory_full",
+                "Too many large requests are held already. Try again in a moment.",
+            )
+            .retry_after_ms(2_000),
+            Rejection::SettlementsFull => PublicError::new(
+                503,
+                Unavailable,
+                "settlements_full",
+                "Finished requests are not recorded fast enough to take new ones. Try again in a moment.",
+            )
+            .retry_after_ms(2_000),
+            Rejection::KeyBusy { limit } => PublicError::new(
+                429,
+                RateLimit,
+                "too_many_in_flight",
+                format!(
+                    "Your key has {limit} requests in flight, which is all it may have. Wait for one to end."
+                ),
+            )
+            .retry_after_ms(1_000),
+            Rejection::ChannelsBusy { model } => PublicError::new(
+                503,
+                Unavailable,
+                "channels_busy",
+                format!("Every channel for `{}` is full. Try again in a moment.", shortened(model)),
+            )
+            .retry_after_ms(1_000),
+            Rejection::ChannelsResting { model, retry_after_ms } => PublicError::new(
+                503,
+                Unavailable,
+                "channels_resting",
+                format!("No channel for `{}` can be used right now. Try again later.", shortened(model)),
+            )
+            .retry_after_ms(*retry_after_ms),
+            Rejection::Stopping => PublicError::new(
+                503,
+                Unavailable,
+                "stopping",
+                "This gateway is being stopped. Try again: another one, or the next one, will answer.",
+            )
+            .retry_after_ms(1_000),
+        }
+    }
+}
+
+impl UpstreamFault {
+    pub fn public(&self) -> PublicError {
+        match self {
+            UpstreamFault::Send(SendError::Connect(_) | SendError::ConnectTimedOut) => PublicError::new(
+                502,
+                ErrorKind::Unavailable,
+                "upstream_unreachable",
+                "The model's provider could not be reached. Try again.",
+            ),
+            UpstreamFault::Send(SendError::Broken(_)) | UpstreamFault::Broken { .. } => PublicError::new(
+                502,
+                ErrorKind::Internal,
+                "upstream_broken",
+                "The model's provider broke the connection before it answered. Try again.",
+            ),
+            UpstreamFault::Silent { .. } => PublicError::new(
+                504,
+                ErrorKind::Timeout,
+                "upstream_timeout",
+                "The model's provider did not answer in time. Try again.",
+            ),
+            UpstreamFault::Truncated => PublicError::new(
+                502,
+                ErrorKind::Internal,
+                "upstream_truncated",
+                "The model's provider ended its answer before it was whole. Try again.",
+            ),
+            UpstreamFault::Unreadable { .. } => PublicError::new(
+                502,
+                ErrorKind::Internal,
+                "upstream_unreadable",
+                "The model's provider sent an answer that cannot be read. Try again.",
+            ),
+            UpstreamFault::Answered(answered) => answered.public(),
+        }
+    }
+}
+
+impl Answered {
+    fn public(&self) -> PublicError {
+        match self.blame {
+            // The caller must never think that his own key is bad, or read what the operator's account lacks.
+            Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => PublicError::new(
+                503,
+                ErrorKind::Unavailable,
+                "channel_unavailable",
+                "No channel can serve this model right now. It is not your key or your request; try again later, or tell the operator the request id.",
+            ),
+            Blame::Request | Blame::RateLimit | Blame::Overload | Blame::Server | Blame::Timeout => {
+                let kind = kind_of_status(self.status);
+                let message = if self.message.is_empty() {
+                    format!("The model's provider answered {} without a readable explanation.", self.status)
+                        .into()
+                } else {
+                    Cow::Owned(self.message.clone())
+                };
+                let code = self.parsed.as_ref().and_then(|parsed| parsed.code.clone());
+                PublicError {
+                    status: self.status,
+                    kind,
+                    code: code.map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+                    param: None,
+                    message,
+                    retry_after_ms: self.retry_after_ms,
+                    allow: None,
+                    original: self.body.clone(),
+                }
+            }
+        }
+    }
+}
+
+/// What a status says, in the words that every dialect has.
+pub fn kind_of_status(status: u16) -> ErrorKind {
+    match status {
+        401 => ErrorKind::Authentication,
+        402 => ErrorKind::Billing,
+        403 => ErrorKind::Permission,
+        404 => ErrorKind::NotFound,
+        405 => ErrorKind::MethodNotAllowed,
+        408 | 504 => ErrorKind::Timeout,
+        413 => ErrorKind::TooLarge,
+        415 => ErrorKind::UnsupportedMedia,
+        429 => ErrorKind::RateLimit,
+        503 => ErrorKind::Unavailable,
+        529 => ErrorKind::Overloaded,
+        500.. => ErrorKind::Internal,
+        _ => ErrorKind::InvalidRequest,
+    }
+}
+
+/// The status that a dialect's clients know: 529 is Anthropic's own.
+pub fn status_for(dialect: Dialect, status: u16) -> u16 {
+    match (dialect, status) {
+        (Dialect::AnthropicMessages, status) => status,
+        (_, 529) => 503,
+        (_, status) => status,
+    }
+}
+
+/// A caller's own words, told back to him, at a bearable length.
+fn shortened(text: &str) -> Cow<'_, str> {
+    const LONGEST: usize = 128;
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &text[..end])),
+        None => Cow::Borrowed(text),
+    }
+}
