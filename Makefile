@@ -64,7 +64,7 @@ bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.
 # What is missing is installed where that is possible, and else said.
 tools:
 	@command -v $(CARGO) >/dev/null || { \
-	    echo "Rust is missing. Install it from https://rustup.rs, then run make again; the version comes by itself." >&2; exit 1; }
+	    echo "Rust is missing. Install it with rustup, then run make again; the version comes by itself." >&2; exit 1; }
 	@command -v cc >/dev/null || command -v gcc >/dev/null || { \
 	    if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; \
 	    then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq gcc libc6-dev; \

@@ -1,15 +1,15 @@
 //! The loops over the inside of strings, where nearly all of a document's bytes are.
 //!
-//! In: bytes. Out: how many of them need no look. Must stay free of branches inside a chunk: then the compiler makes
-//! vector code of it, with no unsafe code here.
+//! In: bytes. Out: how many of them need no look. The loops must stay as plain as they are: then the compiler makes
+//! vector code of them, with no unsafe code here.
 
-/// Four vectors of the smallest kind; with more, a hit costs more than the loop saves.
-const CHUNK: usize = 64;
-/// What the compiler takes for a vector on every processor.
-const LANES: usize = 16;
+use memchr::memchr2;
+
 const WORD: usize = 8;
-/// Keys and most values end within so many words; a chunk would be too much for them.
-const SHORT: usize = 2 * WORD;
+/// Keys and most short values end within so many words; the search by vectors costs more than that to begin.
+const SHORT: usize = 4 * WORD;
+/// A vector on every processor.
+const LANES: usize = 16;
 
 /// How many bytes there are before the first that means something in a string: `"`, `\`, or a control character.
 #[inline]
@@ -22,37 +22,39 @@ pub(super) fn plain_length(text: &[u8]) -> usize {
         }
         at += WORD;
         if at == SHORT {
-            at += plain_chunks(&text[at..]);
+            return at + long_plain_length(&text[at..]);
         }
     }
     at + text[at..].iter().take_while(|byte| !is_special(**byte)).count()
 }
 
-/// How many bytes the whole chunks make before the first that holds something.
 #[inline(never)]
-fn plain_chunks(text: &[u8]) -> usize {
-    let (chunks, _) = text.as_chunks::<CHUNK>();
-    chunks.iter().take_while(|chunk| !holds_special(chunk)).count() * CHUNK
+fn long_plain_length(text: &[u8]) -> usize {
+    let length = memchr2(b'"', b'\\', text).unwrap_or(text.len());
+    if holds_control(&text[..length]) {
+        return text.iter().take_while(|byte| **byte >= b' ').count();
+    }
+    length
 }
 
-/// With the second bit turned, `"` comes right after the control characters (and only `"`).
+fn holds_control(text: &[u8]) -> bool {
+    let Some(last) = text.last_chunk::<LANES>() else { return text.iter().any(|byte| *byte < b' ') };
+    let (chunks, _) = text.as_chunks::<LANES>();
+    let mut lowest = *last;
+    for chunk in chunks {
+        for at in 0..LANES {
+            lowest[at] = lowest[at].min(chunk[at]);
+        }
+    }
+    lowest.into_iter().fold(u8::MAX, u8::min) < b' '
+}
+
+/// With this bit turned, `"` (and only `"`) comes right after the control characters.
 const TURN: u8 = 2;
 const FIRST_PLAIN: u8 = (b'"' ^ TURN) + 1;
 
 fn is_special(byte: u8) -> bool {
     byte ^ TURN < FIRST_PLAIN || byte == b'\\'
-}
-
-#[inline]
-fn holds_special(chunk: &[u8; CHUNK]) -> bool {
-    let (mut low, mut slash) = ([u8::MAX; LANES], [u8::MAX; LANES]);
-    for lanes in chunk.as_chunks::<LANES>().0 {
-        for at in 0..LANES {
-            low[at] = low[at].min(lanes[at] ^ TURN);
-            slash[at] = slash[at].min(lanes[at] ^ b'\\');
-        }
-    }
-    (0..LANES).fold(false, |any, at| any | (low[at] < FIRST_PLAIN) | (slash[at] == 0))
 }
 
 /// The high bit of each byte that is special. (A borrow can mark bytes above the lowest that is: only that one counts.)

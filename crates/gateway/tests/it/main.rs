@@ -2,6 +2,7 @@
 //!
 //! Clients here write and read raw bytes, so that no library hides what goes over the wire; the provider is
 //! `upstream-sim`. Every test ends with [`harness::World::close`], which checks that what came in went out.
+#![allow(unreachable_pub, reason = "one binary: all of it is its own")]
 #![allow(clippy::unwrap_used, reason = "a test that meets the unexpected must stop there")]
 
 mod harness;

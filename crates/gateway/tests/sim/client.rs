@@ -14,8 +14,8 @@ use std::{
 use bytes::Bytes;
 use gateway::{
     app::App,
+    connection::{CLIENT_STALL, Connection},
     flow::Entry,
-    listener::{CLIENT_STALL, Connection},
     pipeline,
     shutdown::Stage,
 };

@@ -8,6 +8,7 @@
 //! SLUICE_SIM_SEED=123 cargo test -p gateway --test sim        # that world again
 //! SLUICE_SIM_SEEDS=5000 cargo test -p gateway --test sim      # so many worlds
 //! ```
+#![allow(unreachable_pub, reason = "one binary: all of it is its own")]
 #![allow(clippy::unwrap_used, reason = "a simulation that meets the unexpected must stop there")]
 
 mod ask;
