@@ -9,6 +9,8 @@ mod skip;
 #[cfg(test)]
 mod skip_test;
 mod utf8;
+#[cfg(test)]
+mod utf8_test;
 
 use std::{borrow::Cow, ops::Range};
 
@@ -64,7 +66,8 @@ pub(crate) fn any_member(json: &str, mut claim: impl FnMut(&str, &str) -> bool) 
     let mut any = false;
     let read = Cursor::new(json.as_bytes()).each_member(|key, value| {
         let raw = &json[key.span.clone()];
-        let name = if key.escaped { Cow::Owned(unescape(raw.as_bytes())?) } else { Cow::Borrowed(raw) };
+        let name =
+            if key.escaped { Cow::Owned(unescape(json.as_bytes(), &key)?) } else { Cow::Borrowed(raw) };
         any = any || claim(&name, &json[value]);
         Some(())
     });
@@ -100,7 +103,7 @@ fn find<const N: usize>(json: &[u8], names: [&str; N]) -> Option<Found<N>> {
 fn position(json: &[u8], key: &Key, names: &[&str]) -> Option<Option<usize>> {
     let raw = &json[key.span.clone()];
     if key.escaped {
-        let key = unescape(raw)?;
+        let key = unescape(json, key)?;
         return Some(names.iter().position(|name| **name == key));
     }
     Some(names.iter().position(|name| name.as_bytes() == raw))
@@ -108,8 +111,8 @@ fn position(json: &[u8], key: &Key, names: &[&str]) -> Option<Option<usize>> {
 
 /// A key with escapes, unescaped; `None` where they make half a surrogate pair.
 #[cold]
-fn unescape(raw: &[u8]) -> Option<String> {
-    serde_json::from_slice(&[b"\"", raw, b"\""].concat()).ok()
+fn unescape(json: &[u8], key: &Key) -> Option<String> {
+    serde_json::from_slice(&json[key.span.start - 1..=key.span.end]).ok()
 }
 
 /// Absent, `null`, `""`, `[]` or `{}`: said, but nothing said.

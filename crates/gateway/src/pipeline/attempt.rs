@@ -210,7 +210,7 @@ async fn attempt(
     let mut source =
         Source::open(&parts.headers, body).map_err(|detail| UpstreamFault::Unreadable { detail })?;
     if !parts.status.is_success() {
-        let (body, whole) = read_error(&mut source).await;
+        let (body, whole) = read_error(&mut source, total_at).await;
         let answered = classify(parts.status.as_u16(), &parts.headers, &body, whole, &channel.redaction);
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }

@@ -1,12 +1,15 @@
 //! What is bounded, and what is said when a bound is reached.
 
 use crate::{
-    harness::{CHAT, DIALECTS, KEY, World, assert_error, channel, eventually, four, plain, post, stream},
+    harness::{
+        CHAT, DIALECTS, KEY, SECRET, World, assert_error, channel, eventually, four, plain, post, stream,
+    },
     wire::{Client, End, Request, contains},
 };
 
-/// A client that has asked and now waits for a provider that takes its time.
-async fn waiting(world: &World, request: &Request) -> Client {
+/// A client whose request the channel with this secret leaves without an answer.
+async fn held(world: &World, request: &Request, secret: &str) -> Client {
+    world.sim.push(secret, "silence".parse().unwrap());
     let before = world.sim.log().len();
     let mut client = world.client().await;
     client.send(&request.bytes()).await;
@@ -16,26 +19,25 @@ async fn waiting(world: &World, request: &Request) -> Client {
 
 #[tokio::test]
 async fn requests_beyond_in_flight_queue_and_beyond_the_queue_are_refused() {
-    let world = World::start(|sim| {
-        format!("[bounds]\nin_flight = 1\nqueue = 1\n{}", four(&sim.scripted("delay=250")))
-    })
-    .await;
+    let world = World::start(|sim| format!("[bounds]\nin_flight = 1\nqueue = 1\n{}", four(&sim.url()))).await;
     for dialect in DIALECTS {
-        let mut first = waiting(&world, &stream(dialect)).await;
+        let first = held(&world, &stream(dialect), &format!("{SECRET}-{dialect}")).await;
         let mut second = world.client().await;
         second.send(&plain(dialect).bytes()).await;
         eventually("one waits", || world.app.admission.waiting() == 1).await;
         let third = world.ask(&plain(dialect)).await;
         assert_eq!(third.status, 503, "{dialect}: {third:?}");
         assert_error(dialect, &third.json(), 503);
+        assert!(contains(&third.body, "Too many requests are waiting"), "{third:?}");
         assert_eq!(third.header("retry-after"), Some("1"));
         let line = world.settlement(&third).await;
         assert_eq!((&line["ending"], &line["status"]), (&"rejected".into(), &503.into()), "{line}");
 
-        assert_eq!(first.answer().await.status, 200);
+        first.leave();
         let second = second.answer().await;
         assert_eq!(second.status, 200, "{dialect}: the queued one goes in: {second:?}");
         assert!(world.settlement(&second).await["queued_ms"].as_u64().unwrap() > 0);
+        eventually("the place is free", || world.app.admission.free() == 1).await;
     }
     world.close().await;
 }
@@ -44,7 +46,7 @@ async fn requests_beyond_in_flight_queue_and_beyond_the_queue_are_refused() {
 async fn a_key_has_no_more_in_flight_than_its_own() {
     let world = World::start(|sim| {
         let other = "[[key]]\nname = \"small\"\nsecret = \"sk-small\"\nmax_in_flight = 1\n";
-        other.to_owned() + &four(&sim.scripted("delay=300"))
+        other.to_owned() + &four(&sim.url())
     })
     .await;
     let with_small = |mut request: Request| {
@@ -52,14 +54,15 @@ async fn a_key_has_no_more_in_flight_than_its_own() {
         request
     };
     for dialect in DIALECTS {
-        let mut first = waiting(&world, &with_small(plain(dialect))).await;
+        let first = held(&world, &with_small(plain(dialect)), &format!("{SECRET}-{dialect}")).await;
         let second = world.ask(&with_small(stream(dialect))).await;
         assert_eq!(second.status, 429, "{dialect}: {second:?}");
         assert_error(dialect, &second.json(), 429);
         assert_eq!(second.header("retry-after"), Some("1"));
         assert_eq!(world.settlement(&second).await["ending"], "rejected");
         assert_eq!(world.ask(&plain(dialect)).await.status, 200, "another key is not touched by it");
-        assert_eq!(first.answer().await.status, 200);
+        first.leave();
+        eventually("it left", || world.app.flow.in_flight() == 0).await;
         assert_eq!(world.ask(&with_small(plain(dialect))).await.status, 200, "the place came free");
     }
     world.close().await;
@@ -68,23 +71,25 @@ async fn a_key_has_no_more_in_flight_than_its_own() {
 #[tokio::test]
 async fn a_full_channel_is_passed_over_and_all_full_is_said() {
     let world = World::start(|sim| {
-        channel("one", "openai_chat", &sim.scripted("delay=250"), "sim")
+        channel("one", "openai_chat", &sim.url(), "sim")
             + "max_in_flight = 1\npriority = 1\n"
-            + &channel("two", "openai_chat", &sim.scripted("delay=250"), "sim")
+            + &channel("two", "openai_chat", &sim.url(), "sim")
             + "max_in_flight = 1\n"
     })
     .await;
-    let mut first = waiting(&world, &plain("openai_chat")).await;
-    let mut second = waiting(&world, &plain("openai_chat")).await;
-    let third = world.ask(&plain("openai_chat")).await;
+    let request = plain("openai_chat");
+    let first = held(&world, &request, &format!("{SECRET}-one")).await;
+    let second = held(&world, &request, &format!("{SECRET}-two")).await;
+    let third = world.ask(&request).await;
     assert_eq!(third.status, 503, "{third:?}");
     assert!(contains(&third.body, "channels_busy"), "{third:?}");
     assert_eq!(world.settlement(&third).await["ending"], "rejected");
-    let channels = [first.answer().await, second.answer().await];
-    for (answer, name) in channels.iter().zip(["one", "two"]) {
-        assert_eq!(world.settlement(answer).await["channel"], name);
-    }
-    assert_eq!(world.ask(&plain("openai_chat")).await.status, 200, "the places came free");
+    first.leave();
+    second.leave();
+    eventually("they left", || world.app.flow.in_flight() == 0).await;
+    let asked: Vec<String> = world.sim.log().iter().map(|served| served.secret.clone()).collect();
+    assert_eq!(asked, [format!("{SECRET}-one"), format!("{SECRET}-two")]);
+    assert_eq!(world.ask(&request).await.status, 200, "the places came free");
     world.close().await;
 }
 

@@ -30,10 +30,16 @@ fn claims_an_end(dialect: &str, body: &[u8]) -> bool {
     }
 }
 
-/// Channels of all dialects with a short idle clock.
-fn impatient(base_url: &str) -> String {
+/// Channels of all dialects that follow a script, with short clocks.
+fn impatient(sim: &Sim, script: &str) -> String {
     let clocks = "connect = \"300ms\"\nidle = \"400ms\"\nfirst_event = \"800ms\"\nfirst_byte = \"800ms\"";
-    format!("[timeouts]\n{clocks}\n{}", four(base_url))
+    format!("[timeouts]\n{clocks}\n{}", four(&sim.scripted(script)))
+}
+
+/// The same; a short clock only where silence is what the script is about: a loaded machine is silent, too.
+fn following(sim: &Sim, script: &str) -> String {
+    let clocks = if script.contains("stall") { "[timeouts]\nidle = \"400ms\"\n" } else { "" };
+    clocks.to_owned() + &four(&sim.scripted(script))
 }
 
 fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
@@ -71,7 +77,7 @@ async fn what_breaks_in_the_middle_is_told_in_the_stream() {
         ("error-event=2,chop=5", "cut", "upstream: error event"),
     ]
     .map(|(script, ending, cause)| async move {
-        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        let world = World::start(|sim| following(sim, script)).await;
         for dialect in DIALECTS {
             let answer = world.ask(&stream(dialect)).await;
             assert_broken(script, dialect, &answer);
@@ -89,7 +95,7 @@ async fn what_breaks_in_the_middle_is_told_in_the_stream() {
 #[tokio::test]
 async fn a_broken_array_is_closed_with_an_error_element() {
     for script in ["stall=2", "reset=2", "fin=2", "cut=2", "no-terminal", "error-event=2"] {
-        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        let world = World::start(|sim| following(sim, script)).await;
         let answer = world.ask(&post(GEMINI_ARRAY, "{}")).await;
         assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}: {answer:?}");
         let elements = answer.json().as_array().unwrap().clone();
@@ -105,8 +111,7 @@ async fn a_broken_array_is_closed_with_an_error_element() {
 #[tokio::test]
 async fn a_plain_answer_that_breaks_is_not_passed_off_as_whole() {
     let cases = ["stall=1", "reset=1", "fin=1", "cut=1"].map(|script| async move {
-        let world =
-            World::start(|sim| impatient(&sim.scripted(&format!("large-reply=500000,{script}")))).await;
+        let world = World::start(|sim| following(sim, &format!("large-reply=500000,{script}"))).await;
         for dialect in DIALECTS {
             let answer = world.ask(&plain(dialect)).await;
             assert_eq!(answer.status, 200, "{script}, {dialect}");
@@ -142,8 +147,9 @@ async fn odd_but_whole_streams_pass_byte_for_byte() {
         "head-trickle=1",
         "huge-line=300000",
     ]
+    .into_iter()
     .map(|script| async move {
-        let (world, other) = (World::start(|sim| impatient(&sim.scripted(script))).await, Sim::start().await);
+        let (world, other) = (World::start(|sim| following(sim, script)).await, Sim::start().await);
         let prefix = other.scripted(script).replace(&other.url(), "");
         for dialect in DIALECTS {
             let mut request = stream(dialect);
@@ -183,7 +189,7 @@ fn timeless(answer: &Answer) -> String {
 
 #[tokio::test]
 async fn a_packed_stream_is_unpacked_as_it_comes() {
-    let world = World::start(|sim| impatient(&sim.scripted("gzip-sse,every=60,events=4"))).await;
+    let world = World::start(|sim| following(sim, "gzip-sse,every=60,events=4")).await;
     for dialect in DIALECTS {
         let mut client = world.client().await;
         client.send(&stream(dialect).bytes()).await;
@@ -199,13 +205,13 @@ async fn a_packed_stream_is_unpacked_as_it_comes() {
 
 #[tokio::test]
 async fn a_whole_answer_whose_body_stays_open_ends_for_the_client() {
-    let world = World::start(|sim| impatient(&sim.scripted("linger"))).await;
+    let world = World::start(|sim| impatient(sim, "linger")).await;
     for dialect in DIALECTS {
         let started = Instant::now();
         let answer = world.ask(&stream(dialect)).await;
         assert_eq!(answer.end, End::Whole, "{dialect}: {answer:?}");
         assert!(claims_an_end(dialect, &answer.body), "{dialect}: {answer:?}");
-        assert!(started.elapsed() < Duration::from_millis(700), "{dialect}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(2), "{dialect}: {:?}", started.elapsed());
         assert_eq!(world.settlement(&answer).await["ending"], "completed", "{dialect}");
     }
     world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some())).await;
@@ -217,7 +223,7 @@ async fn pings_and_opening_events_do_not_count_as_life() {
     let scripts = ["ping-only", "lifecycle-only", "ping-only,every=20"];
     let pairs = scripts.into_iter().flat_map(|script| DIALECTS.map(|dialect| (script, dialect)));
     let cases = pairs.map(|(script, dialect)| async move {
-        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        let world = World::start(|sim| impatient(sim, script)).await;
         let started = Instant::now();
         let answer = world.ask(&stream(dialect)).await;
         assert_eq!(answer.status, 504, "{script}, {dialect}: {answer:?}");
@@ -233,7 +239,7 @@ async fn pings_and_opening_events_do_not_count_as_life() {
 #[tokio::test]
 async fn a_stream_of_a_wrong_length_ends() {
     for (script, whole) in [("length=wrong-long", true), ("length=wrong-short", false)] {
-        let world = World::start(|sim| impatient(&sim.scripted(script))).await;
+        let world = World::start(|sim| following(sim, script)).await;
         for dialect in DIALECTS {
             let answer = world.ask(&stream(dialect)).await;
             assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}, {dialect}: {answer:?}");
@@ -389,7 +395,7 @@ async fn bytes_of_a_frame_under_way_are_life_above_a_minimum_rate() {
 
 #[tokio::test]
 async fn what_was_used_until_a_break_is_written_down() {
-    let world = World::start(|sim| impatient(&sim.scripted("reset=3"))).await;
+    let world = World::start(|sim| following(sim, "reset=3")).await;
     for (dialect, known) in [("anthropic_messages", true), ("gemini_generate", true), ("openai_chat", false)]
     {
         let answer = world.ask(&stream(dialect)).await;

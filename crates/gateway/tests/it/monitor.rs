@@ -127,6 +127,7 @@ async fn who_is_not_on_this_machine_needs_the_token() {
 }
 
 #[tokio::test(start_paused = true)]
+#[expect(clippy::disallowed_methods, reason = "what is forgotten is what this is about")]
 async fn a_guard_that_somebody_forgot_shows() {
     let flow = Arc::new(Flow::new());
     let (kept, lost, late) = (

@@ -15,7 +15,7 @@ use crate::{
 #[tokio::test]
 async fn streams_run_on_while_new_work_is_refused() {
     let mut world = World::start(|sim| {
-        format!("[shutdown]\ndrain = \"10s\"\n{}", four(&sim.scripted("every=150,events=6")))
+        format!("[shutdown]\ndrain = \"10s\"\n{}", four(&sim.scripted("every=150,events=12")))
     })
     .await;
     let mut running = Vec::new();

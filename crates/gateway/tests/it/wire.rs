@@ -177,14 +177,6 @@ impl Client {
         assert_eq!(told, wanted);
     }
 
-    /// Reads until the head is there: status and headers.
-    pub async fn head(&mut self) -> Answer {
-        while self.head.is_none() && self.end.is_none() {
-            self.receive().await;
-        }
-        self.so_far()
-    }
-
     /// Reads until the body satisfies `what`, or ends.
     pub async fn until(&mut self, what: impl Fn(&[u8]) -> bool) -> Answer {
         loop {

@@ -202,20 +202,30 @@ impl Ask {
                 format!("/v1beta/models/{}:{verb}{sse}", self.model)
             }
         };
-        let mut request = Request::post(path)
-            .header("content-type", self.content_type)
-            .header("x-sim-ask", self.number)
-            .header("x-forwarded-for", "192.0.2.7");
         let secret = match self.key {
             KeyUse::Known(key) => Some(setup.keys[key].secret.as_str()),
             KeyUse::Wrong => Some("sk-nobody"),
             KeyUse::Missing => None,
         };
+        // Keys come in every form that clients send them.
+        let form = self.seed % 5;
+        let path = match secret {
+            Some(secret) if form == 3 => {
+                format!("{path}{}key={secret}", if path.contains('?') { '&' } else { '?' })
+            }
+            _ => path,
+        };
+        let mut request = Request::post(path)
+            .header("content-type", self.content_type)
+            .header("x-sim-ask", self.number)
+            .header("x-forwarded-for", "192.0.2.7");
         if let Some(secret) = secret {
-            request = match self.dialect {
-                Dialect::AnthropicMessages => request.header("x-api-key", secret),
-                Dialect::GeminiGenerate => request.header("x-goog-api-key", secret),
-                _ => request.header("authorization", format!("Bearer {secret}")),
+            request = match form {
+                0 => request.header("x-api-key", secret),
+                1 => request.header("x-goog-api-key", secret),
+                2 => request.header("authorization", "Bearer placeholder").header("x-api-key", secret),
+                3 => request,
+                _ => request.header("authorization", format!("Bearer {secret}")).header("cookie", secret),
             };
         }
         if self.announced {

@@ -35,10 +35,10 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
         }
         request(story, call, channel, wrong);
     }
-    if let Maker::Channel(maker) = story.maker {
-        if calls.iter().any(|call| call.channel != maker) {
-            wrong.push(format!("another channel was asked for what channel {maker} made"));
-        }
+    if let Maker::Channel(maker) = story.maker
+        && calls.iter().any(|call| call.channel != maker)
+    {
+        wrong.push(format!("another channel was asked for what channel {maker} made"));
     }
     if settlement.ending == Ending::Rejected {
         rejection(story, settlement, wrong);
@@ -54,9 +54,10 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
     if call.headers.get("host").is_none_or(|host| host.as_bytes() != channel.host.as_bytes()) {
         wrong.push("the wrong host".to_owned());
     }
-    let sent = format!("{:?}", call.headers);
+    let sent = format!("{} {:?}", call.uri, call.headers);
     if story.setup.keys.iter().any(|key| sent.contains(&key.secret))
         || call.headers.contains_key("x-forwarded-for")
+        || sent.contains("placeholder")
     {
         wrong.push(format!("what is the caller's own went out: {sent}"));
     }
@@ -134,11 +135,18 @@ pub(crate) fn of_all(world: &World, ends: &[u64], broken: &mut Vec<String>) {
             held.entry(format!("key {key}")).or_default().push(span);
         }
     }
+    for (_, settlement) in world.settlements.iter().filter(|(_, settlement)| settlement.queued_ms > 0) {
+        let visit = world.visits.iter().find(|visit| visit.request_id == Some(settlement.request_id));
+        // Who waits for admission waits from the moment its body is in.
+        if let Some(from) = visit.and_then(|visit| visit.body_in_at) {
+            held.entry("queue".to_owned()).or_default().push((from, from + settlement.queued_ms));
+        }
+    }
     for call in &world.calls {
         let span = (call.at, call.over_at.unwrap_or(u64::MAX));
         held.entry(format!("channel {}", call.channel)).or_default().push(span);
     }
-    let mut limits = vec![("all".to_owned(), Some(setup.in_flight))];
+    let mut limits = vec![("all".to_owned(), Some(setup.in_flight)), ("queue".to_owned(), Some(setup.queue))];
     limits.extend(setup.keys.iter().enumerate().map(|(n, key)| (format!("key {n}"), key.max_in_flight)));
     limits.extend(
         setup.channels.iter().enumerate().map(|(n, channel)| (format!("channel {n}"), channel.max_in_flight)),

@@ -6,9 +6,10 @@ use gateway::{ending::Ending, settlement::Settlement};
 use uuid::Uuid;
 
 use crate::{
+    arrived::{arrived, closed_at, last_event},
     client::{Over, Visit},
     conduct,
-    model::{Fault, Outcome, Story, arrived},
+    model::{Fault, Maker, Outcome, Story},
     script::{Reply, Tail},
     upstream::Call,
     view,
@@ -103,9 +104,9 @@ fn ending(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
             let status = Story::told(&story.faults()).map(Fault::status);
             status.map(|status| if status == 529 && !anthropic { 503 } else { status })
         }
-        Ending::Refused if story.visit.body_in_at.is_some() && !story.visit.body_broke => {
-            story.ask.fault.or(Some(404)) // The maker of what it builds on has not this model.
-        }
+        // What is built on, and whether its maker has the model, is asked before other questions.
+        Ending::Refused if story.maker != Maker::Nobody => None,
+        Ending::Refused if story.visit.body_in_at.is_some() && !story.visit.body_broke => story.ask.fault,
         _ => None,
     };
     if expected.is_some_and(|expected| expected != seen) {
@@ -212,13 +213,7 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
             if !arrived(call).content {
                 first
             } else {
-                let whole = |kind: fn(Kind) -> bool| {
-                    let mut ends =
-                        pieces.iter().filter(|(end, piece)| *end <= call.bytes_taken() && kind(piece.kind));
-                    ends.next_back()
-                        .map_or((0, first), |(end, _)| (*end, call.taken_at(*end).unwrap_or(first)))
-                };
-                let (end, event_at) = whole(|kind| kind != Kind::Ping);
+                let (end, event_at) = last_event(pieces, call).unwrap_or((0, first));
                 if let Some(closed_at) = closed_at(pieces, call) {
                     return (closed_at + 250).min(total);
                 }
@@ -234,12 +229,6 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
     };
     let tail = call.tail_at.filter(|_| call.script.tail != Tail::Hang).unwrap_or(u64::MAX);
     flowing.min(total).min(tail)
-}
-
-fn closed_at(pieces: &[(usize, crate::wire::Piece)], call: &Call) -> Option<u64> {
-    let close = pieces.iter().find(|(_, piece)| matches!(piece.kind, Kind::Close | Kind::Error(_)))?;
-    let open = !call.asked.array && !close.1.bytes.ends_with(b"\n");
-    call.taken_at(close.0).filter(|_| !open)
 }
 
 /// Nobody reads what is not his.

@@ -1,4 +1,5 @@
 //! Leaks made on purpose must show.
+#![allow(clippy::disallowed_methods, reason = "forgetting on purpose is the test")]
 
 use std::sync::Arc;
 

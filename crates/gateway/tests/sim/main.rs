@@ -11,6 +11,7 @@
 #![allow(unreachable_pub, reason = "one binary: all of it is its own")]
 #![allow(clippy::unwrap_used, reason = "a simulation that meets the unexpected must stop there")]
 
+mod arrived;
 mod ask;
 mod client;
 mod conduct;
@@ -37,7 +38,7 @@ use std::{
 use world::World;
 
 /// Worlds that are run when nobody says how many: as many as take some thirty seconds in a debug build.
-const WORLDS: u64 = 300;
+const WORLDS: u64 = 500;
 /// Failures that are told before the rest is left alone.
 const TOLD: usize = 5;
 

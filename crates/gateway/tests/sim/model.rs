@@ -4,17 +4,16 @@
 //! promises (issue 2, DESIGN.md section 2), not the pipeline. Two endings are right only where two causes fall on the
 //! same millisecond.
 
-use dialect::Usage;
 use gateway::ending::Ending;
 
 use crate::{
+    arrived::{arrived, last_event},
     ask::{Ask, KeyUse},
     client::{Over, Visit},
     said::Said,
     script::{Reply, Start, Tail},
     setup::Setup,
     upstream::Call,
-    wire::{Kind, Piece},
     world::Stop,
 };
 
@@ -93,40 +92,6 @@ pub(crate) enum Outcome {
     Interrupted,
 }
 
-/// What of a stream has arrived.
-pub(crate) struct Arrived<'a> {
-    /// Whole events.
-    pub(crate) whole: Vec<&'a Piece>,
-    pub(crate) content: bool,
-    pub(crate) ended: bool,
-    pub(crate) error: Option<Said>,
-    pub(crate) usage: Option<Usage>,
-}
-
-pub(crate) fn arrived(call: &Call) -> Arrived<'_> {
-    let Reply::Stream(pieces) = &call.script.reply else { panic!("not a stream") };
-    let clean = call.tail_at.is_some() && call.script.tail == Tail::End;
-    let mut arrived = Arrived { whole: Vec::new(), content: false, ended: false, error: None, usage: None };
-    for (end, piece) in pieces {
-        // Only at a clean end may the last event lack its blank line.
-        let text = piece.bytes.trim_ascii_end().len();
-        let least = if clean { *end - piece.bytes.len() + text } else { *end };
-        let open = text == piece.bytes.len() && !call.asked.array && !clean;
-        if least > call.bytes_taken() || open || arrived.error.is_some() {
-            break;
-        }
-        if let Kind::Error(said) = piece.kind {
-            arrived.error = Some(said);
-            continue;
-        }
-        arrived.whole.push(piece);
-        arrived.content |= matches!(piece.kind, Kind::Content | Kind::End | Kind::Close);
-        arrived.ended |= matches!(piece.kind, Kind::End | Kind::Close);
-        arrived.usage = piece.usage.or(arrived.usage);
-    }
-    arrived
-}
-
 impl Story<'_> {
     fn ending_at(&self) -> u64 {
         self.stop.map_or(u64::MAX, |stop| stop.ending)
@@ -183,7 +148,7 @@ impl Story<'_> {
             Reply::Error { with_body, without } => {
                 let read = call.tail_at.is_some() || call.bytes_taken() >= ERROR_BYTES;
                 let mut outcomes = Vec::new();
-                if read || over_at >= head_at + ERROR_MS {
+                if read || over_at >= self.total_at().min(head_at + ERROR_MS) {
                     let said = if complete { *with_body } else { *without };
                     outcomes.push(Outcome::Fault(Fault::Told(said)));
                 }
@@ -260,11 +225,7 @@ impl Story<'_> {
     fn earliest_cut(&self, call: &Call) -> u64 {
         let idle = self.setup.channels[call.channel].clocks.idle;
         let last = match &call.script.reply {
-            Reply::Stream(pieces) => pieces
-                .iter()
-                .filter(|(end, piece)| *end <= call.bytes_taken() && piece.kind != Kind::Ping)
-                .filter_map(|(end, _)| call.taken_at(*end))
-                .next_back(),
+            Reply::Stream(pieces) => last_event(pieces, call).map(|(_, at)| at),
             _ => call.taken_at(HELD_BYTES + 1),
         };
         let due = last.unwrap_or(call.at) + idle;
@@ -347,10 +308,14 @@ impl Story<'_> {
             }
             Reply::Error { .. } => None,
         };
-        if let Some(verdict) = verdict {
-            return vec![verdict];
-        }
         let mut endings = self.interrupted(over_at);
+        // The whole document is here, and the client goes while its first part is handed on: both are true.
+        let both = call.tail_at.is_none() && verdict == Some(Ending::Completed);
+        if let Some(verdict) = verdict {
+            endings.retain(|_| both && matches!(call.script.reply, Reply::Document { .. }));
+            endings.push(verdict);
+            return endings;
+        }
         if over_at >= self.earliest_cut(call) {
             endings.push(Ending::TimedOut);
         }

@@ -224,7 +224,8 @@ fn ping_on(dice: &mut Dice, asked: Asked, script: &mut Script) {
         return;
     }
     let whole: Vec<_> = pieces.iter().filter(|(end, _)| *end <= script.body.len()).cloned().collect();
-    let kept = dice.below(whole.len() + 1);
+    let ended = whole.iter().take_while(|(_, piece)| piece.bytes.ends_with(b"\n")).count();
+    let kept = dice.below(ended + 1);
     let mut body = whole[..kept].last().map_or(0, |(end, _)| *end);
     let mut steps = cut(dice, &script.body[..body]);
     script.body.truncate(body);

@@ -6,12 +6,7 @@ use gateway::ending::Ending;
 use serde_json::Value;
 
 use crate::{
-    ask::Ask,
-    client::Over,
-    model::{Story, arrived},
-    script::Reply,
-    upstream::Call,
-    wire::Kind,
+    arrived::arrived, ask::Ask, client::Over, model::Story, script::Reply, upstream::Call, wire::Kind,
 };
 
 /// What a waiting stream's client reads.
@@ -83,12 +78,15 @@ fn stream_faults(
             rest = rest.strip_prefix(b"\n\n").unwrap_or(rest);
         }
     }
-    if !expected[..end].ends_with(b"\n") && end > 0 {
+    if ![&b"\n\n"[..], b"\r\n\r\n"].iter().any(|blank| expected[..end].ends_with(blank)) {
         rest = rest.strip_prefix(b"\n\n").unwrap_or(rest); // An event that came without its blank line.
     }
     if ask.array {
         // Nothing can be said within an element that has passed in part.
-        return if long && !rest.is_empty() { () } else { array_faults(&core, ending, stayed, wrong) };
+        if !long || rest.is_empty() {
+            array_faults(&core, ending, stayed, wrong);
+        }
+        return;
     }
     let error = is_error_event(ask.dialect, rest);
     if !rest.is_empty() && !error {

@@ -100,8 +100,11 @@ impl World {
             .iter()
             .map(|ask| tokio::spawn(visit(app.clone(), self.setup.clone(), ask.clone(), start)))
             .collect();
-        let reloading: Vec<_> =
-            self.reloads.iter().map(|at| tokio::spawn(reload(app.clone(), self.setup.toml(), *at, start))).collect();
+        let reloading: Vec<_> = self
+            .reloads
+            .iter()
+            .map(|at| tokio::spawn(reload(app.clone(), self.setup.toml(), *at, start)))
+            .collect();
         let stopping = self.stop.map(|stop| tokio::spawn(bring_down(app.clone(), stop, start)));
         let census = tokio::spawn(take_census(app.clone(), Dice::new(self.seed ^ 0xCE)));
         let all = async {
@@ -144,7 +147,10 @@ impl World {
         }
     }
 
-    pub(crate) fn build(&self, calls: &Arc<Calls>) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
+    pub(crate) fn build(
+        &self,
+        calls: &Arc<Calls>,
+    ) -> (Arc<App>, tokio::sync::mpsc::Receiver<Box<Settlement>>) {
         let config = parse(&self.setup.toml(), &|_: &str| None)
             .unwrap_or_else(|problems| panic!("seed {}: {problems:?}", self.seed));
         let (calls, setup) = (calls.clone(), self.setup.clone());

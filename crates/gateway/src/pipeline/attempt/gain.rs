@@ -40,8 +40,9 @@ pub(super) fn earlier(first: (Instant, &'static str), total_at: Option<Instant>)
 }
 
 /// A bounded prefix of an error's body, and whether it is all of it. What is left unread goes down with the connection.
-pub(super) async fn read_error(source: &mut Source) -> (Bytes, bool) {
+pub(super) async fn read_error(source: &mut Source, total_at: Option<Instant>) -> (Bytes, bool) {
     let until = Instant::now() + ERROR_WAIT;
+    let until = total_at.map_or(until, |total_at| total_at.min(until));
     let mut body = BytesMut::new();
     loop {
         match timeout_at(until, source.next()).await {
