@@ -59,7 +59,7 @@ incident-small: tools ## The same, a hundred times smaller
 	$(CARGO) run --release --locked -p bench --bin incident -- --scale 100
 
 bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.md
-	$(CARGO) run --release --locked -p bench --bin bench
+	$(CARGO) run --profile dist --locked -p bench --bin bench
 
 # What is missing is installed where that is possible, and else said.
 tools:

@@ -107,6 +107,7 @@ fn run(config: Option<PathBuf>, demo: Option<SocketAddr>) -> ExitCode {
         .with_max_level(tracing::Level::INFO)
         .init();
     raise_file_limit();
+    use_small_pages();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -138,6 +139,14 @@ fn raise_file_limit() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
         warn!(%error, "the limit of open files cannot be raised");
+    }
+}
+
+/// A held stream needs a few pages here and there. Huge pages would round each of them up: measured, 55 KB a stream in
+/// the place of 33 KB, and an idle process of 15 MB in the place of 8 MB.
+fn use_small_pages() {
+    if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
+        warn!(%error, "huge pages cannot be turned off: more memory is used");
     }
 }
 

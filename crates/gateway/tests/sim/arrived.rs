@@ -58,7 +58,15 @@ pub(crate) fn last_event(pieces: &[(usize, Piece)], call: &Call) -> Option<(usiz
 
 /// When the event was in after which nothing may follow.
 pub(crate) fn closed_at(pieces: &[(usize, Piece)], call: &Call) -> Option<u64> {
-    let closes = |piece: &Piece| matches!(piece.kind, Kind::Close | Kind::Error(_));
-    let (end, close) = pieces.iter().find(|(_, piece)| closes(piece))?;
-    call.taken_at(*end).filter(|_| !is_open(close, call))
+    taken_at(pieces, call, |kind| matches!(kind, Kind::Close | Kind::Error(_)))
+}
+
+/// When the event was in with which the answer was whole, though more could follow.
+pub(crate) fn ended_at(pieces: &[(usize, Piece)], call: &Call) -> Option<u64> {
+    taken_at(pieces, call, |kind| kind == Kind::End)
+}
+
+fn taken_at(pieces: &[(usize, Piece)], call: &Call, which: fn(Kind) -> bool) -> Option<u64> {
+    let (end, piece) = pieces.iter().find(|(_, piece)| which(piece.kind))?;
+    call.taken_at(*end).filter(|_| !is_open(piece, call))
 }

@@ -6,14 +6,13 @@ use gateway::{ending::Ending, settlement::Settlement};
 use uuid::Uuid;
 
 use crate::{
-    arrived::{arrived, closed_at, last_event},
+    arrived::{arrived, closed_at, ended_at, last_event},
     client::{Over, Visit},
     conduct,
     model::{Fault, Maker, Outcome, Story},
     script::{Reply, Tail},
     upstream::Call,
     view,
-    wire::Kind,
     world::World,
 };
 
@@ -215,13 +214,12 @@ fn latest(story: &Story<'_>, call: &Call) -> u64 {
             } else {
                 let (end, event_at) = last_event(pieces, call).unwrap_or((0, first));
                 if let Some(closed_at) = closed_at(pieces, call) {
-                    return (closed_at + 250).min(total);
+                    return closed_at + 250;
                 }
                 // A finished event renews the clock; bytes of one under way buy time at 100 a second.
                 let bought = 10 * call.bytes_taken().saturating_sub(end) as u64;
                 let began = event_at.max(call.taken_at(1).unwrap_or(first));
-                let ended =
-                    pieces.iter().any(|(end, piece)| *end <= call.bytes_taken() && piece.kind == Kind::End);
+                let ended = ended_at(pieces, call).is_some();
                 let rest = if ended { idle.min(30_000) } else { idle };
                 (began + rest + bought).min(last_taken.max(began) + rest)
             }

@@ -208,6 +208,8 @@ impl Story<'_> {
         let body = &call.script.body;
         let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let begun = match &call.script.reply {
+            // An array is a stream until it proves to be an error.
+            Reply::Document { told: Some(_), .. } if self.ask.array => None,
             Reply::Document { .. } if !call.script.packed => call.taken_at(blank + 1),
             Reply::Document { .. } => call.taken.first().map(|(at, _)| *at),
             _ => None,

@@ -107,8 +107,12 @@ fn stream_faults(
 fn forwarded(ask: &Ask, call: &Call) -> (Vec<u8>, Vec<usize>, usize) {
     let Reply::Stream(pieces) = &call.script.reply else { return (Vec::new(), vec![0], 0) };
     let strip = call.asked.usage && !ask.wants_usage;
-    let (mut bytes, mut ends, mut begun) = (Vec::new(), vec![0], 0);
-    for (end, piece) in pieces {
+    let arrived = arrived(call);
+    // Nothing may follow the end: pieces after it need not pass.
+    let close = arrived.whole.iter().position(|piece| piece.kind == Kind::Close);
+    let must = close.map_or(arrived.whole.len(), |close| close + 1);
+    let (mut bytes, mut ends, mut least, mut begun) = (Vec::new(), vec![0], 0, 0);
+    for (nth, (end, piece)) in pieces.iter().enumerate() {
         if matches!(piece.kind, Kind::Error(_)) {
             break;
         }
@@ -122,14 +126,11 @@ fn forwarded(ask: &Ask, call: &Call) -> (Vec<u8>, Vec<usize>, usize) {
         if there.len() >= piece.bytes.trim_ascii_end().len() {
             ends.push(bytes.len());
         }
+        if nth < must {
+            least = bytes.len();
+        }
     }
-    let strict = |kind: Kind| !(strip && kind == Kind::Usage);
-    let arrived = arrived(call);
-    // Nothing may follow the end: pieces after it need not pass.
-    let until = arrived.whole.iter().position(|piece| piece.kind == Kind::Close).unwrap_or(usize::MAX);
-    let whole = arrived.whole.iter().take(until.saturating_add(1)).filter(|piece| strict(piece.kind));
-    let least = whole.map(|piece| piece.bytes.len()).sum::<usize>();
-    (bytes, ends, least.min(call.script.body.len()))
+    (bytes, ends, least)
 }
 
 /// The bytes without our own comments, which come only to a client that has waited.
