@@ -262,11 +262,18 @@ impl Channel {
         old: Option<&Arc<Channel>>,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Channel {
+        // What a channel suffered at another address says nothing about this one.
+        let sufferer = old.filter(|old| {
+            let before = &old.config;
+            std::ptr::eq(before.provider, config.provider)
+                && (&before.base_url, &before.headers, &before.proxy)
+                    == (&config.base_url, &config.headers, &config.proxy)
+        });
         let same_way = |old: &&Arc<Channel>| transport(&old.config) == transport(config);
         let upstream = old.filter(same_way).map_or_else(|| connect(config), |old| old.upstream.clone());
         let secret = |secret: &Secret| {
             let digest = digest(secret.reveal());
-            let known = old.and_then(|old| old.secrets.iter().find(|known| known.digest == digest));
+            let known = sufferer.and_then(|old| old.secrets.iter().find(|known| known.digest == digest));
             ChannelSecret {
                 digest,
                 health: known.map(|known| known.health.clone()).unwrap_or_default(),
@@ -283,7 +290,7 @@ impl Channel {
             provider: config.provider,
             secrets,
             redaction: Redaction::new(hidden(config), config.base_url.host()),
-            health: old.map(|old| old.health.clone()).unwrap_or_default(),
+            health: sufferer.map(|old| old.health.clone()).unwrap_or_default(),
             occupancy: old.map(|old| old.occupancy.clone()).unwrap_or_default(),
             upstream,
             endpoints: endpoints(config),

@@ -1,6 +1,6 @@
 //! Whose fault an upstream's error is: status and body together.
 //!
-//! In: status, headers and a bounded prefix of the body. Out: [`Answered`] with its [`Blame`]. The table of words was
+//! In: status, headers and a bounded prefix of the body. Out: [`Answered`] with its [`Blame`]. The tables of words were
 //! read off recorded provider answers; the tests hold a case a row.
 
 use bytes::Bytes;
@@ -9,51 +9,37 @@ use http::{HeaderMap, header::RETRY_AFTER};
 
 use crate::{
     fault::{Answered, Blame},
+    health::LONGEST_REST_MS,
     redact::Redaction,
 };
 
-/// Words that say so, whatever the status. Compared in lower case with `code`, `type` and message.
-const WORDS: &[(Blame, &[&str])] = &[
+/// Codes and types that say so, whatever the status: compared whole, in lower case.
+const CODES: &[(Blame, &[&str])] = &[
     (
         Blame::Credentials,
         &[
             "invalid_api_key",
             "api_key_invalid",
-            "incorrect api key",
-            "invalid api key",
-            "api key not valid",
-            "api key expired",
             "api_key_expired",
-            "invalid x-api-key",
-            "invalid authentication",
             "authentication_error",
-            "unauthenticated",
             "invalid_authentication",
+            "invalid_authentication_error",
+            "unauthenticated",
         ],
     ),
     (
         Blame::Account,
         &[
             "insufficient_quota",
-            "insufficient quota",
-            "insufficient balance",
             "insufficient_balance",
-            "insufficient credits",
-            "credit balance is too low",
-            "exceeded your current quota",
-            "billing_hard_limit",
-            "billing hard limit",
+            "billing_hard_limit_reached",
             "billing_error",
             "billing_not_active",
             "account_deactivated",
-            "account is not active",
-            "organization has been disabled",
-            "user location is not supported",
             "unsupported_country_region_territory",
             "consumer_suspended",
             "service_disabled",
-            "used all available credits",
-            "monthly spending limit",
+            "exceeded_current_quota_error",
         ],
     ),
     (
@@ -63,12 +49,48 @@ const WORDS: &[(Blame, &[&str])] = &[
             "deploymentnotfound",
             "model_not_available",
             "model_decommissioned",
-            "invalid model",
+            "invalid_model",
         ],
     ),
 ];
 
-/// What a 404 (or xAI's 400) says when it is the model that the account lacks.
+/// How messages begin that say so without a code. Only the beginning is looked at, and nothing within quotes: further
+/// on providers repeat the caller's own words, and no caller may put a channel to rest with his.
+const PHRASES: &[(Blame, &[&str])] = &[
+    (
+        Blame::Credentials,
+        &[
+            "incorrect api key",
+            "invalid api key",
+            "api key not valid",
+            "api key expired",
+            "invalid x-api-key",
+            "invalid authentication",
+        ],
+    ),
+    (
+        Blame::Account,
+        &[
+            "insufficient quota",
+            "insufficient balance",
+            "insufficient credits",
+            "credit balance is too low",
+            "exceeded your current quota",
+            "billing hard limit",
+            "account is not active",
+            "organization has been disabled",
+            "user location is not supported",
+            "used all available credits",
+            "monthly spending limit",
+        ],
+    ),
+    (Blame::Model, &["invalid model", "does not exist or your team", "not a valid model id"]),
+];
+
+/// The beginning of a message, in bytes.
+const BEGINNING: usize = 96;
+
+/// What a 404 or 403 says when it is the model that the account lacks.
 const MODEL_404: &[&str] = &["model", "deployment"];
 
 /// What a 403 says when it is the content that is refused, not the key.
@@ -81,6 +103,9 @@ const POLICY: &[&str] = &[
     "moderation",
 ];
 
+/// A longer code is no code.
+const LONGEST_CODE: usize = 64;
+
 /// Reads an upstream's error. `body` is what was read of it; `whole`: nothing is missing.
 pub fn classify(
     status: u16,
@@ -92,10 +117,19 @@ pub fn classify(
     let parsed = parse_error(body);
     let blame = blame(status, parsed.as_ref());
     let retry_after_ms = retry_after(headers).or(parsed.as_ref().and_then(|parsed| parsed.retry_after_ms));
+    let retry_after_ms = retry_after_ms.map(|ms| ms.min(LONGEST_REST_MS));
     let message =
         parsed.as_ref().map_or_else(String::new, |parsed| redaction.apply(&parsed.message).into_owned());
     let body = if whole && parsed.is_some() { redaction.apply_bytes(body) } else { None };
-    Answered { status: told_status(status), blame, parsed, body, message, retry_after_ms }
+    let code = parsed.and_then(|parsed| told_code(parsed.code, redaction));
+    Answered { status: told_status(status), blame, code, body, message, retry_after_ms }
+}
+
+/// The upstream's code, if it is one: providers have put whole sentences there.
+fn told_code(code: Option<String>, redaction: &Redaction) -> Option<String> {
+    let code = redaction.apply(code.as_deref()?).into_owned();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-.: []".contains(c);
+    (code.len() <= LONGEST_CODE && code.chars().all(plain)).then_some(code)
 }
 
 /// Reads an error event that came first in a 200: the status it would have had.
@@ -109,34 +143,38 @@ pub fn classify_event(parsed: &ParsedError, redaction: &Redaction) -> Answered {
         message: redaction.apply(&parsed.message).into_owned(),
         body: None,
         retry_after_ms: parsed.retry_after_ms,
-        parsed: Some(parsed.clone()),
+        code: told_code(parsed.code.clone(), redaction),
     }
 }
 
 fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
-    let words = parsed.map(said).unwrap_or_default();
-    let says = |list: &[&str]| list.iter().any(|word| words.contains(word));
-    let worded = || WORDS.iter().find(|(_, list)| says(list)).map(|(blame, _)| *blame);
+    let said = parsed.map(Said::read).unwrap_or_default();
     match status {
         300..=399 | 405 => Blame::Address,
-        400 => match worded() {
-            Some(blame) => blame,
-            None if says(&["does not exist or your team", "not a valid model id"]) => Blame::Model,
-            None => Blame::Request,
-        },
+        400 => said.blame().unwrap_or(Blame::Request),
         401 => Blame::Credentials,
         402 => Blame::Account,
-        403 if says(POLICY) => Blame::Request,
-        403 => match worded() {
+        // A page in the place of an error: a firewall in front of the provider, set off by one request perhaps.
+        403 if parsed.is_none() => Blame::Address,
+        403 if said.names(POLICY) => Blame::Request,
+        403 => match said.blame() {
             Some(blame) => blame,
-            None if says(MODEL_404) => Blame::Model,
+            None if said.names(MODEL_404) => Blame::Model,
             None => Blame::Credentials,
         },
         404 if parsed.is_none() => Blame::Address,
-        404 if says(&["previous_response", "response with id", "responses_not_found"]) => Blame::Request,
-        404 => worded().unwrap_or(if says(MODEL_404) { Blame::Model } else { Blame::Request }),
+        404 if said.names(&[
+            "previous_response",
+            "previous response",
+            "response with id",
+            "responses_not_found",
+        ]) =>
+        {
+            Blame::Request
+        }
+        404 => said.blame().unwrap_or(if said.names(MODEL_404) { Blame::Model } else { Blame::Request }),
         408 => Blame::Timeout,
-        429 => match worded() {
+        429 => match said.blame() {
             // Gemini says "exceeded your current quota" also of a minute's, and then when to come back.
             Some(Blame::Account) if parsed.is_some_and(|parsed| parsed.retry_after_ms.is_none()) => {
                 Blame::Account
@@ -150,14 +188,58 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
     }
 }
 
-/// Everything an error says, in lower case.
-fn said(parsed: &ParsedError) -> String {
-    let mut words = parsed.message.to_ascii_lowercase();
-    for part in [&parsed.kind, &parsed.code].into_iter().flatten() {
-        words.push('\n');
-        words.push_str(&part.to_ascii_lowercase());
+/// What an error says, in lower case.
+#[derive(Default)]
+struct Said {
+    code: String,
+    kind: String,
+    /// The beginning of the message, what stands in quotes taken out.
+    beginning: String,
+}
+
+impl Said {
+    fn read(parsed: &ParsedError) -> Said {
+        let lower = |text: &Option<String>| text.as_deref().unwrap_or("").to_ascii_lowercase();
+        let mut beginning = String::new();
+        let mut quote = None;
+        for c in parsed.message.chars() {
+            match quote {
+                Some(end) if c == end => quote = None,
+                Some(_) => {}
+                None if "\"`“‘".contains(c)
+                    || c == '\'' && !beginning.ends_with(|c: char| c.is_alphanumeric()) =>
+                {
+                    quote = Some(match c {
+                        '“' => '”',
+                        '‘' => '’',
+                        same => same,
+                    });
+                }
+                None => beginning.push(c.to_ascii_lowercase()),
+            }
+            if beginning.len() >= BEGINNING {
+                break;
+            }
+        }
+        Said { code: lower(&parsed.code), kind: lower(&parsed.kind), beginning }
     }
-    words
+
+    fn blame(&self) -> Option<Blame> {
+        let coded = |codes: &[&str]| codes.iter().any(|code| *code == self.code || *code == self.kind);
+        let phrased = |phrases: &[&str]| phrases.iter().any(|phrase| self.beginning.contains(phrase));
+        CODES
+            .iter()
+            .find(|(_, codes)| coded(codes))
+            .or_else(|| PHRASES.iter().find(|(_, phrases)| phrased(phrases)))
+            .map(|(blame, _)| *blame)
+    }
+
+    /// Whether one of the words stands anywhere in what was read.
+    fn names(&self, words: &[&str]) -> bool {
+        words
+            .iter()
+            .any(|word| [&self.code, &self.kind, &self.beginning].iter().any(|text| text.contains(word)))
+    }
 }
 
 /// The status that an error event's type stands for.

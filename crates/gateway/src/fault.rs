@@ -6,7 +6,7 @@
 mod public;
 
 use bytes::Bytes;
-use dialect::{ErrorKind, ParsedError};
+use dialect::ErrorKind;
 
 pub use public::{PublicError, kind_of_status, status_for};
 
@@ -122,8 +122,9 @@ pub enum UpstreamFault {
 pub struct Answered {
     pub status: u16,
     pub blame: Blame,
-    pub parsed: Option<ParsedError>,
-    /// The body, redacted, when it is whole and an error in the channel's dialect.
+    /// The upstream's code, redacted; `None` where it has none that can be told.
+    pub code: Option<String>,
+    /// The body, redacted, when it is whole and an error that a JSON reader understands.
     pub body: Option<Bytes>,
     /// What it says, redacted; empty when it says nothing readable.
     pub message: String,
@@ -148,6 +149,16 @@ pub enum Blame {
     Timeout,
     /// The address of the channel is wrong: a redirect, a page in place of an API.
     Address,
+}
+
+impl Blame {
+    /// About the operator's own account or set-up: no caller may read it.
+    pub fn is_ours(self) -> bool {
+        match self {
+            Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => true,
+            Blame::Request | Blame::RateLimit | Blame::Overload | Blame::Server | Blame::Timeout => false,
+        }
+    }
 }
 
 /// Our own doing.

@@ -19,7 +19,7 @@ const SUSPECT_MS: (u64, u64) = (2_000, 60_000);
 /// First and longest rest after a 429 that does not say how long; doubles with each further one.
 const RATE_LIMIT_MS: (u64, u64) = (1_000, 60_000);
 /// However long an upstream asks us to wait, look again after this.
-const LONGEST_REST_MS: u64 = 600_000;
+pub const LONGEST_REST_MS: u64 = 600_000;
 /// Rest of a key that its provider refused.
 const CREDENTIALS_MS: u64 = 600_000;
 /// Rest of an account without money or quota.
@@ -68,6 +68,13 @@ impl SecretHealth {
         if until_ms > now_ms { until_ms } else { 0 }
     }
 
+    /// The key was accepted.
+    pub fn accepted(&self) {
+        if self.streak.load(Ordering::Relaxed) != 0 {
+            self.streak.store(0, Ordering::Relaxed);
+        }
+    }
+
     fn rest(&self, until_ms: u64) {
         self.resting_until_ms.fetch_max(until_ms, Ordering::Relaxed);
     }
@@ -84,29 +91,33 @@ impl Health {
         models.get(model).copied().filter(|until_ms| *until_ms > now_ms).unwrap_or(0)
     }
 
-    /// An attempt delivered: all is forgiven.
-    pub fn succeeded(&self, secret: &SecretHealth) {
-        // Loads first: on the healthy path nothing is written, so cores do not fight over the line.
+    /// A whole answer was delivered: all is forgiven.
+    pub fn succeeded(&self) {
+        // A load first: on the healthy path nothing is written, so cores do not fight over the line.
         if self.streak.load(Ordering::Relaxed) != 0 {
             self.streak.store(0, Ordering::Relaxed);
             self.suspect_until_ms.store(0, Ordering::Relaxed);
         }
-        if secret.streak.load(Ordering::Relaxed) != 0 {
-            secret.streak.store(0, Ordering::Relaxed);
+    }
+
+    /// One more failure in a row: before an answer, or in the middle of one.
+    pub fn broke(&self, now_ms: u64) {
+        let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
+        if streak >= STREAK {
+            let pause_ms = doubled(SUSPECT_MS, streak - STREAK);
+            self.suspect_until_ms.fetch_max(now_ms + pause_ms, Ordering::Relaxed);
         }
     }
 
     pub fn failed(&self, secret: &SecretHealth, model: &str, effect: HealthEffect, now_ms: u64) {
         match effect {
             HealthEffect::None => {}
-            HealthEffect::Failure => {
-                let streak = self.streak.fetch_add(1, Ordering::Relaxed) + 1;
-                if streak >= STREAK {
-                    let pause_ms = doubled(SUSPECT_MS, streak - STREAK);
-                    self.suspect_until_ms.fetch_max(now_ms + pause_ms, Ordering::Relaxed);
-                }
-            }
+            HealthEffect::Failure => self.broke(now_ms),
             HealthEffect::RateLimit { retry_after_ms } => {
+                // Those that were under way together are one refusal, not many.
+                if retry_after_ms.is_none() && secret.resting_until_ms(now_ms) != 0 {
+                    return;
+                }
                 let streak = secret.streak.fetch_add(1, Ordering::Relaxed);
                 let pause_ms = retry_after_ms.unwrap_or_else(|| doubled(RATE_LIMIT_MS, streak));
                 secret.rest(now_ms + pause_ms.min(LONGEST_REST_MS));
@@ -159,7 +170,7 @@ mod tests {
         assert!(!health.suspect(10));
         health.failed(&secret, "m", HealthEffect::Failure, 10);
         assert!(health.suspect(10));
-        health.succeeded(&secret);
+        health.succeeded();
         assert!(!health.suspect(10));
     }
 

@@ -13,6 +13,7 @@ use std::{
 
 use dialect::{Dialect, Door, Operation};
 use http::{HeaderMap, Method, Request, Response};
+use http_body::Body;
 use hyper::body::Incoming;
 use tracing::error;
 
@@ -76,11 +77,14 @@ fn stored(path: &str, query: Option<&str>) -> Option<(Route, &'static str)> {
         Some("input_items") => "GET",
         Some(_) => return None,
     };
-    if id.is_empty() {
+    // As providers make them, and nothing else: with our key, `..` could lead to what other callers made.
+    if !(1..=256).contains(&id.len())
+        || !id.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte))
+    {
         return None;
     }
     let stream = query.is_some_and(|query| query.split('&').any(|pair| pair == "stream=true"));
-    let target = Target { rest: Some(decoded(rest)), stream, ..Target::default() };
+    let target = Target { rest: Some(rest.to_owned()), stream, ..Target::default() };
     Some((Route::Door(Door::new(Dialect::OpenaiResponses, Operation::Stored), target), methods))
 }
 
@@ -144,6 +148,7 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infalli
 /// Answers one request.
 pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Incoming>) -> Answering {
     let origin = cors::allowed_origin(app, request.headers());
+    let unread = !request.body().is_end_stream();
     if request.method() == Method::OPTIONS && origin.is_some() {
         let response = cors::preflight(request.headers());
         return ready(cors::with(response, origin));
@@ -156,11 +161,14 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
             method: request.method().to_string(),
             path: path.chars().take(128).collect(),
         };
-        return ready(cors::with(refuse(app, dialect, &fault), origin));
+        return ready(cors::with(refuse(app, dialect, &fault, unread), origin));
     };
     if !methods.split(", ").any(|method| method == request.method().as_str()) {
         let dialect = if let Route::Door(door, _) = &route { door.dialect } else { dialect };
-        return ready(cors::with(refuse(app, dialect, &ClientFault::WrongMethod { allow: methods }), origin));
+        return ready(cors::with(
+            refuse(app, dialect, &ClientFault::WrongMethod { allow: methods }, unread),
+            origin,
+        ));
     }
     match route {
         Route::Door(door, target) => {
@@ -188,8 +196,9 @@ fn ready(response: Response<ReplyBody>) -> Answering {
     Box::pin(std::future::ready(Ok(response)))
 }
 
-fn refuse(app: &App, dialect: Dialect, fault: &ClientFault) -> Response<ReplyBody> {
-    reply::tell(dialect, &fault.public(), app.new_request_id(), None)
+fn refuse(app: &App, dialect: Dialect, fault: &ClientFault, unread: bool) -> Response<ReplyBody> {
+    let response = reply::tell(dialect, &fault.public(), app.new_request_id(), None);
+    if unread { reply::closing(response) } else { response }
 }
 
 /// A panic in one request is that request's 500 and nobody else's trouble. Its lease was settled by the unwinding.
@@ -265,7 +274,9 @@ mod tests {
         let (door, target) = door_of("/v1/responses/resp_1/input_items").unwrap();
         assert_eq!(door.operation, Operation::Stored);
         assert_eq!(target.rest.as_deref(), Some("resp_1/input_items"));
-        assert_eq!(door_of("/v1/responses/resp_1/else"), None);
+        for path in ["resp_1/else", "..", "resp_1%2F..%2Fx", "a.b", "resp_1/../resp_2", ""] {
+            assert_eq!(door_of(&format!("/v1/responses/{path}")), None, "{path}");
+        }
         assert_eq!(door_of("/v1/responses/compact").unwrap().0.operation, Operation::Compact);
     }
 }

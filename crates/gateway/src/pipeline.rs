@@ -22,7 +22,7 @@ use std::{
     borrow::Cow,
     future::{Future, poll_fn},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::Poll,
 };
 
@@ -55,7 +55,8 @@ pub async fn serve<B>(app: Arc<App>, connection: Arc<Connection>, head: Head, bo
 where
     B: Body<Data = Bytes>,
 {
-    let (dialect, catalog) = (head.door.dialect, app.catalog.load_full());
+    let (dialect, empty) = (head.door.dialect, body.is_end_stream());
+    let catalog = app.catalog.load_full();
     let mut lease = app.open_lease(&head, connection);
     let entry = lease.mark().entry.clone();
     let prepared = app.shutdown.until_ending(prepare(&app, &catalog, head, body, &mut lease)).await;
@@ -73,7 +74,9 @@ where
         }
         Err(fault) => {
             lease.end(fault.ending(), Cow::Owned(fault.cause()));
-            reply::refuse(dialect, Failed { fault, lease })
+            let unread = !empty && lease.mark().entry.bytes_in.load(Ordering::Relaxed) == 0;
+            let response = reply::refuse(dialect, Failed { fault, lease });
+            if unread { reply::closing(response) } else { response }
         }
     }
 }

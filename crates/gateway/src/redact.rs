@@ -124,7 +124,9 @@ fn key_at(rest: &str, before: Option<char>) -> Option<usize> {
 
 /// An IPv4 or bracketed or bare IPv6 address, with its port.
 fn address_at(rest: &str, before: Option<char>) -> Option<usize> {
-    if before.is_some_and(|c| is_word(c) || c == '.' || c == ':') {
+    /// With brackets, scope and port no address is longer.
+    const LONGEST: usize = 64;
+    if before.is_some_and(|c| is_word(c) || ".:[".contains(c)) {
         return None;
     }
     let first = rest.chars().next()?;
@@ -132,6 +134,9 @@ fn address_at(rest: &str, before: Option<char>) -> Option<usize> {
         return None;
     }
     let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    if end > LONGEST {
+        return None;
+    }
     let run = rest[..end].trim_end_matches(['.', ':']);
     let address = run.parse::<std::net::SocketAddr>().is_ok()
         || run.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok() && run.len() > 2;

@@ -41,6 +41,27 @@ impl PublicError {
         }
     }
 
+    /// In mid-stream: Sluice could not wait any longer.
+    pub fn stopped() -> PublicError {
+        let message =
+            "This gateway is being stopped and could not wait for the end of the answer. Ask again.";
+        PublicError::new(503, ErrorKind::Unavailable, "stopping", message)
+    }
+
+    /// In mid-stream: the upstream broke off.
+    pub fn broken_off() -> PublicError {
+        let message =
+            "The model's provider broke off in the middle of its answer. What was sent is not whole.";
+        PublicError::new(502, ErrorKind::Internal, "upstream_broken", message)
+    }
+
+    /// In mid-stream: one of the clocks ran out.
+    pub fn fell_silent() -> PublicError {
+        let message =
+            "The model's provider fell silent in the middle of its answer. What was sent is not whole.";
+        PublicError::new(504, ErrorKind::Timeout, "upstream_timeout", message)
+    }
+
     fn retry_after_ms(self, retry_after_ms: u64) -> PublicError {
         PublicError { retry_after_ms: Some(retry_after_ms), ..self }
     }
@@ -89,7 +110,10 @@ impl ClientFault {
                 415,
                 ErrorKind::UnsupportedMedia,
                 "unsupported_media_type",
-                format!("The body was sent as {found}. Send JSON with `Content-Type: application/json`."),
+                format!(
+                    "The body was sent as {}. Send JSON with `Content-Type: application/json`.",
+                    shortened(found)
+                ),
             ),
             ClientFault::TwoLengths => invalid(
                 "ambiguous_length",
@@ -276,7 +300,7 @@ impl UpstreamFault {
 }
 
 impl Answered {
-    fn public(&self) -> PublicError {
+    pub fn public(&self) -> PublicError {
         match self.blame {
             // The caller must never think that his own key is bad, or read what the operator's account lacks.
             Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => PublicError::new(
@@ -293,11 +317,10 @@ impl Answered {
                 } else {
                     Cow::Owned(self.message.clone())
                 };
-                let code = self.parsed.as_ref().and_then(|parsed| parsed.code.clone());
                 PublicError {
                     status: self.status,
                     kind,
-                    code: code.map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
+                    code: self.code.clone().map_or(Cow::Borrowed("upstream_error"), Cow::Owned),
                     param: None,
                     message,
                     retry_after_ms: self.retry_after_ms,

@@ -20,7 +20,7 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{Blame, Fault, Rejection, UpstreamFault},
+    fault::{Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
     pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Plan, rewrite, source::Source},
     provider::Quirk,
@@ -114,7 +114,7 @@ pub async fn run(
                 break;
             }
             Some(Ok(gained)) => {
-                channel.health.succeeded(&secret.health);
+                secret.health.accepted();
                 lease.attempt_measured(gained.status.as_u16());
                 lease.first_byte();
                 inbound.free_body();
@@ -159,7 +159,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
     fn rank(fault: &UpstreamFault) -> u8 {
         match fault {
             UpstreamFault::Answered(answered) => match answered.blame {
-                Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => 1,
+                blame if blame.is_ours() => 1,
                 _ => 2,
             },
             _ => 0,
@@ -207,13 +207,17 @@ async fn attempt(
     if let Some(id) = upstream_request_id(&parts.headers) {
         lease.record().upstream_request_id = Some(id);
     }
-    let mut source =
-        Source::open(&parts.headers, body).map_err(|detail| UpstreamFault::Unreadable { detail })?;
+    let source = Source::open(&parts.headers, body);
     if !parts.status.is_success() {
-        let (body, whole) = read_error(&mut source, total_at).await;
+        // An error in an encoding that cannot be read still has its status and headers.
+        let (body, whole) = match source {
+            Ok(mut source) => read_error(&mut source, total_at).await,
+            Err(_) => (Bytes::new(), false),
+        };
         let answered = classify(parts.status.as_u16(), &parts.headers, &body, whole, &channel.redaction);
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
+    let source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
     let options = tap_options(inbound, channel);
     let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
     let answer = if inbound.stream {

@@ -15,6 +15,7 @@ use bytes::{Bytes, BytesMut};
 use dialect::{Dialect, Door, Envelope, Operation, PeekError, peek};
 use http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
+use percent_encoding::percent_decode_str;
 use tokio::time::{Duration, timeout};
 
 use crate::{
@@ -33,6 +34,8 @@ pub const RECEIVING_LIMIT: Duration = BODY_TOTAL;
 const SMALL_BODY: usize = 64 * 1024;
 /// Request bodies held at once, all together, in bytes; beyond it large requests are shed.
 const HELD_BODIES: usize = 1024 * 1024 * 1024;
+/// Longer names are no model's: they would be kept in logs and memories.
+const LONGEST_MODEL: usize = 256;
 /// Room for a chunked body to begin with.
 const FIRST_ROOM: usize = 16 * 1024;
 
@@ -113,7 +116,7 @@ impl Inbound {
         if promised.is_some_and(|promised| promised > limit as u64) {
             return Err(Fault::Client(ClientFault::BodyTooLarge { limit }));
         }
-        let mut holding = Held { bytes: 0, all: held.clone() };
+        let mut holding = Held { seen: 0, bytes: 0, all: held.clone() };
         if let Some(promised) = promised {
             holding.grow(promised as usize)?;
         }
@@ -140,6 +143,10 @@ impl Inbound {
             Some(model) => model.clone(),
             None => envelope.model.clone(),
         };
+        if model.len() > LONGEST_MODEL {
+            let expected = "a model's name has at most 256 bytes";
+            return Err(ClientFault::BadField { field: "model", expected });
+        }
         let query = query_without_key(parts.uri.query().unwrap_or(""));
         Ok(Box::new(Inbound {
             door,
@@ -182,7 +189,8 @@ fn fault_of(error: PeekError) -> ClientFault {
 fn query_without_key(query: &str) -> String {
     let mut kept = String::new();
     for pair in query.split('&').filter(|pair| !pair.is_empty()) {
-        if pair != "key" && !pair.starts_with("key=") {
+        let name = percent_decode_str(pair.split('=').next().unwrap_or(pair));
+        if name.ne(*b"key") {
             kept.push(if kept.is_empty() { '?' } else { '&' });
             kept.push_str(pair);
         }
@@ -245,18 +253,23 @@ pub struct HeldBodies(AtomicUsize);
 /// One request's share of [`HeldBodies`], given back when dropped.
 #[derive(Debug)]
 struct Held {
+    /// Of this request, small or not.
+    seen: usize,
+    /// Counted into the whole.
     bytes: usize,
     all: Arc<HeldBodies>,
 }
 
 impl Held {
     fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
-        if self.bytes + bytes <= SMALL_BODY {
+        self.seen += bytes;
+        if self.seen <= SMALL_BODY {
             return Ok(());
         }
-        self.bytes += bytes;
-        let before = self.all.0.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > HELD_BODIES { Err(Fault::Rejection(Rejection::MemoryFull)) } else { Ok(()) }
+        let uncounted = self.seen - self.bytes;
+        self.bytes = self.seen;
+        let before = self.all.0.fetch_add(uncounted, Ordering::Relaxed);
+        if before + uncounted > HELD_BODIES { Err(Fault::Rejection(Rejection::MemoryFull)) } else { Ok(()) }
     }
 }
 
@@ -279,6 +292,7 @@ mod tests {
         assert_eq!(query_without_key("key=abc"), "");
         assert_eq!(query_without_key(""), "");
         assert_eq!(query_without_key("keyboard=1"), "?keyboard=1");
+        assert_eq!(query_without_key("k%65y=abc&x=1"), "?x=1");
     }
 
     #[test]

@@ -34,7 +34,9 @@ impl Plan {
             return Ok(plan);
         }
         let model = inbound.model.as_str();
-        if model.is_empty() && inbound.door.operation != Operation::Moderations {
+        // A moderation may leave the model to the provider; a key that is held to some models may not.
+        let free = inbound.door.operation == Operation::Moderations && caller.key.models.allow(model);
+        if model.is_empty() && !free {
             return Err(Fault::Client(ClientFault::MissingModel));
         }
         if !model.is_empty() && !caller.key.models.allow(model) {

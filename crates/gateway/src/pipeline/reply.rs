@@ -44,6 +44,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, stored_id } => {
             learn(app, &mut lease, &caller, &channel, usage, stored_id.as_deref());
+            channel.health.succeeded();
             lease.end(Ending::Completed, None);
             (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
         }
@@ -119,11 +120,13 @@ pub fn tell(
     if let Some(allow) = error.allow {
         headers.insert(header::ALLOW, HeaderValue::from_static(allow));
     }
-    if status == 413 || status == 408 {
-        // The rest of the body is not read: the connection cannot be used again.
-        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
-    }
     sign(headers, dialect, request_id);
+    response
+}
+
+/// The same, for a request whose body was not read to its end: its connection cannot be used again.
+pub fn closing(mut response: Response<ReplyBody>) -> Response<ReplyBody> {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

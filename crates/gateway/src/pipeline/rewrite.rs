@@ -16,9 +16,6 @@ use crate::{
 /// A model's name as one path segment: RFC 3986 unreserved characters stay, and `:` and `@`, which names have.
 const SEGMENT: &AsciiSet =
     &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'@');
-/// A stored object's path: as a segment, but with its slashes.
-const REST: &AsciiSet = &SEGMENT.remove(b'/');
-
 /// Sent to Anthropic where the client named no version.
 const ANTHROPIC_VERSION: HeaderValue = HeaderValue::from_static("2023-06-01");
 
@@ -34,7 +31,7 @@ pub fn uri(inbound: &Inbound, endpoint: &Endpoint, model: &str) -> Result<Uri, S
     // The model last: it is the caller's text, and must not be searched for places to fill in.
     url = url.replacen("{method}", method(inbound), 1);
     if let Some(rest) = &inbound.target.rest {
-        url = url.replacen("{rest}", &utf8_percent_encode(rest, REST).to_string(), 1);
+        url = url.replacen("{rest}", rest, 1);
     }
     url = url.replacen("{model}", &utf8_percent_encode(model, SEGMENT).to_string(), 1);
     url.push_str(&inbound.query);
@@ -61,10 +58,10 @@ pub fn request_headers(
 ) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(inbound.headers.len() + 4);
     headers.insert(header::HOST, channel.host().clone());
-    let connection =
-        inbound.headers.get(header::CONNECTION).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let hops: Vec<&str> =
+        inbound.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
     for (name, value) in &inbound.headers {
-        if travels(name) && !named_in(connection, name) {
+        if travels(name) && !hops.iter().any(|hop| named_in(hop, name)) {
             headers.append(name, value.clone());
         }
     }
@@ -104,10 +101,25 @@ fn travels(name: &HeaderName) -> bool {
         | "upgrade" | "content-length" | "expect" | "accept-encoding" | "content-encoding" | "http2-settings"
         // Where he is, and what stands in front of us.
         | "forwarded" | "via" | "x-real-ip" | "true-client-ip" | "x-client-ip" | "origin" | "referer"
-        | "x-request-id" | "x-original-host" | "x-original-uri"
+        | "x-request-id" | "cdn-loop" | "ocp-apim-subscription-key"
     );
-    let prefixes = ["x-forwarded-", "cf-", "x-sluice-", "sec-", "x-envoy-", "x-amzn-", "x-vercel-"];
-    !stays && !prefixes.iter().any(|prefix| name.starts_with(prefix))
+    let starts = [
+        "x-forwarded-",
+        "x-original-",
+        "cf-",
+        "x-sluice-",
+        "sec-",
+        "x-envoy-",
+        "x-amz-",
+        "x-amzn-",
+        "x-vercel-",
+        "fly-",
+        "fastly-",
+    ];
+    let ends = ["-client-ip", "-token"];
+    !stays
+        && !starts.iter().any(|start| name.starts_with(start))
+        && !ends.iter().any(|end| name.ends_with(end))
 }
 
 /// Headers of an upstream's answer that the caller gets; all others may tell about our account or the upstream's host.

@@ -8,11 +8,16 @@ use http::{HeaderMap, header::CONTENT_ENCODING};
 
 use crate::upstream::ReplyBytes;
 
+/// Packed bytes that are unpacked at once.
+const PACKED_SLICE: usize = 256;
+
 /// The body of an answer; dropping it releases the connection.
 #[derive(Debug)]
 pub struct Source {
     body: ReplyBytes,
     unpack: Option<Box<Unpack>>,
+    /// Received and still to be unpacked.
+    packed: Bytes,
     /// The length that the caller will get, where the head says it: the body itself only knows what is left.
     length: Option<u64>,
     ended: bool,
@@ -38,7 +43,7 @@ impl Source {
             Some(other) => return Err(format!("content-encoding {other}")),
         };
         let length = if unpack.is_some() { None } else { body.exact_length() };
-        Ok(Source { body, unpack, length, ended: false })
+        Ok(Source { body, unpack, packed: Bytes::new(), length, ended: false })
     }
 
     /// The length that the caller will get, where it is known.
@@ -50,6 +55,18 @@ impl Source {
         loop {
             if self.ended {
                 return Poll::Ready(None);
+            }
+            // A little packed at a time: it may unpack to a thousand times as much.
+            if let (Some(unpack), false) = (&mut self.unpack, self.packed.is_empty()) {
+                let slice = self.packed.split_to(self.packed.len().min(PACKED_SLICE));
+                match unpack.feed(&slice) {
+                    Ok(bytes) if bytes.is_empty() => continue,
+                    Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                    Err(error) => {
+                        self.ended = true;
+                        return Poll::Ready(Some(Err(format!("cannot be decompressed: {error}"))));
+                    }
+                }
             }
             let packed = match self.body.poll_bytes(context) {
                 Poll::Ready(Some(Ok(bytes))) => bytes,
@@ -63,15 +80,10 @@ impl Source {
                 }
                 Poll::Pending => return Poll::Pending,
             };
-            let Some(unpack) = &mut self.unpack else { return Poll::Ready(Some(Ok(packed))) };
-            match unpack.feed(&packed) {
-                Ok(bytes) if bytes.is_empty() => {}
-                Ok(bytes) => return Poll::Ready(Some(Ok(bytes))),
-                Err(error) => {
-                    self.ended = true;
-                    return Poll::Ready(Some(Err(format!("cannot be decompressed: {error}"))));
-                }
+            if self.unpack.is_none() {
+                return Poll::Ready(Some(Ok(packed)));
             }
+            self.packed = packed;
         }
     }
 

@@ -18,6 +18,8 @@ const ERROR_BYTES: usize = 64 * 1024;
 pub(super) const ERROR_WAIT: Duration = Duration::from_secs(1);
 /// A plain answer up to this size is held until it is whole: if it breaks off, another channel can still be tried.
 const HELD_BYTES: usize = 64 * 1024;
+/// A byte order mark, in bytes: the first of a body is looked at together with what follows it.
+const LONGEST_MARK: usize = 3;
 /// A stream that says nothing meaningful for this long is passed on as it is.
 const PRELUDE_BYTES: usize = 256 * 1024;
 
@@ -72,6 +74,11 @@ pub(super) async fn gain_stream(
         let bytes = next_before(&mut source, waiting.first_at, waiting.clock)
             .await?
             .ok_or(UpstreamFault::Truncated)?;
+        lease.mark().touch(lease.mark().now_ms());
+        // Blanks before the first event say nothing, however many; a byte order mark is too short to be thrown away.
+        if early.iter().map(Bytes::len).sum::<usize>() > LONGEST_MARK {
+            early.clear();
+        }
         early.push(bytes);
         if let Some(framing) = sniffed(&early) {
             break framing;
@@ -81,7 +88,7 @@ pub(super) async fn gain_stream(
         return gain_plain(source, early, options, channel, waiting, lease).await;
     }
     let mut tap = Box::new(Tap::new(options, framing));
-    let mut start = Vec::new();
+    let (mut start, mut counted, mut held) = (Vec::new(), 0, 0);
     let mut early = early.into_iter();
     loop {
         let bytes = match early.next() {
@@ -105,7 +112,8 @@ pub(super) async fn gain_stream(
             let answered = classify_event(parsed, &channel.redaction);
             return Err(UpstreamFault::Answered(Box::new(answered)));
         }
-        let held: usize = start.iter().map(Bytes::len).sum();
+        held += start[counted..].iter().map(Bytes::len).sum::<usize>();
+        counted = start.len();
         if tap.meaningful() || held > PRELUDE_BYTES {
             return Ok(Answer::Stream { start, framing, source, tap });
         }

@@ -142,6 +142,7 @@ impl Passing {
             self.over = true;
             let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
             learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+            self.channel.health.succeeded();
             self.lease.end(Ending::Completed, None);
         }
         self.tap.whole()
@@ -150,6 +151,9 @@ impl Passing {
     /// A plain body has no words for an error: its connection is broken instead.
     fn abort(&mut self, ending: Ending, why: impl Into<std::borrow::Cow<'static, str>>) -> Polled {
         self.over = true;
+        if ending != Ending::Shutdown {
+            self.channel.health.broke(self.lease.mark().now_ms());
+        }
         self.lease.end(ending, cause(why));
         Poll::Ready(Some(Err(Aborted)))
     }

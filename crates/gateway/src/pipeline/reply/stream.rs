@@ -10,7 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use dialect::{Dialect, ErrorKind, Framing, Stage, Tap};
+use dialect::{Dialect, Framing, Stage, Tap};
 use http_body::Frame;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
@@ -18,8 +18,9 @@ use super::{body::Polled, cause, encode, learn};
 use crate::{
     app::App,
     catalog::Channel,
+    classify::classify_event,
     ending::Ending,
-    fault::PublicError,
+    fault::{Blame, PublicError},
     flow::Phase,
     pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
 };
@@ -104,7 +105,7 @@ impl Stream {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             if self.app.shutdown.ending() && !self.ended {
-                self.break_off(Ending::Shutdown, "stopped at the drain limit", &stopping());
+                self.break_off(Ending::Shutdown, "stopped at the drain limit", &PublicError::stopped());
                 continue;
             }
             let Some(source) = &mut self.source else { return Poll::Ready(None) };
@@ -153,9 +154,12 @@ impl Stream {
             return;
         }
         if let Some((frame, parsed)) = self.tap.error() {
-            let why = format!("upstream: error event: {}", self.channel.redaction.apply(&parsed.message));
-            let told = self.channel.redaction.apply_bytes(frame);
+            let redaction = &self.channel.redaction;
+            let (answered, told) = (classify_event(parsed, redaction), redaction.apply_bytes(frame));
+            let why = format!("upstream: error event ({:?}): {}", answered.blame, answered.message);
             match told {
+                // About our own account: the caller reads that it is not his.
+                _ if answered.blame.is_ours() => self.say(&answered.public()),
                 Some(frame) => {
                     // Empty: a frame too large to hold back, which the client has already.
                     self.ready.extend((!frame.is_empty()).then_some(frame));
@@ -163,7 +167,10 @@ impl Stream {
                         self.ready.push_back(Bytes::from_static(b"]")); // The upstream's own is not waited for.
                     }
                 }
-                None => self.say(&broken("The model's provider sent an error that cannot be read.")),
+                None => self.say(&PublicError::broken_off()),
+            }
+            if answered.blame != Blame::Request {
+                self.channel.health.broke(self.lease.mark().now_ms());
             }
             self.conclude(Ending::Cut, cause(why));
             self.source = None;
@@ -195,13 +202,7 @@ impl Stream {
             Some(error) => format!("upstream: broke off: {error}"),
             None => "upstream: ended without its end".to_owned(),
         };
-        self.break_off(
-            Ending::Cut,
-            why,
-            &broken(
-                "The model's provider broke off in the middle of its answer. What was sent is not whole.",
-            ),
-        );
+        self.break_off(Ending::Cut, why, &PublicError::broken_off());
     }
 
     fn clock_rang(&mut self, now: Instant) {
@@ -213,7 +214,7 @@ impl Stream {
         let silent = now >= self.pace.due();
         if silent || self.total_at.is_some_and(|total_at| now >= total_at) {
             let why = if silent { "upstream: silent past timeouts.idle" } else { "past timeouts.total" };
-            self.break_off(Ending::TimedOut, why, &timed_out());
+            self.break_off(Ending::TimedOut, why, &PublicError::fell_silent());
             return;
         }
         if now >= self.comment_at {
@@ -235,6 +236,9 @@ impl Stream {
             return;
         }
         self.say(error);
+        if ending != Ending::Shutdown {
+            self.channel.health.broke(self.lease.mark().now_ms());
+        }
         self.conclude(ending, cause(why));
     }
 
@@ -252,6 +256,9 @@ impl Stream {
 
     fn conclude(&mut self, ending: Ending, why: Option<Cow<'static, str>>) {
         self.ended = true;
+        if ending == Ending::Completed {
+            self.channel.health.succeeded();
+        }
         let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
         learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
         self.lease.end(ending, why);
@@ -264,46 +271,12 @@ impl Drop for Stream {
         if !self.ended && self.tap.ended() {
             self.conclude(Ending::Completed, None);
         } else if !self.ended {
-            self.lease.record().usage = self.tap.usage();
+            let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
+            learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
         }
     }
 }
 
 fn earliest(next: Instant, total_at: Option<Instant>) -> Instant {
     total_at.map_or(next, |total_at| next.min(total_at))
-}
-
-pub(super) fn stopping() -> PublicError {
-    PublicError {
-        status: 503,
-        kind: ErrorKind::Unavailable,
-        code: "stopping".into(),
-        param: None,
-        message: "This gateway is being stopped and could not wait for the end of the answer. Ask again."
-            .into(),
-        retry_after_ms: None,
-        allow: None,
-        original: None,
-    }
-}
-
-fn broken(message: &'static str) -> PublicError {
-    PublicError {
-        status: 502,
-        kind: ErrorKind::Internal,
-        code: "upstream_broken".into(),
-        message: message.into(),
-        ..stopping()
-    }
-}
-
-fn timed_out() -> PublicError {
-    PublicError {
-        status: 504,
-        kind: ErrorKind::Timeout,
-        code: "upstream_timeout".into(),
-        message: "The model's provider fell silent in the middle of its answer. What was sent is not whole."
-            .into(),
-        ..stopping()
-    }
 }
