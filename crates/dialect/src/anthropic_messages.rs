@@ -43,9 +43,8 @@ impl Reader {
             Some("message_stop") => facts.close(),
             Some("message_delta") => {
                 let [reason] = delta.and_then(|delta| members(delta, ["stop_reason"])).unwrap_or_default();
-                if !is_blank(reason) {
-                    facts.judge_end(true);
-                }
+                // Not yet the end: this dialect always says `message_stop`, so without it something was cut off.
+                facts.meaningful |= !is_blank(reason);
             }
             Some("content_block_start") => facts.meaningful |= begins_with_content(block),
             Some("content_block_delta") => {

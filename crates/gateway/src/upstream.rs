@@ -1,8 +1,8 @@
 //! The one HTTP client: everything that goes to a provider goes through here.
 //!
 //! In: a request whose body is slices of the caller's. Out: the answer's head and a body to be polled. Dropping either
-//! closes or releases the connection; redirects are not followed, nothing is retried. Only this file names the client
-//! library.
+//! closes or releases the connection; redirects are not followed, nothing that an upstream may have
+//! seen is sent again. Only this file and its `connector` name the client library.
 
 mod connector;
 

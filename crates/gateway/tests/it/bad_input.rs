@@ -68,6 +68,9 @@ async fn what_is_wrong_with_a_request_is_said_in_its_dialect() {
         let mut client = world.client().await;
         for (what, status, request) in cases {
             let answer = client.ask(&request).await;
+            if answer.header("connection") == Some("close") {
+                client = world.client().await; // Refused before its body was read.
+            }
             assert_eq!(answer.status, status, "{dialect}, {what}: {answer:?}");
             assert_eq!(answer.header("content-type"), Some("application/json"), "{dialect}, {what}");
             assert_error(dialect, &answer.json(), status);

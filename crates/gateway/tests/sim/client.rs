@@ -188,6 +188,8 @@ where
         }
         let frame = match fate.allow(poll_fn(|context| body.as_mut().poll_frame(context))).await {
             Go::Off(over) => return over,
+            // Less than was promised: the HTTP library breaks the connection.
+            Go::On(None) if left.is_some_and(|left| left > 0) => return Over::Aborted,
             Go::On(None) => return Over::Whole,
             Go::On(Some(Err(_))) => return Over::Aborted,
             Go::On(Some(Ok(frame))) => frame,

@@ -9,7 +9,7 @@ use crate::{
     arrived::{arrived, closed_at, ended_at, last_event},
     client::{Over, Visit},
     conduct,
-    model::{Fault, Maker, Outcome, Story},
+    model::{Fault, HELD_BYTES, Maker, Outcome, Story},
     script::{Reply, Tail},
     upstream::Call,
     view,
@@ -130,7 +130,9 @@ fn record(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
     if let Some(call) = story.answer() {
         let expected = match &call.script.reply {
             Reply::Stream(_) => arrived(call).usage,
+            // Held whole, it was used, even if it could not be given.
             Reply::Document { usage, .. } if settlement.ending == Ending::Completed => *usage,
+            Reply::Document { usage, .. } if call.bytes_taken() <= HELD_BYTES => *usage,
             _ => None,
         };
         if settlement.usage != expected {

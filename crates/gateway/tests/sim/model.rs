@@ -311,10 +311,17 @@ impl Story<'_> {
             Reply::Error { .. } => None,
         };
         let mut endings = self.interrupted(over_at);
-        // The whole document is here, and the client goes while its first part is handed on: both are true.
-        let both = call.tail_at.is_none() && verdict == Some(Ending::Completed);
+        // Two things at once: the whole document is here and the client goes while its first part is handed on, or the
+        // client goes at the moment at which the upstream does.
+        let both = match verdict {
+            Some(Ending::Completed) => {
+                call.tail_at.is_none() && matches!(call.script.reply, Reply::Document { .. })
+            }
+            Some(Ending::Cut) => call.tail_at == Some(over_at),
+            _ => false,
+        };
         if let Some(verdict) = verdict {
-            endings.retain(|_| both && matches!(call.script.reply, Reply::Document { .. }));
+            endings.retain(|_| both);
             endings.push(verdict);
             return endings;
         }

@@ -104,7 +104,7 @@ pub(crate) fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told
                 "denied",
                 "Permission denied.".to_owned(),
                 Said::Ours(CREDENTIALS),
-                Said::Ours(CREDENTIALS),
+                Said::Ours(0), // Without a word it may be a firewall's, and about this request alone.
             ),
         ),
         (
@@ -115,7 +115,7 @@ pub(crate) fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told
                 "denied",
                 "This violates usage guidelines.".to_owned(),
                 Said::Request(403),
-                Said::Ours(CREDENTIALS),
+                Said::Ours(0),
             ),
         ),
         (

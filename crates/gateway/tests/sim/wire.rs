@@ -258,7 +258,7 @@ fn messages(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Pie
     }
     pieces.push(event("content_block_stop", json!({"index": 0}), Kind::Content, first));
     let value = json!({"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": used.output}});
-    pieces.push(event("message_delta", value, Kind::End, used));
+    pieces.push(event("message_delta", value, Kind::Content, used));
     pieces.push(event("message_stop", json!({}), Kind::Close, used));
     pieces
 }
