@@ -1,7 +1,7 @@
 //! Requests that cannot be served: the right status, an error in the caller's dialect, and nothing upstream.
 
 use crate::{
-    harness::{DIALECTS, KEY, World, assert_error, channel, four, plain, post, stream},
+    harness::{DIALECTS, GEMINI, KEY, MESSAGES, World, assert_error, channel, four, plain, post, stream},
     wire::{End, Request, contains},
 };
 
@@ -181,5 +181,87 @@ async fn a_model_that_speaks_another_dialect_is_refused_with_directions() {
         assert!(contains(&answer.body, "POST /v1/messages"), "{answer:?}");
     }
     assert_eq!(world.ask(&plain("anthropic_messages")).await.status, 200);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_name_longer_than_any_models_is_refused_and_not_written_down() {
+    let channels = |sim: &upstream_sim::Sim| DIALECTS.map(|d| channel(d, d, &sim.url(), "*")).concat();
+    let world = World::start(channels).await;
+    for dialect in DIALECTS {
+        for (length, status) in [(256, 200), (257, 400), (60_000, 400)] {
+            let name = "m".repeat(length);
+            let answer = world.ask(&model_in_path(dialect, &name)).await;
+            assert_eq!(answer.status, status, "{dialect}, {length}: {answer:?}");
+            let line = world.settlement(&answer).await;
+            if status == 400 {
+                assert_error(dialect, &answer.json(), 400);
+                assert!(answer.body.len() < 1000, "{dialect}, {length}: {answer:?}");
+                assert!(line.to_string().len() < 1000, "{dialect}, {length}: {line}");
+            }
+        }
+    }
+    assert_eq!(world.sim.log().len(), DIALECTS.len());
+    assert!(!crate::harness::log().contains(&"m".repeat(300)), "it is in the log");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_key_held_to_some_models_must_name_one() {
+    let world = world().await;
+    let request = |key: &str| {
+        let mut request = post("/v1/moderations", r#"{"input":"x"}"#);
+        request.headers[0].1 = format!("Bearer {key}");
+        request
+    };
+    let answer = world.ask(&request(FEW)).await;
+    assert_eq!(answer.status, 400, "{answer:?}");
+    assert_error("openai_chat", &answer.json(), 400);
+    assert_eq!(answer.json()["error"]["code"], "missing_model");
+    assert!(world.sim.log().is_empty());
+    assert_eq!(world.ask(&request(KEY)).await.status, 200, "any other key may leave it to the provider");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn refused_before_the_body_is_read_closes_the_connection() {
+    let world = world().await;
+    let to = |method, path: &str| Request { method, ..post(path, "{}") };
+    let mut cases = vec![
+        (404, to("POST", "/v1/chat")),
+        (404, to("POST", "/nowhere")),
+        (404, to("POST", "/v1/messages/batches")),
+        (405, to("PUT", "/v1/responses")),
+        (405, to("GET", "/v1/chat/completions")),
+        (405, to("PATCH", MESSAGES)),
+        (405, to("DELETE", GEMINI)),
+    ];
+    for dialect in DIALECTS {
+        cases.push((401, without_key(dialect)));
+        cases.push((401, without_key(dialect).header("x-api-key", "sk-wrong")));
+        cases.push((415, with_type(dialect, "text/plain")));
+    }
+    for (status, request) in cases {
+        // All of the body there, a part of it, and in chunks.
+        let chunked = String::from_utf8(request.head()).unwrap();
+        let length = format!("content-length: {}", request.body.len());
+        let chunked = chunked.replace(&length, "transfer-encoding: chunked") + "5\r\n{\"a\":";
+        let half = request.bytes()[..request.bytes().len() - 1].to_vec();
+        for bytes in [request.bytes(), half, chunked.into_bytes()] {
+            let mut client = world.client().await;
+            client.send(&bytes).await;
+            let answer = client.answer().await;
+            assert_eq!((answer.status, answer.end), (status, End::Whole), "{request:?}: {answer:?}");
+            assert_eq!(answer.header("connection"), Some("close"), "{request:?}: {answer:?}");
+            client.closed().await;
+        }
+    }
+    // Where there was no body, nothing is closed.
+    let mut client = world.client().await;
+    for (status, path) in [(404, "/nowhere"), (405, "/v1/messages")] {
+        let answer = client.ask(&Request { method: "GET", ..post(path, "") }).await;
+        assert_eq!((answer.status, answer.header("connection")), (status, None), "{answer:?}");
+    }
+    assert!(world.sim.log().is_empty());
     world.close().await;
 }

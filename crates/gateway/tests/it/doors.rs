@@ -5,10 +5,10 @@ use upstream_sim::Sim;
 
 use crate::{
     harness::{
-        CHAT, DIALECTS, GEMINI, GEMINI_ARRAY, GEMINI_SSE, KEY, MESSAGES, RESPONSES, World, channel, events,
-        four, get, plain, post, stream,
+        CHAT, DIALECTS, GEMINI, GEMINI_ARRAY, GEMINI_SSE, KEY, MESSAGES, RESPONSES, World, assert_error,
+        channel, events, eventually, four, get, plain, post, stream,
     },
-    wire::{Answer, Client, End, Request},
+    wire::{Answer, Client, End, Request, contains},
 };
 
 const MODEL: &str = r#"{"model":"sim","input":["a","b"]}"#;
@@ -299,6 +299,73 @@ async fn a_client_of_http_1_0_is_served_too() {
             assert_eq!(client.closed().await, End::Fin);
             assert_eq!(world.settlement(&answer).await["ending"], "completed", "{dialect}");
         }
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_stored_responses_id_leads_nowhere_else() {
+    let world = World::start(|sim| channel("c", "openai_responses", &sim.url(), "sim")).await;
+    let made = world.ask(&plain("openai_responses")).await;
+    let id = made.json()["id"].as_str().unwrap().to_owned();
+    let bad = [
+        "resp_x%2F..%2Fother".to_owned(),
+        "..".to_owned(),
+        ".".to_owned(),
+        "%2e%2e".to_owned(),
+        format!("{id}%2F..%2Fother"),
+        format!("{id}/../other"),
+        format!("{id}/.."),
+        format!("{id}/%2e%2e/other"),
+        format!("{id}%2Finput_items"),
+        format!("{id}/input_items/.."),
+        format!("{id}%5C..%5Cother"),
+        format!("{id}\\..\\other"),
+        format!("{id}.json"),
+        format!("{id}%3Fx=1"),
+        format!("{id}%23"),
+        format!("{id}%00"),
+        format!("/{id}"),
+        format!("resp_{}", "x".repeat(252)),
+    ];
+    for path in &bad {
+        for (method, below) in [("GET", ""), ("DELETE", ""), ("POST", "/cancel"), ("GET", "/input_items")] {
+            let request = Request { method, ..get(format!("/v1/responses/{path}{below}")) };
+            let answer = world.ask(&request).await;
+            assert_eq!(answer.status, 404, "{request:?}: {answer:?}");
+            assert_error("openai_responses", &answer.json(), 404);
+        }
+    }
+    assert_eq!(world.sim.log().len(), 1, "nothing reaches the upstream: {:?}", world.asked());
+    for (method, below) in [("GET", ""), ("POST", "/cancel"), ("GET", "/input_items?limit=2"), ("DELETE", "")]
+    {
+        let request = Request { method, ..get(format!("/v1/responses/{id}{below}")) };
+        assert_eq!(world.ask(&request).await.status, 200, "{request:?}");
+    }
+    let wanted = ["", "/cancel", "/input_items", ""].map(|below| format!("/v1/responses/{id}{below}"));
+    assert_eq!(world.asked()[1..], wanted);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_response_whose_client_left_is_found_again() {
+    let world = World::start(|sim| {
+        let url = sim.scripted("every=50,events=100000");
+        ["one", "two", "three"].map(|name| channel(name, "openai_responses", &url, "sim")).concat()
+    })
+    .await;
+    for _ in 0..6 {
+        let mut client = world.client().await;
+        client.send(&stream("openai_responses").bytes()).await;
+        let part = client.until(|body| contains(body, "response.output_text.delta")).await;
+        let created: Value = serde_json::from_str(&events(&part.body)[0]).unwrap();
+        let id = created["response"]["id"].as_str().unwrap();
+        let maker = world.sim.log().last().unwrap().secret.clone();
+        client.leave();
+        eventually("it left", || world.app.flow.in_flight() == 0).await;
+        let answer = world.ask(&get(format!("/v1/responses/{id}"))).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(world.sim.log().last().unwrap().secret, maker);
     }
     world.close().await;
 }

@@ -88,6 +88,12 @@ async fn only_headers_that_are_the_providers_business_travel() {
         ("origin", "https://app.test"),
         ("referer", "https://app.test/x"),
         ("x-only-here", "1"),
+        ("x-second-hop", "1"),
+        ("x-auth-token", "abc"),
+        ("x-original-forwarded-for", "10.9.8.7"),
+        ("fly-client-ip", "10.9.8.7"),
+        ("cdn-loop", "cloudflare"),
+        ("x-amz-security-token", "abc"),
         ("accept-encoding", "gzip, br"),
         ("x-sluice-anything", "1"),
     ];
@@ -101,6 +107,7 @@ async fn only_headers_that_are_the_providers_business_travel() {
     for dialect in DIALECTS {
         let mut request = plain(dialect)
             .header("connection", "keep-alive, X-Only-Here")
+            .header("connection", "X-Second-Hop")
             .header("user-agent", "client/1")
             .header("x-team", "red");
         for (name, value) in stays.into_iter().chain(travels) {
@@ -180,6 +187,8 @@ async fn the_query_travels_without_the_key() {
         (format!("{CHAT}?api-version=2024-10-21&key={KEY}"), "api-version=2024-10-21"),
         (format!("{GEMINI}?key={KEY}&%24alt=json&keyboard=1"), "%24alt=json&keyboard=1"),
         (format!("{GEMINI}?key={KEY}"), ""),
+        (format!("{GEMINI}?k%65y={KEY}"), ""),
+        (format!("{CHAT}?a=1&%6B%65%79={KEY}&b=2"), "a=1&b=2"),
         (format!("/v1beta/models/sim:streamGenerateContent?key={KEY}&alt=sse"), "alt=sse"),
     ] {
         let answer = world.ask(&post(&*path, r#"{"model":"sim","messages":[]}"#)).await;

@@ -3,10 +3,16 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tokio::{net::TcpListener, time::Instant};
+use tokio::{
+    net::TcpListener,
+    time::{Instant, sleep, timeout},
+};
 
 use crate::{
-    harness::{DIALECTS, MESSAGES, World, assert_error, channel, plain, post, side_by_side, stream},
+    harness::{
+        DIALECTS, MESSAGES, Parrot, SECRET, World, assert_error, channel, error_event, event, events,
+        first_words, plain, post, said, side_by_side, stream, worded,
+    },
     wire::{Answer, Request, contains},
 };
 
@@ -494,4 +500,279 @@ async fn silence_is_measured_from_the_sending_of_the_request() {
         }
     }
     world.close().await;
+}
+
+const JSON: &str = "content-type: application/json\r\n";
+const SSE: &str = "content-type: text/event-stream\r\n";
+
+/// Ways in which an error reaches us.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Whole(u16),
+    /// The end of the body never comes.
+    Hanging(u16),
+    /// A plain 200 that is an error.
+    Document,
+    FirstEvent,
+    InBand,
+}
+
+impl Way {
+    const ALL: [Way; 9] = [
+        Way::Whole(400),
+        Way::Whole(429),
+        Way::Whole(500),
+        Way::Hanging(400),
+        Way::Hanging(429),
+        Way::Hanging(500),
+        Way::Document,
+        Way::FirstEvent,
+        Way::InBand,
+    ];
+
+    fn say(self, dialect: &str, error: &Value) -> Vec<u8> {
+        let mut own_event = error.clone();
+        if dialect == "openai_responses" {
+            // Its events have the error's fields at the top.
+            own_event = error["error"].clone();
+            (own_event["type"], own_event["sequence_number"]) = ("error".into(), 2.into());
+        }
+        let (body, own_event) = (error.to_string(), event(&own_event.to_string()));
+        match self {
+            Way::Whole(status) => said(status, JSON, &body, 0),
+            Way::Hanging(status) => said(status, JSON, &body, 99),
+            Way::Document => said(200, JSON, &body, 0),
+            Way::FirstEvent => said(200, SSE, &own_event, 0),
+            Way::InBand => said(200, SSE, &(first_words(dialect) + &own_event), 0),
+        }
+    }
+
+    fn ask(self, dialect: &str) -> Request {
+        match self {
+            Way::FirstEvent | Way::InBand => stream(dialect),
+            _ => plain(dialect),
+        }
+    }
+}
+
+/// The errors of an answer, whole or in its events.
+fn errors(dialect: &str, answer: &Answer) -> Vec<Value> {
+    match serde_json::from_slice(&answer.body) {
+        Ok(error) => vec![error],
+        Err(_) => events(&answer.body).iter().filter_map(|data| error_event(dialect, data)).collect(),
+    }
+}
+
+async fn blurt(dialect: &'static str, way: Way) {
+    // Which field blurts it out; the last is a code that is none.
+    for field in ["type", "code", "message", "long code"] {
+        let told = |address: std::net::SocketAddr| {
+            let blurted = format!(
+                "{SECRET}-c of http://{address}/v1?key={SECRET}-c, http:\\/\\/10.1.2.3\\/x at {address}, 10.1.2.3, [2001:db8::1]:443"
+            );
+            let long = "x".repeat(300);
+            let pick =
+                |name: &str, other: &str| if name == field { blurted.clone() } else { other.to_owned() };
+            let code = if field == "long code" { long } else { pick("code", "odd") };
+            let status = if matches!(way, Way::Whole(429) | Way::Hanging(429)) { 429 } else { 500 };
+            let error =
+                worded(dialect, status, &pick("type", "server_error"), &code, &pick("message", "No."));
+            way.say(dialect, &error)
+        };
+        let parrot = Parrot::start(told, matches!(way, Way::Hanging(_))).await;
+        let world = World::start(|_| channel("c", dialect, &parrot.url(), "sim")).await;
+        let answer = world.ask(&way.ask(dialect)).await;
+        let context = format!("{dialect}, {way:?}, {field}: {answer:?}");
+        for word in [SECRET, "127.0.0.1", "http:", "10.1.2.3", "2001:"] {
+            assert!(!format!("{answer:?}").contains(word), "{word}: {context}");
+        }
+        let wanted = match way {
+            Way::Whole(status) | Way::Hanging(status) => status..=status,
+            Way::Document | Way::FirstEvent => 400..=599,
+            Way::InBand => 200..=200,
+        };
+        assert!(wanted.contains(&answer.status), "{context}");
+        let errors = errors(dialect, &answer);
+        assert_eq!(errors.len(), 1, "{context}");
+        // A whole error is the upstream's own; elsewhere the words are ours.
+        if !matches!(way, Way::Whole(_) | Way::Document | Way::InBand) {
+            for code in
+                [&errors[0]["error"]["code"], &errors[0]["code"], &errors[0]["response"]["error"]["code"]]
+            {
+                assert!(code.as_str().is_none_or(|code| code.len() <= 64), "{context}");
+            }
+        }
+        world.close().await;
+        assert_eq!(parrot.calls(), 1, "{context}");
+    }
+}
+
+#[tokio::test]
+async fn no_part_of_an_error_blurts_out_keys_and_addresses() {
+    side_by_side(DIALECTS.map(|dialect| async move {
+        // Side by side, too: an error that hangs is waited for.
+        side_by_side(Way::ALL.map(|way| blurt(dialect, way))).await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn an_error_that_quotes_the_caller_is_the_callers_fault_and_rests_nothing() {
+    let messages = [
+        "Invalid value: 'insufficient_quota'. Supported values are: 'low' and 'high'.",
+        "Input should be a number: \"incorrect api key\"",
+        "Unknown parameter: 'invalid model'.",
+        "Unsupported value: model_not_found",
+        "Invalid value: `invalid_api_key`",
+        "Unknown name “exceeded your current quota”: Cannot find field.",
+        // Quotes within the quotes, as a caller would put them there.
+        "Invalid value: 'x' insufficient quota'. Supported values are: 'low'.",
+        "Invalid value: 'it's an invalid api key'.",
+        "Invalid value: \"x\" incorrect api key\".",
+        "Invalid value: \"x\\\" incorrect api key\".",
+    ];
+    side_by_side(DIALECTS.map(|dialect| async move {
+        for message in messages {
+            let kind =
+                if dialect == "gemini_generate" { "INVALID_ARGUMENT" } else { "invalid_request_error" };
+            let error = worded(dialect, 400, kind, "invalid_value", message).to_string();
+            let parrot = Parrot::start(|_| said(400, JSON, &error, 0), false).await;
+            let world = World::start(|sim| two(dialect, &parrot.url(), &sim.url())).await;
+            for (at, request) in [plain(dialect), stream(dialect), plain(dialect)].iter().enumerate() {
+                let answer = world.ask(request).await;
+                assert_eq!(answer.status, 400, "{dialect}, {message}: {answer:?}");
+                assert_error(dialect, &answer.json(), 400);
+                let line = world.settlement(&answer).await;
+                assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "{dialect}, {message}: {line}");
+                assert_eq!(parrot.calls(), at + 1, "{dialect}, {message}: the channel rests");
+            }
+            assert!(world.sim.log().is_empty(), "{dialect}, {message}: another channel was asked");
+            world.close().await;
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_made_to_be_slow_to_read_is_answered_soon() {
+    const BYTES: usize = 60_000;
+    for unit in ["[", "]f", "]:", "f.", "sk-", "http:/", "projects-", "Bearer ", "\\u005b", "a.1:"] {
+        let text = unit.repeat(BYTES / unit.len());
+        for (status, body) in [
+            (500, text.clone()),
+            (400, format!(r#"{{"error":{{"message":"{text}","type":"x"}}}}"#)),
+            (500, format!(r#"{{"error":{{"message":"no","type":"x","param":"{text}"}}}}"#)),
+        ] {
+            let parrot = Parrot::start(|_| said(status, JSON, &body, 0), false).await;
+            let world = World::start(|_| channel("c", "openai_chat", &parrot.url(), "sim")).await;
+            let answer = timeout(Duration::from_secs(3), world.ask(&plain("openai_chat"))).await;
+            let answer = answer.unwrap_or_else(|_| panic!("60 KB of {unit} take more than 3 s"));
+            assert_eq!(answer.status, status, "{unit}: {answer:?}");
+            world.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_refusals_at_once_are_one_refusal() {
+    let script = "delay=300,status=429";
+    let world = World::start(|sim| channel("c", "openai_chat", &sim.scripted(script), "sim")).await;
+    let mut clients = Vec::new();
+    for _ in 0..40 {
+        let mut client = world.client().await;
+        client.send(&plain("openai_chat").bytes()).await;
+        clients.push(client);
+    }
+    for mut client in clients {
+        let answer = client.answer().await;
+        assert!(matches!(answer.status, 429 | 503), "{answer:?}");
+    }
+    let calls = world.sim.log().len();
+    assert!(calls > 20, "{calls} of 40 were under way together");
+    let answer = world.ask(&plain("openai_chat")).await;
+    let wait: u64 = answer.header("retry-after").map_or(0, |wait| wait.parse().unwrap());
+    assert!(wait <= 2, "{answer:?}");
+    sleep(Duration::from_millis(2100)).await;
+    let calls = world.sim.log().len();
+    assert_eq!(world.ask(&plain("openai_chat")).await.status, 429);
+    assert_eq!(world.sim.log().len(), calls + 1, "the channel is back");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn an_error_in_an_unknown_encoding_keeps_its_status() {
+    const BR: &str = "content-type: application/json\r\ncontent-encoding: br\r\nretry-after: 7\r\n";
+    for (status, calls_good) in [(429, 1), (400, 0), (503, 1), (401, 1)] {
+        for dialect in DIALECTS {
+            for missing in [0, 20] {
+                let words = |_| said(status, BR, "\u{1}\u{2} not for us", missing);
+                let parrot = Parrot::start(words, false).await;
+                let world = World::start(|_| channel("c", dialect, &parrot.url(), "sim")).await;
+                let answer = world.ask(&stream(dialect)).await;
+                let told = if status == 401 { 503 } else { status };
+                assert_eq!(answer.status, told, "{dialect}: {answer:?}");
+                assert_error(dialect, &answer.json(), told);
+                assert_eq!(world.settlement(&answer).await["attempts"][0]["status"], status);
+                if status == 429 || status == 503 {
+                    assert_eq!(answer.header("retry-after"), Some("7"), "{dialect}: {answer:?}");
+                }
+                world.close().await;
+
+                let parrot = Parrot::start(words, false).await;
+                let world = World::start(|sim| two(dialect, &parrot.url(), &sim.url())).await;
+                let answer = world.ask(&plain(dialect)).await;
+                assert_eq!(answer.status, if status == 400 { 400 } else { 200 }, "{dialect}: {answer:?}");
+                assert_eq!((parrot.calls(), world.sim.log().len()), (1, calls_good), "{status}, {dialect}");
+                world.close().await;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_firewalls_page_is_helped_elsewhere_and_does_not_rest_the_channel() {
+    for dialect in DIALECTS {
+        let script = "status=403,body=html";
+        let world = World::start(|sim| two(dialect, &sim.scripted(script), &sim.url())).await;
+        for round in 1..=2 {
+            let answer = world.ask(&plain(dialect)).await;
+            assert_eq!(answer.status, 200, "{dialect}: {answer:?}");
+            let bad = world.sim.log().iter().filter(|served| served.secret.ends_with("-bad")).count();
+            assert_eq!(bad, round, "{dialect}: one page put the channel to rest");
+        }
+        world.close().await;
+    }
+}
+
+#[tokio::test]
+async fn no_upstream_makes_us_wait_longer_than_ten_minutes() {
+    let info = |delay: &str| {
+        format!(
+            r#"{{"error":{{"code":429,"status":"RESOURCE_EXHAUSTED","message":"Slow down.","details":[{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"{delay}"}}]}}}}"#
+        )
+    };
+    let empty = r#"{"error":{"message":"Slow down.","type":"rate_limit"}}"#;
+    let cases = [
+        ("openai_chat", 429, "retry-after: 1e300\r\n", empty.to_owned()),
+        ("openai_chat", 429, "retry-after: 1e308\r\n", empty.to_owned()),
+        ("openai_chat", 503, "retry-after: 99999999999999999999\r\n", empty.to_owned()),
+        ("openai_responses", 429, "retry-after-ms: 1e300\r\n", empty.to_owned()),
+        ("anthropic_messages", 429, "retry-after: Fri, 31 Dec 9999 23:59:59 GMT\r\n", empty.to_owned()),
+        ("gemini_generate", 429, "", info("86000s")),
+        // The same as an error in a 200.
+        ("gemini_generate", 200, "", info("86000s")),
+    ];
+    for (dialect, status, headers, body) in cases {
+        let words = |_| said(status, &format!("{JSON}{headers}"), &body, 0);
+        let parrot = Parrot::start(words, false).await;
+        let world = World::start(|_| channel("c", dialect, &parrot.url(), "sim")).await;
+        for _ in 0..2 {
+            let answer = world.ask(&plain(dialect)).await;
+            let wait: u64 =
+                answer.header("retry-after").unwrap_or_else(|| panic!("{answer:?}")).parse().unwrap();
+            assert!((500..=600).contains(&wait), "{dialect}, {status}, {headers}: {answer:?}");
+        }
+        assert_eq!(parrot.calls(), 1, "{headers}: asked while it rests");
+        world.close().await;
+    }
 }

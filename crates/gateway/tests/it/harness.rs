@@ -6,13 +6,18 @@ use std::{
     collections::HashSet,
     io::Write,
     net::SocketAddr,
-    sync::{Arc, Mutex, Once},
+    sync::{
+        Arc, Mutex, Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use gateway::{app::App, config::parse, ending::Ending, listener, server::Server};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
     task::{JoinHandle, JoinSet},
     time::{Instant, sleep, timeout},
 };
@@ -322,4 +327,111 @@ pub fn error_event(dialect: &str, data: &str) -> Option<Value> {
         _ => value.get("error").is_some(),
     };
     is_error.then_some(value)
+}
+
+/// A provider of made-up words: it gives every request the same bytes, however they look.
+pub struct Parrot {
+    pub address: SocketAddr,
+    calls: Arc<AtomicUsize>,
+    serving: JoinHandle<()>,
+}
+
+impl Parrot {
+    /// `words` gets the address, to tell it. With `hangs` the connection stays open behind them.
+    pub async fn start(words: impl FnOnce(SocketAddr) -> Vec<u8>, hangs: bool) -> Parrot {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (words, calls) = (Arc::new(words(address)), Arc::new(AtomicUsize::new(0)));
+        let counted = calls.clone();
+        let serving = tokio::spawn(async move {
+            let mut open = JoinSet::new();
+            loop {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                let (words, counted) = (words.clone(), counted.clone());
+                open.spawn(async move {
+                    let mut request = vec![0; 64 * 1024];
+                    if stream.read(&mut request).await.is_ok_and(|count| count > 0) {
+                        counted.fetch_add(1, Ordering::Relaxed);
+                    }
+                    let _ = stream.write_all(&words).await;
+                    if !hangs {
+                        let _ = stream.shutdown().await;
+                    }
+                    while stream.read(&mut request).await.is_ok_and(|count| count > 0) {}
+                });
+            }
+        });
+        Parrot { address, calls, serving }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Requests so far.
+    pub fn calls(&self) -> usize {
+        self.calls.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Parrot {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+/// An HTTP answer as bytes; `missing` bytes of the body are promised and do not come.
+pub fn said(status: u16, headers: &str, body: &str, missing: usize) -> Vec<u8> {
+    let length = body.len() + missing;
+    format!(
+        "HTTP/1.1 {status} Made-Up\r\n{headers}connection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+    )
+    .into_bytes()
+}
+
+/// An error in the words of `dialect`, as providers write it.
+pub fn worded(dialect: &str, status: u16, kind: &str, code: &str, message: &str) -> Value {
+    match dialect {
+        "openai_chat" | "openai_responses" => {
+            json!({"error": {"message": message, "type": kind, "param": null, "code": code}})
+        }
+        "anthropic_messages" => {
+            json!({"type": "error", "error": {"type": kind, "message": message, "code": code}})
+        }
+        "gemini_generate" => {
+            let details = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": code}]);
+            json!({"error": {"code": status, "status": kind, "message": message, "details": details}})
+        }
+        other => unreachable!("{other}"),
+    }
+}
+
+/// Events of a stream of `dialect` up to its first content.
+pub fn first_words(dialect: &str) -> String {
+    let events: &[&str] = match dialect {
+        "openai_chat" => {
+            &[r#"{"id":"c","choices":[{"index":0,"delta":{"content":"one"},"finish_reason":null}]}"#]
+        }
+        "openai_responses" => &[
+            r#"{"type":"response.created","sequence_number":0,"response":{"id":"resp_1","status":"in_progress"}}"#,
+            r#"{"type":"response.output_text.delta","sequence_number":1,"item_id":"m","output_index":0,"content_index":0,"delta":"one"}"#,
+        ],
+        "anthropic_messages" => &[
+            r#"{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","content":[],"usage":{"input_tokens":1,"output_tokens":1}}}"#,
+            r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#,
+            r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"one"}}"#,
+        ],
+        "gemini_generate" => &[r#"{"candidates":[{"content":{"role":"model","parts":[{"text":"one"}]}}]}"#],
+        other => unreachable!("{other}"),
+    };
+    events.iter().map(|data| event(data)).collect()
+}
+
+/// One event of a stream, with the name that its data has.
+pub fn event(data: &str) -> String {
+    let value: Value = serde_json::from_str(data).unwrap();
+    match value["type"].as_str() {
+        Some(name) => format!("event: {name}\ndata: {data}\n\n"),
+        None => format!("data: {data}\n\n"),
+    }
 }

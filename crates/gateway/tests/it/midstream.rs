@@ -12,8 +12,8 @@ use upstream_sim::Sim;
 
 use crate::{
     harness::{
-        CHAT, DIALECTS, GEMINI_ARRAY, World, channel, error_event, events, eventually, four, plain, post,
-        side_by_side, stream,
+        CHAT, DIALECTS, GEMINI_ARRAY, Parrot, World, channel, error_event, events, eventually, first_words,
+        four, plain, post, said, side_by_side, stream,
     },
     wire::{Answer, Client, End, Request, contains},
 };
@@ -400,6 +400,161 @@ async fn what_was_used_until_a_break_is_written_down() {
         let answer = world.ask(&stream(dialect)).await;
         let line = world.settlement(&answer).await;
         assert_eq!(line["usage"].is_object(), known, "{dialect}: {line}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn blank_lines_for_ever_are_silence() {
+    // As many a second as three of them: what is thrown away must not be read for ever either.
+    let cases = [("\n", 1), ("\n\n", 50), ("\r\n\r\n", 50), (" \n", 50), ("\u{feff}\n", 50)];
+    let pairs = cases.into_iter().flat_map(|case| DIALECTS.map(|dialect| (case, dialect)));
+    let running = pairs.map(|((blank, wait_ms), dialect)| async move {
+        let address = raw(move |mut stream| async move {
+            // Only the first may be a mark.
+            let mut next = blank;
+            while stream.write_all(next.as_bytes()).await.is_ok() {
+                next = blank.trim_start_matches('\u{feff}');
+                tokio::time::sleep(Duration::from_millis(wait_ms)).await;
+            }
+        })
+        .await;
+        let world = World::start(|_| {
+            "[timeouts]\nfirst_event = \"400ms\"\n".to_owned()
+                + &channel("c", dialect, &format!("http://{address}"), "sim")
+        })
+        .await;
+        let started = Instant::now();
+        let answer = world.ask(&stream(dialect)).await;
+        assert_eq!(answer.status, 504, "{blank:?}, {dialect}: {answer:?}");
+        assert!(started.elapsed() < Duration::from_secs(3), "{blank:?}, {dialect}: {:?}", started.elapsed());
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["ending"], "timed_out", "{blank:?}, {dialect}: {line}");
+        assert_eq!(line["cause"], "upstream: silent past timeouts.first_event");
+        world.close().await;
+    });
+    side_by_side(running).await;
+}
+
+#[tokio::test]
+async fn nobody_reads_in_a_stream_about_our_account() {
+    let kinds = ["invalid_key", "insufficient_quota", "billing", "model_missing"];
+    side_by_side(kinds.map(|kind| async move {
+        let script = format!("error-event=2,error={kind}");
+        let world = World::start(|sim| four(&sim.scripted(&script))).await;
+        for dialect in DIALECTS {
+            if (kind, dialect) == ("insufficient_quota", "gemini_generate") {
+                continue; // Its words are those of a rate limit.
+            }
+            let answer = world.ask(&stream(dialect)).await;
+            assert_broken(&script, dialect, &answer);
+            let told = events(&answer.body).pop().unwrap().to_lowercase();
+            for word in [
+                "api key",
+                "api_key",
+                "authentic",
+                "****",
+                "quota",
+                "billing",
+                "balance",
+                "sim-project",
+                "does not exist",
+                "not_found",
+            ] {
+                assert!(!told.contains(word), "{script}, {dialect}: says {word}: {told}");
+            }
+            let line = world.settlement(&answer).await;
+            assert_eq!(line["ending"], "cut", "{line}");
+            let cause = line["cause"].as_str().unwrap();
+            let blame = match kind {
+                "invalid_key" => "Credentials",
+                "model_missing" => "Model",
+                _ => "Account",
+            };
+            assert!(cause.contains(blame), "{script}, {dialect}: the operator reads the cause: {line}");
+        }
+        let answer = world.ask(&post(GEMINI_ARRAY, "{}")).await;
+        let last = answer.json().as_array().unwrap().last().unwrap().clone();
+        assert!(last["error"]["message"].is_string(), "{answer:?}");
+        assert!(!contains(&answer.body, "API key ****"), "{answer:?}");
+        world.close().await;
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn a_channel_whose_streams_always_break_is_tried_last() {
+    let scripts = ["reset=1", "fin=1", "cut=1", "no-terminal", "error-event=1", "stall=1"];
+    side_by_side(scripts.map(|script| async move {
+        for dialect in DIALECTS {
+            let world = World::start(|sim| {
+                let clocks = if script.starts_with("stall") { "[timeouts]\nidle = \"300ms\"\n" } else { "" };
+                clocks.to_owned()
+                    + &channel("bad", dialect, &sim.scripted(script), "sim")
+                    + "priority = 1\n"
+                    + &channel("good", dialect, &sim.url(), "sim")
+            })
+            .await;
+            for _ in 0..3 {
+                let answer = world.ask(&stream(dialect)).await;
+                assert_broken(script, dialect, &answer);
+                assert_eq!(world.settlement(&answer).await["channel"], "bad", "{script}, {dialect}");
+            }
+            let answer = world.ask(&stream(dialect)).await;
+            let line = world.settlement(&answer).await;
+            assert_eq!(
+                (&line["channel"], &line["ending"]),
+                (&"good".into(), &"completed".into()),
+                "{script}, {dialect}: {line}"
+            );
+            world.close().await;
+        }
+    }))
+    .await;
+}
+
+#[tokio::test]
+async fn plain_answers_that_break_count_and_clients_that_leave_do_not() {
+    let world = World::start(|sim| {
+        channel("bad", "openai_chat", &sim.scripted("large-reply=500000,reset=1"), "sim")
+            + "priority = 1\n"
+            + &channel("good", "openai_chat", &sim.url(), "sim")
+    })
+    .await;
+    for channel in ["bad", "bad", "bad", "good"] {
+        let answer = world.ask(&plain("openai_chat")).await;
+        assert_eq!(world.settlement(&answer).await["channel"], channel);
+    }
+    world.close().await;
+
+    // Five clients leave, and one caller's request is at fault in the middle of its answer.
+    let refusal =
+        r#"{"error":{"message":"Content refused.","type":"invalid_request_error","code":"content_filter"}}"#;
+    let body = format!("{}data: {refusal}\n\n", first_words("openai_chat"));
+    let parrot = Parrot::start(|_| said(200, "content-type: text/event-stream\r\n", &body, 0), false).await;
+    let world = World::start(|sim| {
+        channel("slow", "openai_chat", &sim.scripted("every=50,events=100000"), "sim")
+            + "priority = 1\n"
+            + &channel("good", "openai_chat", &sim.url(), "sim")
+            + &channel("refusing", "openai_chat", &parrot.url(), "other")
+            + "priority = 1\n"
+            + &channel("spare", "openai_chat", &sim.url(), "other")
+    })
+    .await;
+    for _ in 0..5 {
+        let mut client = world.client().await;
+        client.send(&stream("openai_chat").bytes()).await;
+        client.until(|body| !body.is_empty()).await;
+        client.leave();
+        eventually("it left", || world.app.flow.in_flight() == 0).await;
+    }
+    for line in world.settlements(5).await {
+        assert_eq!(line["channel"], "slow", "{line}");
+    }
+    for _ in 0..5 {
+        let request = post(CHAT, r#"{"model":"other","messages":[],"stream":true}"#);
+        let answer = world.ask(&request).await;
+        assert_eq!(world.settlement(&answer).await["channel"], "refusing", "{answer:?}");
     }
     world.close().await;
 }

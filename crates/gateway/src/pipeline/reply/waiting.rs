@@ -82,8 +82,10 @@ impl Waiting {
             Answer::Stream { start, framing, source, tap } if framing == self.framing => {
                 Err(Box::new(Stream::new(&self.app, caller, channel, lease, start, framing, source, tap)))
             }
-            // Nothing of it is delivered, so nothing of it counts as used.
-            Answer::Whole { .. } | Answer::Passing { .. } | Answer::Stream { .. } => {
+            answer => {
+                if let Answer::Whole { usage, .. } = answer {
+                    lease.record().usage = usage; // Delivered or not, the provider counted it.
+                }
                 let detail = "the answer is not the stream whose head was sent".to_owned();
                 let fault = crate::fault::Fault::Upstream(crate::fault::UpstreamFault::Unreadable { detail });
                 lease.end(fault.ending(), std::borrow::Cow::Owned(fault.cause()));
