@@ -114,11 +114,12 @@ impl Health {
             HealthEffect::None => {}
             HealthEffect::Failure => self.broke(now_ms),
             HealthEffect::RateLimit { retry_after_ms } => {
-                // Those that were under way together are one refusal, not many.
-                if retry_after_ms.is_none() && secret.resting_until_ms(now_ms) != 0 {
-                    return;
-                }
-                let streak = secret.streak.fetch_add(1, Ordering::Relaxed);
+                // Those that were under way together are one refusal, not many: they do not lengthen the pause.
+                let together = secret.resting_until_ms(now_ms) != 0;
+                let streak = match together {
+                    true => secret.streak.load(Ordering::Relaxed).saturating_sub(1),
+                    false => secret.streak.fetch_add(1, Ordering::Relaxed),
+                };
                 let pause_ms = retry_after_ms.unwrap_or_else(|| doubled(RATE_LIMIT_MS, streak));
                 secret.rest(now_ms + pause_ms.min(LONGEST_REST_MS));
             }
