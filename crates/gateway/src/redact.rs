@@ -133,7 +133,11 @@ fn address_at(rest: &str, before: Option<char>) -> Option<usize> {
     if !(first.is_ascii_hexdigit() || first == '[' || first == ':') {
         return None;
     }
-    let end = rest.find(|c: char| !(c.is_ascii_hexdigit() || ".:[]".contains(c))).unwrap_or(rest.len());
+    let end = rest
+        .bytes()
+        .take(LONGEST + 1)
+        .position(|byte| !(byte.is_ascii_hexdigit() || b".:[]".contains(&byte)));
+    let end = end.unwrap_or(rest.len());
     if end > LONGEST {
         return None;
     }

@@ -611,7 +611,7 @@ async fn blurt(dialect: &'static str, way: Way) {
 async fn no_part_of_an_error_blurts_out_keys_and_addresses() {
     side_by_side(DIALECTS.map(|dialect| async move {
         // Side by side, too: an error that hangs is waited for.
-        side_by_side(Way::ALL.map(|way| blurt(dialect, way))).await;
+        Box::pin(side_by_side(Way::ALL.map(|way| blurt(dialect, way)))).await;
     }))
     .await;
 }

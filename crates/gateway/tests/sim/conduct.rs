@@ -193,11 +193,13 @@ fn rests(world: &World, broken: &mut Vec<String>) {
     let mut troubled: HashMap<usize, u64> = HashMap::new();
     for story in &stories {
         for call in &story.calls {
-            let [Outcome::Fault(fault)] = story.outcomes(call)[..] else { continue };
+            let outcomes = story.outcomes(call);
             let at = call.over_at.unwrap_or(u64::MAX);
-            let first = troubled.entry(call.channel).or_insert(at);
-            *first = at.min(*first);
-            let Fault::Told(said) = fault else { continue };
+            if outcomes != [Outcome::Answer] || story.endings() != [Ending::Completed] {
+                let first = troubled.entry(call.channel).or_insert(at);
+                *first = at.min(*first);
+            }
+            let [Outcome::Fault(Fault::Told(said))] = outcomes[..] else { continue };
             if story.interrupted_at(at) {
                 continue;
             }

@@ -317,7 +317,7 @@ impl Story<'_> {
             Some(Ending::Completed) => {
                 call.tail_at.is_none() && matches!(call.script.reply, Reply::Document { .. })
             }
-            Some(Ending::Cut) => call.tail_at == Some(over_at),
+            Some(Ending::Cut) => call.tail_at.is_some(),
             _ => false,
         };
         if let Some(verdict) = verdict {

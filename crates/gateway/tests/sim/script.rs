@@ -252,7 +252,7 @@ fn odd_stream(dice: &mut Dice, asked: Asked, hidden: &Hidden) -> Script {
 
 fn document(dice: &mut Dice, asked: Asked) -> Script {
     let (mut body, usage) = wire::document(dice, asked);
-    if dice.chance(10) {
+    if dice.chance(20) {
         let mut blanks = b"\n".repeat(dice.between(1, 40) as usize);
         blanks.append(&mut body);
         body = blanks;

@@ -288,7 +288,7 @@ fn gemini(dice: &mut Dice, pen: &mut Pen, asked: Asked, count: u64) -> Vec<Piece
 pub(crate) fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
     let used = usage(dice, asked.dialect);
     let mut text = words(dice);
-    if dice.chance(12) {
+    if dice.chance(20) {
         text.push_str(&"a long document ".repeat(dice.between(3_000, 20_000) as usize));
     }
     let usage = told(asked, &used);
