@@ -54,8 +54,8 @@ const CODES: &[(Blame, &[&str])] = &[
     ),
 ];
 
-/// How messages begin that say so without a code. Only the beginning is looked at, and nothing within quotes: further
-/// on providers repeat the caller's own words, and no caller may put a channel to rest with his.
+/// How messages begin that say so without a code. Only the very beginning is looked at: further on providers repeat the
+/// caller's own words, and no caller may put a channel to rest with his.
 const PHRASES: &[(Blame, &[&str])] = &[
     (
         Blame::Credentials,
@@ -74,24 +74,23 @@ const PHRASES: &[(Blame, &[&str])] = &[
             "insufficient quota",
             "insufficient balance",
             "insufficient credits",
-            "credit balance is too low",
-            "exceeded your current quota",
+            "your credit balance is too low",
+            "you exceeded your current quota",
             "billing hard limit",
-            "account is not active",
-            "organization has been disabled",
+            "your account is not active",
+            "this organization has been disabled",
             "user location is not supported",
-            "used all available credits",
-            "monthly spending limit",
+            "your team",
         ],
     ),
-    (Blame::Model, &["invalid model", "does not exist or your team", "not a valid model id"]),
+    (Blame::Model, &["invalid model"]),
 ];
 
-/// The beginning of a message, in bytes.
-const BEGINNING: usize = 96;
+/// How a 404 begins that is about the model.
+const MODEL_404: &[&str] = &["the model", "model", "the api deployment"];
 
-/// What a 404 or 403 says when it is the model that the account lacks.
-const MODEL_404: &[&str] = &["model", "deployment"];
+/// What is read of a message, in bytes.
+const BEGINNING: usize = 160;
 
 /// What a 403 says when it is the content that is refused, not the key.
 const POLICY: &[&str] = &[
@@ -142,7 +141,7 @@ pub fn classify_event(parsed: &ParsedError, redaction: &Redaction) -> Answered {
         blame,
         message: redaction.apply(&parsed.message).into_owned(),
         body: None,
-        retry_after_ms: parsed.retry_after_ms,
+        retry_after_ms: parsed.retry_after_ms.map(|ms| ms.min(LONGEST_REST_MS)),
         code: told_code(parsed.code.clone(), redaction),
     }
 }
@@ -151,6 +150,7 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
     let said = parsed.map(Said::read).unwrap_or_default();
     match status {
         300..=399 | 405 => Blame::Address,
+        400 if said.begins(&["the model"]) && said.names(&["does not exist"]) => Blame::Model,
         400 => said.blame().unwrap_or(Blame::Request),
         401 => Blame::Credentials,
         402 => Blame::Account,
@@ -159,7 +159,7 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
         403 if said.names(POLICY) => Blame::Request,
         403 => match said.blame() {
             Some(blame) => blame,
-            None if said.names(MODEL_404) => Blame::Model,
+            None if said.names(&["model"]) => Blame::Model,
             None => Blame::Credentials,
         },
         404 if parsed.is_none() => Blame::Address,
@@ -172,7 +172,7 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
         {
             Blame::Request
         }
-        404 => said.blame().unwrap_or(if said.names(MODEL_404) { Blame::Model } else { Blame::Request }),
+        404 => said.blame().unwrap_or(if said.begins(MODEL_404) { Blame::Model } else { Blame::Request }),
         408 => Blame::Timeout,
         429 => match said.blame() {
             // Gemini says "exceeded your current quota" also of a minute's, and then when to come back.
@@ -193,45 +193,29 @@ fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
 struct Said {
     code: String,
     kind: String,
-    /// The beginning of the message, what stands in quotes taken out.
+    /// The beginning of the message.
     beginning: String,
 }
 
 impl Said {
     fn read(parsed: &ParsedError) -> Said {
         let lower = |text: &Option<String>| text.as_deref().unwrap_or("").to_ascii_lowercase();
-        let mut beginning = String::new();
-        let mut quote = None;
-        for c in parsed.message.chars() {
-            match quote {
-                Some(end) if c == end => quote = None,
-                Some(_) => {}
-                None if "\"`“‘".contains(c)
-                    || c == '\'' && !beginning.ends_with(|c: char| c.is_alphanumeric()) =>
-                {
-                    quote = Some(match c {
-                        '“' => '”',
-                        '‘' => '’',
-                        same => same,
-                    });
-                }
-                None => beginning.push(c.to_ascii_lowercase()),
-            }
-            if beginning.len() >= BEGINNING {
-                break;
-            }
-        }
+        let mut beginning = parsed.message.trim_start().to_ascii_lowercase();
+        beginning.truncate(beginning.floor_char_boundary(BEGINNING));
         Said { code: lower(&parsed.code), kind: lower(&parsed.kind), beginning }
     }
 
     fn blame(&self) -> Option<Blame> {
         let coded = |codes: &[&str]| codes.iter().any(|code| *code == self.code || *code == self.kind);
-        let phrased = |phrases: &[&str]| phrases.iter().any(|phrase| self.beginning.contains(phrase));
         CODES
             .iter()
             .find(|(_, codes)| coded(codes))
-            .or_else(|| PHRASES.iter().find(|(_, phrases)| phrased(phrases)))
+            .or_else(|| PHRASES.iter().find(|(_, phrases)| self.begins(phrases)))
             .map(|(blame, _)| *blame)
+    }
+
+    fn begins(&self, phrases: &[&str]) -> bool {
+        phrases.iter().any(|phrase| self.beginning.starts_with(phrase))
     }
 
     /// Whether one of the words stands anywhere in what was read.
