@@ -46,6 +46,11 @@ impl Source {
         Ok(Source { body, unpack, packed: Bytes::new(), length, ended: false })
     }
 
+    /// The caller will not get these bytes.
+    pub fn passed_over(&mut self, count: usize) {
+        self.length = self.length.map(|length| length.saturating_sub(count as u64));
+    }
+
     /// The length that the caller will get, where it is known.
     pub fn exact_length(&self) -> Option<u64> {
         self.length

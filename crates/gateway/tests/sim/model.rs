@@ -322,6 +322,9 @@ impl Story<'_> {
         };
         if let Some(verdict) = verdict {
             endings.retain(|_| both);
+            // The rest comes to a client that has not read until after the limit.
+            let late = matches!(call.script.reply, Reply::Document { .. }) && over_at >= self.total_at();
+            endings.extend(late.then_some(Ending::TimedOut));
             endings.push(verdict);
             return endings;
         }

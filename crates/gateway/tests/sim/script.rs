@@ -252,13 +252,17 @@ fn odd_stream(dice: &mut Dice, asked: Asked, hidden: &Hidden) -> Script {
 
 fn document(dice: &mut Dice, asked: Asked) -> Script {
     let (mut body, usage) = wire::document(dice, asked);
-    if dice.chance(20) {
-        let mut blanks = b"\n".repeat(dice.between(1, 40) as usize);
-        blanks.append(&mut body);
-        body = blanks;
-    }
+    // Some providers send blanks while they think.
+    let blanks = if dice.chance(20) { dice.between(1, 40) as usize } else { 0 };
+    body.splice(..0, vec![b'\n'; blanks]);
     let reply = Reply::Document { whole: true, usage: Some(usage), told: None };
     let mut script = Script::of(200, "application/json", reply, body).deliver(dice, 25);
+    if script.steps.first().is_some_and(|step| blanks > 0 && step.bytes.len() > blanks) && dice.chance(70) {
+        let rest = script.steps[0].bytes.split_off(blanks);
+        let at = script.steps[0].at;
+        script.steps.insert(1, Step { at, bytes: rest });
+        script.steps[0].at = at - at.min(dice.time(5_000));
+    }
     let complete = script.body.len() == script.full;
     if let Reply::Document { whole, .. } = &mut script.reply {
         *whole = complete;

@@ -76,7 +76,9 @@ pub(super) async fn gain_stream(
             .ok_or(UpstreamFault::Truncated)?;
         lease.mark().touch(lease.mark().now_ms());
         // Blanks before the first event say nothing, however many; a byte order mark is too short to be thrown away.
-        if early.iter().map(Bytes::len).sum::<usize>() > LONGEST_MARK {
+        let blanks = early.iter().map(Bytes::len).sum::<usize>();
+        if blanks > LONGEST_MARK {
+            source.passed_over(blanks);
             early.clear();
         }
         early.push(bytes);

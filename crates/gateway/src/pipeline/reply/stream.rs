@@ -161,14 +161,14 @@ impl Stream {
                 // About our own account: the caller reads that it is not his.
                 _ if answered.blame.is_ours() => self.say(&answered.public()),
                 Some(frame) => {
-                    let open = ![&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| frame.ends_with(end));
                     // Empty: a frame too large to hold back, which the client has already.
-                    let whole = frame.is_empty();
-                    self.ready.extend((!whole).then_some(frame));
+                    let sent = frame.is_empty();
+                    let ended = [&b"\n\n"[..], b"\r\n\r\n", b"\r\r"].iter().any(|end| frame.ends_with(end));
+                    self.ready.extend((!sent).then_some(frame));
                     if self.framing == Framing::JsonArray {
                         self.ready.push_back(Bytes::from_static(b"]")); // The upstream's own is not waited for.
-                    } else if open && !whole {
-                        // The stream's last event may lack its blank line; without one no client reads it.
+                    } else if !sent && !ended {
+                        // The last event of a stream may lack its blank line; without one no client reads it.
                         self.ready.push_back(Bytes::from_static(b"\n\n"));
                     }
                 }
