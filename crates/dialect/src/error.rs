@@ -7,8 +7,8 @@ mod encode;
 mod parse;
 
 pub use encode::encode_error;
-pub use parse::parse_error;
 pub(crate) use parse::read_stream_error;
+pub use parse::{is_error_of, parse_error};
 
 /// What an error says to the caller, whatever the dialect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -19,7 +19,7 @@ mod tap;
 mod usage;
 
 pub use envelope::{Edits, Envelope, PeekError, Spliced, peek, splice};
-pub use error::{ErrorKind, ErrorView, ParsedError, Stage, encode_error, parse_error};
+pub use error::{ErrorKind, ErrorView, ParsedError, Stage, encode_error, is_error_of, parse_error};
 pub use frame::{Framing, sniff};
 pub use plain::PlainTap;
 pub use tap::{Flow, Tap, TapOptions};

@@ -2,6 +2,7 @@
 
 use super::ParsedError;
 use crate::{
+    Dialect,
     facts::Frame,
     json::{count, each_element, is_blank, is_string, members, text},
 };
@@ -12,6 +13,21 @@ const MESSAGE_BOUND: usize = 4096;
 const NESTING_BOUND: u32 = 3;
 /// A longer wait is as good as none: the caller will not be there.
 const RETRY_BOUND_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// Whether an error body has the envelope that the dialect's own clients read; other forms must be told anew.
+pub fn is_error_of(dialect: Dialect, body: &[u8]) -> bool {
+    let Ok(body) = std::str::from_utf8(body) else { return false };
+    let body = body.trim_ascii();
+    if dialect == Dialect::GeminiGenerate && body.starts_with('[') {
+        return true; // Without `alt=sse` its errors come in an array of one.
+    }
+    let Some([error, kind]) = members(body, ["error", "type"]) else { return false };
+    let object = error.is_some_and(|error| error.starts_with('{'));
+    match dialect {
+        Dialect::AnthropicMessages => object && is_string(kind, "error"),
+        Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::GeminiGenerate => object,
+    }
+}
 
 /// Reads an error body or an error event's data in any provider's form; `None` when it is no JSON error.
 pub fn parse_error(body: &[u8]) -> Option<ParsedError> {

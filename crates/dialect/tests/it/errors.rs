@@ -196,3 +196,17 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn an_envelope_belongs_to_its_dialect() {
+    use dialect::{Dialect::*, is_error_of};
+    let openai = br#"{"error":{"message":"x","type":"y"}}"#;
+    let anthropic = br#"{"type":"error","error":{"type":"overloaded_error","message":"x"}}"#;
+    let gemini = br#"[{"error":{"code":400,"message":"x","status":"INVALID_ARGUMENT"}}]"#;
+    assert!(is_error_of(OpenaiChat, openai) && is_error_of(OpenaiResponses, openai));
+    assert!(is_error_of(AnthropicMessages, anthropic) && !is_error_of(AnthropicMessages, openai));
+    assert!(is_error_of(GeminiGenerate, gemini) && !is_error_of(OpenaiChat, gemini));
+    for foreign in [&br#"{"detail":"slow down"}"#[..], br#"{"error":"text"}"#, b"<html>", b"\xff", b""] {
+        assert!(dialect::Dialect::ALL.iter().all(|dialect| !is_error_of(*dialect, foreign)));
+    }
+}

@@ -14,7 +14,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use dialect::{Dialect, ErrorView, Framing, Stage, encode_error};
+use dialect::{Dialect, ErrorView, Framing, Stage, encode_error, is_error_of};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use uuid::Uuid;
 
@@ -107,8 +107,8 @@ pub fn tell(
 ) -> Response<ReplyBody> {
     let status = status_for(dialect, error.status);
     let body = match &error.original {
-        Some(original) => original.clone(),
-        None => encode(dialect, error, request_id, Stage::Head),
+        Some(original) if is_error_of(dialect, original) => original.clone(),
+        _ => encode(dialect, error, request_id, Stage::Head),
     };
     let mut response = Response::new(ReplyBody::whole(body, lease));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
