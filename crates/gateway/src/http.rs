@@ -6,7 +6,7 @@ use std::{
     convert::Infallible,
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::Arc,
     task::Poll,
 };
@@ -174,9 +174,11 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         Route::Door(door, target) => {
             let (parts, body) = request.into_parts();
             let head = Head { door, target, parts };
-            let serving = Box::pin(pipeline::serve(app.clone(), connection.clone(), head, body));
-            let (app, dialect) = (app.clone(), door.dialect);
-            Box::pin(async move { Ok(cors::with(guarded(&app, dialect, serving).await, origin)) })
+            let (app, connection, dialect) = (app.clone(), connection.clone(), door.dialect);
+            Box::pin(async move {
+                let serving = pipeline::serve(app.clone(), connection, head, body);
+                Ok(cors::with(guarded(&app, dialect, serving).await, origin))
+            })
         }
         Route::Models(dialect, id) => {
             let (headers, query) = (request.headers(), request.uri().query());
@@ -205,8 +207,9 @@ fn refuse(app: &App, dialect: Dialect, fault: &ClientFault, unread: bool) -> Res
 async fn guarded(
     app: &App,
     dialect: Dialect,
-    mut serving: Pin<Box<impl Future<Output = Response<ReplyBody>>>>,
+    serving: impl Future<Output = Response<ReplyBody>>,
 ) -> Response<ReplyBody> {
+    let mut serving = pin!(serving);
     let polled = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context))) {
         Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
         Ok(Poll::Pending) => Poll::Pending,
