@@ -114,19 +114,13 @@ pub fn classify(
     redaction: &Redaction,
 ) -> Answered {
     let parsed = parse_error(body);
-    let blame = blame(status, parsed.as_ref());
-    let retry_after_ms = retry_after(headers).or(parsed.as_ref().and_then(|parsed| parsed.retry_after_ms));
-    let retry_after_ms = retry_after_ms.map(|ms| ms.min(LONGEST_REST_MS));
-    let message =
-        parsed.as_ref().map_or_else(String::new, |parsed| redaction.apply(&parsed.message).into_owned());
     let body = if whole && parsed.is_some() { redaction.apply_bytes(body) } else { None };
-    let code = parsed.and_then(|parsed| told_code(parsed.code, redaction));
-    Answered { status: told_status(status), blame, code, body, message, retry_after_ms }
+    Answered { body, ..answered(status, parsed.as_ref(), retry_after(headers), redaction) }
 }
 
 /// The upstream's code, if it is one: providers have put whole sentences there.
-fn told_code(code: Option<String>, redaction: &Redaction) -> Option<String> {
-    let code = redaction.apply(code.as_deref()?).into_owned();
+fn told_code(code: Option<&str>, redaction: &Redaction) -> Option<String> {
+    let code = redaction.apply(code?).into_owned();
     let plain = |c: char| c.is_ascii_alphanumeric() || "_-.: []".contains(c);
     (code.len() <= LONGEST_CODE && code.chars().all(plain)).then_some(code)
 }
@@ -135,14 +129,24 @@ fn told_code(code: Option<String>, redaction: &Redaction) -> Option<String> {
 pub fn classify_event(parsed: &ParsedError, redaction: &Redaction) -> Answered {
     let status =
         parsed.status.filter(|status| (400..600).contains(status)).unwrap_or_else(|| event_status(parsed));
-    let blame = blame(status, Some(parsed));
+    answered(status, Some(parsed), None, redaction)
+}
+
+/// What every error has, wherever it was told. `retry_after_ms`: what the headers say, if they say anything.
+fn answered(
+    status: u16,
+    parsed: Option<&ParsedError>,
+    retry_after_ms: Option<u64>,
+    redaction: &Redaction,
+) -> Answered {
+    let retry_after_ms = retry_after_ms.or(parsed.and_then(|parsed| parsed.retry_after_ms));
     Answered {
         status: told_status(status),
-        blame,
-        message: redaction.apply(&parsed.message).into_owned(),
+        blame: blame(status, parsed),
+        code: parsed.and_then(|parsed| told_code(parsed.code.as_deref(), redaction)),
         body: None,
-        retry_after_ms: parsed.retry_after_ms.map(|ms| ms.min(LONGEST_REST_MS)),
-        code: told_code(parsed.code.clone(), redaction),
+        message: parsed.map_or_else(String::new, |parsed| redaction.apply(&parsed.message).into_owned()),
+        retry_after_ms: retry_after_ms.map(|ms| ms.min(LONGEST_REST_MS)),
     }
 }
 

@@ -27,6 +27,8 @@ use crate::{
 
 /// A silent stream gets a comment this often, so that nobody in between takes it for dead.
 pub(super) const COMMENT_EVERY: Duration = Duration::from_secs(10);
+/// The comment.
+pub(super) const COMMENT: &[u8] = b": waiting for the provider\n\n";
 /// After the dialect's last event the upstream gets this long to end its body, so that the connection can be used again.
 const AFTER_CLOSE: Duration = Duration::from_millis(250);
 /// After the answer is whole but more may come (usage, `[DONE]`).
@@ -226,7 +228,7 @@ impl Stream {
             self.comment_at = now + COMMENT_EVERY;
             // Never into the middle of a frame that is passing in parts.
             if self.framing == Framing::Sse && !self.tap.broken_frame_sent() {
-                self.ready.push_back(Bytes::from_static(b": waiting for the provider\n\n"));
+                self.ready.push_back(Bytes::from_static(COMMENT));
             }
         }
         let next = earliest(self.comment_at.min(self.pace.due()), self.total_at);

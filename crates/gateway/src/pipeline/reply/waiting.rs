@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{
     body::Polled,
     encode,
-    stream::{COMMENT_EVERY, Stream},
+    stream::{COMMENT, COMMENT_EVERY, Stream},
 };
 use crate::{
     app::App,
@@ -66,7 +66,7 @@ impl Waiting {
         }
         if std::mem::take(&mut self.comment_now) {
             let comment: &'static [u8] = match self.framing {
-                Framing::Sse => b": waiting for the provider\n\n",
+                Framing::Sse => COMMENT,
                 // White space before a JSON array is allowed, and all that is.
                 _ => b"\n",
             };
