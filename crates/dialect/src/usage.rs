@@ -31,8 +31,10 @@ pub struct Usage {
 }
 
 impl Usage {
+    pub const BUCKETS: usize = 10;
+
     /// Every bucket with its name.
-    pub fn buckets(&self) -> [(&'static str, u64); 10] {
+    pub fn buckets(&self) -> [(&'static str, u64); Usage::BUCKETS] {
         [
             ("input", self.input),
             ("cache_read", self.cache_read),

@@ -10,6 +10,7 @@ use std::{
 };
 
 use dialect::{Dialect, Door, Operation};
+use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
 
 use crate::{
@@ -39,11 +40,11 @@ fn bare(secret: &str) -> &str {
 #[derive(Debug)]
 pub struct Catalog {
     pub config: Config,
-    keys: HashMap<Digest, Arc<Key>>,
+    keys: HashMap<Digest, Arc<Key>, RandomState>,
     /// By falling priority.
     channels: Vec<Arc<Channel>>,
     /// Channels of every model that a channel names in full, by falling priority.
-    by_model: HashMap<Arc<str>, Vec<Arc<Channel>>>,
+    by_model: HashMap<Arc<str>, Vec<Arc<Channel>>, RandomState>,
     /// The label of all other models.
     other: Arc<str>,
 }
@@ -93,7 +94,9 @@ pub struct Channel {
 pub struct ChannelSecret {
     digest: Digest,
     pub health: Arc<SecretHealth>,
-    secret: Option<Secret>,
+    /// As most providers want it, `Bearer …`, and bare; `None`: this channel needs no key. Neither prints itself.
+    bearer: Option<HeaderValue>,
+    bare: Option<HeaderValue>,
 }
 
 /// Where and how one door is asked at a channel.
@@ -114,18 +117,29 @@ impl fmt::Debug for Channel {
 }
 
 impl ChannelSecret {
+    fn new(secret: &str, health: Arc<SecretHealth>) -> ChannelSecret {
+        let sensitive = |text: String| {
+            let mut value = HeaderValue::try_from(text).ok()?;
+            value.set_sensitive(true);
+            Some(value)
+        };
+        ChannelSecret {
+            digest: digest(secret),
+            health,
+            bearer: sensitive(format!("Bearer {secret}")),
+            bare: sensitive(secret.to_owned()),
+        }
+    }
+
     /// The header that signs a request in.
     pub fn header(&self, auth: Auth) -> Option<(HeaderName, HeaderValue)> {
-        let secret = self.secret.as_ref()?.reveal();
         let (name, value) = match auth {
-            Auth::Bearer => (http::header::AUTHORIZATION, HeaderValue::try_from(format!("Bearer {secret}"))),
-            Auth::AnthropicKey => (HeaderName::from_static("x-api-key"), HeaderValue::try_from(secret)),
-            Auth::GoogleKey => (HeaderName::from_static("x-goog-api-key"), HeaderValue::try_from(secret)),
-            Auth::AzureKey => (HeaderName::from_static("api-key"), HeaderValue::try_from(secret)),
+            Auth::Bearer => (http::header::AUTHORIZATION, &self.bearer),
+            Auth::AnthropicKey => (HeaderName::from_static("x-api-key"), &self.bare),
+            Auth::GoogleKey => (HeaderName::from_static("x-goog-api-key"), &self.bare),
+            Auth::AzureKey => (HeaderName::from_static("api-key"), &self.bare),
         };
-        let mut value = value.ok()?;
-        value.set_sensitive(true);
-        Some((name, value))
+        Some((name, value.clone()?))
     }
 }
 
@@ -274,15 +288,12 @@ impl Channel {
         let secret = |secret: &Secret| {
             let digest = digest(secret.reveal());
             let known = sufferer.and_then(|old| old.secrets.iter().find(|known| known.digest == digest));
-            ChannelSecret {
-                digest,
-                health: known.map(|known| known.health.clone()).unwrap_or_default(),
-                secret: Some(secret.clone()),
-            }
+            ChannelSecret::new(secret.reveal(), known.map(|known| known.health.clone()).unwrap_or_default())
         };
         let mut secrets: Vec<ChannelSecret> = config.secrets.iter().map(secret).collect();
         if secrets.is_empty() {
-            secrets.push(ChannelSecret { digest: Digest::default(), health: Arc::default(), secret: None });
+            let (digest, health) = (Digest::default(), Arc::default());
+            secrets.push(ChannelSecret { digest, health, bearer: None, bare: None });
         }
         let host = config.base_url.authority().map_or("", http::uri::Authority::as_str);
         Channel {

@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use foldhash::fast::RandomState;
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
@@ -22,6 +23,9 @@ const GRACE_MS: u64 = 5_000;
 
 /// Locks of the registry; more than cores, so that two requests seldom meet.
 const SHARDS: usize = 16;
+
+/// Entries by number.
+type Shard = Mutex<HashMap<u64, Arc<Entry>, RandomState>>;
 
 /// What a request is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -131,7 +135,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Flow {
     pub clock: Clock,
-    shards: [Mutex<HashMap<u64, Arc<Entry>>>; SHARDS],
+    shards: [Shard; SHARDS],
     started: AtomicU64,
     finished: [AtomicU64; Ending::ALL.len()],
     pub client_sockets: AtomicI64,
@@ -214,7 +218,7 @@ impl Flow {
         census
     }
 
-    fn shard(&self, number: u64) -> &Mutex<HashMap<u64, Arc<Entry>>> {
+    fn shard(&self, number: u64) -> &Shard {
         &self.shards[number as usize % SHARDS]
     }
 }

@@ -16,6 +16,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use hyper::body::Incoming;
 use tracing::error;
+use uuid::Uuid;
 
 use crate::{
     app::App,
@@ -173,11 +174,12 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
     match route {
         Route::Door(door, target) => {
             let (parts, body) = request.into_parts();
-            let head = Head { door, target, parts };
-            let (app, connection, dialect) = (app.clone(), connection.clone(), door.dialect);
+            let request_id = app.new_request_id();
+            let head = Head { request_id, door, target, parts };
+            let (app, connection) = (app.clone(), connection.clone());
             Box::pin(async move {
-                let serving = pipeline::serve(app.clone(), connection, head, body);
-                Ok(cors::with(guarded(&app, dialect, serving).await, origin))
+                let serving = pin!(pipeline::serve(app, connection, head, body));
+                Ok(cors::with(guarded(serving, door.dialect, request_id).await, origin))
             })
         }
         Route::Models(dialect, id) => {
@@ -205,11 +207,10 @@ fn refuse(app: &App, dialect: Dialect, fault: &ClientFault, unread: bool) -> Res
 
 /// A panic in one request is that request's 500 and nobody else's trouble. Its lease was settled by the unwinding.
 async fn guarded(
-    app: &App,
+    mut serving: Pin<&mut impl Future<Output = Response<ReplyBody>>>,
     dialect: Dialect,
-    serving: impl Future<Output = Response<ReplyBody>>,
+    request_id: Uuid,
 ) -> Response<ReplyBody> {
-    let mut serving = pin!(serving);
     let polled = poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context))) {
         Ok(Poll::Ready(response)) => Poll::Ready(Some(response)),
         Ok(Poll::Pending) => Poll::Pending,
@@ -218,7 +219,6 @@ async fn guarded(
     match polled.await {
         Some(response) => response,
         None => {
-            let request_id = app.new_request_id();
             error!(%request_id, "a request panicked");
             let fault = Fault::Internal(InternalFault { detail: "panic".to_owned() });
             reply::tell(dialect, &fault.public(), request_id, None)

@@ -21,7 +21,7 @@ pub mod source;
 use std::{
     borrow::Cow,
     future::{Future, poll_fn},
-    pin::Pin,
+    pin::{Pin, pin},
     sync::{Arc, atomic::Ordering},
     task::Poll,
 };
@@ -40,7 +40,7 @@ use crate::{
     pipeline::{
         attempt::Failed,
         caller::Caller,
-        inbound::{Head, Inbound},
+        inbound::{Head, Inbound, Received},
         lease::Lease,
         plan::Plan,
         reply::{ReplyBody, Run},
@@ -59,7 +59,7 @@ where
     let catalog = app.catalog.load_full();
     let mut lease = app.open_lease(&head, connection);
     let entry = lease.mark().entry.clone();
-    let prepared = app.shutdown.until_ending(prepare(&app, &catalog, head, body, &mut lease)).await;
+    let prepared = app.shutdown.until_ending(pin!(prepare(&app, &catalog, head, body, &mut lease))).await;
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
@@ -105,7 +105,8 @@ where
     }
     head.check().map_err(Fault::Client)?;
     let bounds = &catalog.config.bounds;
-    let inbound = Inbound::receive(head, body, bounds.body_bytes, &app.held_bodies, lease).await?;
+    let received = Received::read(body, bounds.body_bytes, &app.held_bodies, lease).await?;
+    let inbound = Inbound::open(head, received).map_err(Fault::Client)?;
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
@@ -115,7 +116,7 @@ where
 
 /// Waits for the attempts for as long as a client waits without a sign; `None`: they still run.
 async fn patiently(run: &mut Run) -> Option<<Run as Future>::Output> {
-    let mut patience = std::pin::pin!(sleep(PATIENCE));
+    let mut patience = pin!(sleep(PATIENCE));
     poll_fn(|context| {
         if let Poll::Ready(outcome) = Pin::new(&mut *run).poll(context) {
             return Poll::Ready(Some(outcome));

@@ -34,6 +34,7 @@ pub type Sink = Box<dyn Write + Send>;
 pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut sink: Sink) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut lines = Vec::new();
+    let mut observer = app.telemetry.observer(app.catalog.load_full());
     loop {
         tokio::select! {
             count = queue.recv_many(&mut batch, BATCH) => {
@@ -46,9 +47,9 @@ pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut 
                 continue;
             }
         }
-        let catalog = app.catalog.load_full();
+        observer.follow(&app.catalog.load());
         for settlement in batch.drain(..) {
-            app.telemetry.observe(&settlement, &catalog);
+            observer.observe(&settlement);
             line::write(&mut lines, &settlement);
         }
         // A stalled sink must not hold up the threads that serve requests.

@@ -2,7 +2,7 @@
 
 use std::{
     future::{Future, poll_fn},
-    pin::pin,
+    pin::Pin,
     sync::atomic::{AtomicU8, Ordering},
     task::Poll,
 };
@@ -60,9 +60,9 @@ impl Shutdown {
     }
 
     /// Runs a request's future until the stop will wait no longer (`None`). At that moment every connection's task is
-    /// polled again, so no timer or subscription is needed per request.
-    pub async fn until_ending<T>(&self, future: impl Future<Output = T>) -> Option<T> {
-        let mut future = pin!(future);
+    /// polled again, so no timer or subscription is needed per request. The future is lent: taken by value it would
+    /// stand twice in every caller's.
+    pub async fn until_ending<T>(&self, mut future: Pin<&mut impl Future<Output = T>>) -> Option<T> {
         poll_fn(
             |context| if self.ending() { Poll::Ready(None) } else { future.as_mut().poll(context).map(Some) },
         )

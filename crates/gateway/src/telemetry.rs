@@ -3,6 +3,8 @@
 //! In: settlements, and a reading of the flow at each scrape. Out: text. Labels come from configuration or from closed
 //! lists, never from a request: a caller cannot make new series.
 
+mod observer;
+
 use std::sync::{Arc, atomic::AtomicU64};
 
 use prometheus_client::{
@@ -11,39 +13,12 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{catalog::Catalog, flow::Phase, reading::Reading, settlement::Settlement};
+pub use self::observer::Observer;
+use self::observer::{AttemptLabels, Durations, EndingLabels, Families, TokenLabels};
+use crate::{catalog::Catalog, flow::Phase, reading::Reading};
 
 /// Seconds; the upper half is for reasoning models.
 const SECONDS: [f64; 14] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct EndingLabels {
-    dialect: &'static str,
-    operation: &'static str,
-    ending: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct CallLabels {
-    gen_ai_operation_name: &'static str,
-    gen_ai_provider_name: &'static str,
-    gen_ai_request_model: Arc<str>,
-    channel: Arc<str>,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct TokenLabels {
-    gen_ai_provider_name: &'static str,
-    gen_ai_request_model: Arc<str>,
-    channel: Arc<str>,
-    gen_ai_token_type: &'static str,
-}
-
-#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
-struct AttemptLabels {
-    channel: Arc<str>,
-    outcome: &'static str,
-}
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PhaseLabels {
@@ -54,8 +29,6 @@ struct PhaseLabels {
 struct SideLabels {
     side: &'static str,
 }
-
-type Durations = Family<CallLabels, Histogram, fn() -> Histogram>;
 
 fn durations() -> Durations {
     Family::new_with_constructor(|| Histogram::new(SECONDS))
@@ -131,44 +104,16 @@ impl Telemetry {
         Telemetry { registry, ..telemetry }
     }
 
-    /// Counts one settlement. Only models that the configuration names in full become a label.
-    pub fn observe(&self, settlement: &Settlement, catalog: &Catalog) {
-        let door = settlement.door;
-        let labels = EndingLabels {
-            dialect: door.dialect.name(),
-            operation: door.operation.name(),
-            ending: settlement.ending.name(),
+    /// The settler's hands on the counters.
+    pub fn observer(&self, catalog: Arc<Catalog>) -> Observer {
+        let families = Families {
+            requests: self.requests.clone(),
+            attempts: self.attempts.clone(),
+            duration: self.duration.clone(),
+            first_token: self.first_token.clone(),
+            tokens: self.tokens.clone(),
         };
-        self.requests.get_or_create(&labels).inc();
-        for attempt in &settlement.attempts {
-            let labels = AttemptLabels {
-                channel: attempt.channel.clone(),
-                outcome: outcome(attempt.status, attempt.fault.is_some()),
-            };
-            self.attempts.get_or_create(&labels).inc();
-        }
-        let Some(channel) = settlement.channel() else { return };
-        let labels = CallLabels {
-            gen_ai_operation_name: door.operation.name(),
-            gen_ai_provider_name: catalog.channel(channel).map_or("unknown", |channel| channel.provider.name),
-            gen_ai_request_model: catalog.label(&settlement.model),
-            channel: channel.clone(),
-        };
-        self.duration.get_or_create(&labels).observe(settlement.total_ms as f64 / 1000.0);
-        if let Some(first_byte_ms) = settlement.first_byte_ms {
-            self.first_token.get_or_create(&labels).observe(first_byte_ms as f64 / 1000.0);
-        }
-        for (token_type, count) in settlement.usage.iter().flat_map(|usage| usage.buckets()) {
-            if count > 0 {
-                let labels = TokenLabels {
-                    gen_ai_provider_name: labels.gen_ai_provider_name,
-                    gen_ai_request_model: labels.gen_ai_request_model.clone(),
-                    channel: channel.clone(),
-                    gen_ai_token_type: token_type,
-                };
-                self.tokens.get_or_create(&labels).inc_by(count);
-            }
-        }
+        Observer::new(families, catalog)
     }
 
     /// The text of a scrape.
@@ -187,16 +132,5 @@ impl Telemetry {
         // Writing into a string cannot fail.
         let _ = encode(&mut text, &self.registry);
         text
-    }
-}
-
-fn outcome(status: u16, failed: bool) -> &'static str {
-    match (failed, status) {
-        (false, _) => "ok",
-        (true, 0) => "no_answer",
-        (true, 200..=299) => "bad_answer",
-        (true, 429) => "rate_limited",
-        (true, 400..=499) => "client_error",
-        (true, _) => "server_error",
     }
 }

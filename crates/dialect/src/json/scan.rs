@@ -1,26 +1,25 @@
 //! The loops over the inside of strings, where nearly all of a document's bytes are.
 //!
-//! In: bytes. Out: how many of them need no look. The loops must stay as plain as they are: then the compiler makes
-//! vector code of them, with no unsafe code here.
+//! In: bytes. Out: how many of them need no look. No unsafe code here: vectors are the library's, or made by the compiler
+//! of a loop that is plain enough.
 
 use memchr::memchr2;
+use wide::u8x16;
 
-const WORD: usize = 8;
-/// Keys and most short values end within so many words; the search by vectors costs more than that to begin.
-const SHORT: usize = 4 * WORD;
 /// A vector on every processor.
 const LANES: usize = 16;
+/// Keys and most short values end within this; the search by longer vectors costs more than that to begin.
+const SHORT: usize = 4 * LANES;
 
 /// How many bytes there are before the first that means something in a string: `"`, `\`, or a control character.
 #[inline]
 pub(super) fn plain_length(text: &[u8]) -> usize {
     let mut at = 0;
-    while let Some(word) = text[at..].first_chunk::<WORD>() {
-        let special = mark_specials(u64::from_le_bytes(*word));
-        if special != 0 {
-            return at + special.trailing_zeros() as usize / 8;
+    while let Some(chunk) = text[at..].first_chunk::<LANES>() {
+        if let Some(special) = first_special(chunk) {
+            return at + special;
         }
-        at += WORD;
+        at += LANES;
         if at == SHORT {
             return at + long_plain_length(&text[at..]);
         }
@@ -49,20 +48,15 @@ fn holds_control(text: &[u8]) -> bool {
     lowest.into_iter().fold(u8::MAX, u8::min) < b' '
 }
 
-/// With this bit turned, `"` (and only `"`) comes right after the control characters.
-const TURN: u8 = 2;
-const FIRST_PLAIN: u8 = (b'"' ^ TURN) + 1;
-
 fn is_special(byte: u8) -> bool {
-    byte ^ TURN < FIRST_PLAIN || byte == b'\\'
+    byte < b' ' || byte == b'"' || byte == b'\\'
 }
 
-/// The high bit of each byte that is special. (A borrow can mark bytes above the lowest that is: only that one counts.)
 #[inline]
-fn mark_specials(word: u64) -> u64 {
-    const ONES: u64 = u64::MAX / 255;
-    let turned = word ^ (ONES * TURN as u64);
-    let slash = word ^ (ONES * b'\\' as u64);
-    let low = turned.wrapping_sub(ONES * FIRST_PLAIN as u64) & !turned;
-    (low | slash.wrapping_sub(ONES) & !slash) & (ONES << 7)
+fn first_special(chunk: &[u8; LANES]) -> Option<usize> {
+    let text = u8x16::new(*chunk);
+    let control = text.min(u8x16::splat(b' ' - 1)).simd_eq(text);
+    let special = control | text.simd_eq(u8x16::splat(b'"')) | text.simd_eq(u8x16::splat(b'\\'));
+    let mask = special.to_bitmask();
+    (mask != 0).then(|| mask.trailing_zeros() as usize)
 }

@@ -7,7 +7,7 @@
 
 mod gain;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{Accounting, Dialect, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, splice};
@@ -107,8 +107,11 @@ pub async fn run(
         }
         tried += 1;
         lease.attempt_began(&channel.name, place);
-        let trying = attempt(&inbound, channel, endpoint, secret, total_at, &mut lease);
-        match app.shutdown.until_ending(trying).await {
+        let tried_out = app
+            .shutdown
+            .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, total_at, &mut lease)))
+            .await;
+        match tried_out {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
                 break;

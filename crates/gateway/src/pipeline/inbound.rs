@@ -17,6 +17,7 @@ use http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
 use tokio::time::{Duration, timeout};
+use uuid::Uuid;
 
 use crate::{
     fault::{ClientFault, Fault, Rejection},
@@ -55,6 +56,7 @@ pub struct Target {
 /// The request's head: enough to tell who calls.
 #[derive(Debug)]
 pub struct Head {
+    pub request_id: Uuid,
     pub door: Door,
     pub target: Target,
     pub parts: Parts,
@@ -99,15 +101,21 @@ fn is_json(content_type: &str) -> bool {
             && essence.contains('/')
 }
 
-impl Inbound {
-    /// Reads the body and its envelope.
-    pub async fn receive<B>(
-        head: Head,
+/// A body that is all there.
+#[derive(Debug)]
+pub struct Received {
+    bytes: Bytes,
+    held: Option<Held>,
+}
+
+impl Received {
+    /// Reads a body to its end.
+    pub async fn read<B>(
         body: B,
         limit: usize,
         held: &Arc<HeldBodies>,
         lease: &mut Lease,
-    ) -> Result<Box<Inbound>, Fault>
+    ) -> Result<Received, Fault>
     where
         B: Body<Data = Bytes>,
     {
@@ -122,18 +130,21 @@ impl Inbound {
         }
         let body = pin!(body);
         let reading = read_body(body, promised.map(|promised| promised as usize), limit, &mut holding);
-        let body = match timeout(BODY_TOTAL, reading).await {
-            Ok(body) => body?,
+        let bytes = match timeout(BODY_TOTAL, reading).await {
+            Ok(bytes) => bytes?,
             Err(_) => return Err(Fault::Client(ClientFault::BodyTooSlow)),
         };
-        lease.mark().entry.bytes_in.store(body.len() as u64, Ordering::Relaxed);
+        lease.mark().entry.bytes_in.store(bytes.len() as u64, Ordering::Relaxed);
         let held = (holding.bytes > 0).then_some(holding);
-        Inbound::open(head, body, held).map_err(Fault::Client)
+        Ok(Received { bytes, held })
     }
+}
 
+impl Inbound {
     /// Reads the envelope of a body that is all there.
-    fn open(head: Head, body: Bytes, held: Option<Held>) -> Result<Box<Inbound>, ClientFault> {
-        let Head { door, target, parts } = head;
+    pub fn open(head: Head, received: Received) -> Result<Box<Inbound>, ClientFault> {
+        let Head { door, target, parts, .. } = head;
+        let Received { bytes: body, held } = received;
         let envelope = if door.operation == Operation::Stored {
             Envelope::default()
         } else {

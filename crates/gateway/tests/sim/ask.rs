@@ -5,6 +5,7 @@ use dialect::{Dialect, Door, Operation};
 use gateway::pipeline::inbound::{Head, Target};
 use http::Request;
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::{
     dice::Dice,
@@ -191,7 +192,7 @@ impl Ask {
         (!serving.any(|channel| channel.speaks(self.dialect))).then_some(400)
     }
 
-    pub(crate) fn head(&self, setup: &Setup) -> Head {
+    pub(crate) fn head(&self, setup: &Setup, request_id: Uuid) -> Head {
         let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
         let path = match self.dialect {
             Dialect::OpenaiChat => "/v1/chat/completions".to_owned(),
@@ -241,6 +242,6 @@ impl Ask {
             _ => Target::default(),
         };
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Head { door: Door::new(self.dialect, Operation::Chat), target, parts }
+        Head { request_id, door: Door::new(self.dialect, Operation::Chat), target, parts }
     }
 }

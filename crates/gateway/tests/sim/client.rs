@@ -129,7 +129,12 @@ pub(crate) async fn visit(app: Arc<App>, setup: Arc<Setup>, ask: Ask, start: Ins
     let body = RequestStream::new(&ask, seen.clone(), start);
     let mut fate = Fate::of(&app, &ask);
     // Boxed, so that it is dropped when it is done or the client leaves, as a connection's task does.
-    let mut serving = Box::pin(pipeline::serve(app.clone(), connection.clone(), ask.head(&setup), body));
+    let mut serving = Box::pin(pipeline::serve(
+        app.clone(),
+        connection.clone(),
+        ask.head(&setup, app.new_request_id()),
+        body,
+    ));
     let (at_once, request_id) = poll_fn(|context| {
         let polled = serving.as_mut().poll(context);
         Poll::Ready((polled, entry_of(&app, &connection).map(|entry| entry.request_id)))
