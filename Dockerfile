@@ -9,6 +9,7 @@ FROM rust:1.95.0-bookworm AS build
 WORKDIR /build
 # rust-toolchain.toml stays outside (see .dockerignore): the compiler is the image's, of the same version.
 COPY Cargo.toml Cargo.lock ./
+COPY .cargo .cargo
 COPY crates crates
 RUN cargo build --locked --profile dist -p gateway --bin sluice
 

@@ -8,6 +8,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use ring::digest::{Context, SHA256};
+
 /// Objects remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 100_000;
 /// How long an object is remembered, in milliseconds: providers keep stored responses for 30 days.
@@ -27,8 +29,20 @@ struct Memory {
     order: VecDeque<Name>,
 }
 
-/// An object's id, apart for each caller.
-type Name = (Arc<str>, Arc<str>);
+/// An object's id and its caller, as the first half of their SHA-256: what is remembered for a month must be small, and no
+/// caller may make up an id that is found as another's.
+type Name = [u8; 16];
+
+fn name(caller: &str, id: &str) -> Name {
+    let mut digest = Context::new(&SHA256);
+    for part in [caller, id] {
+        digest.update(&part.len().to_le_bytes());
+        digest.update(part.as_bytes());
+    }
+    let mut name = Name::default();
+    name.copy_from_slice(&digest.finish().as_ref()[..size_of::<Name>()]);
+    name
+}
 
 #[derive(Debug)]
 struct Made {
@@ -37,13 +51,13 @@ struct Made {
 }
 
 impl Affinity {
-    pub fn remember(&self, caller: &Arc<str>, id: &str, channel: &Arc<str>, now_ms: u64) {
+    pub fn remember(&self, caller: &str, id: &str, channel: &Arc<str>, now_ms: u64) {
         if id.is_empty() || id.len() > LONGEST_ID {
             return;
         }
-        let name: Name = (caller.clone(), id.into());
+        let name = name(caller, id);
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        if memory.made.insert(name.clone(), Made { channel: channel.clone(), at_ms: now_ms }).is_none() {
+        if memory.made.insert(name, Made { channel: channel.clone(), at_ms: now_ms }).is_none() {
             memory.order.push_back(name);
         }
         while memory.order.len() > REMEMBERED {
@@ -53,9 +67,9 @@ impl Affinity {
         }
     }
 
-    pub fn recall(&self, caller: &Arc<str>, id: &str, now_ms: u64) -> Option<Arc<str>> {
+    pub fn recall(&self, caller: &str, id: &str, now_ms: u64) -> Option<Arc<str>> {
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = memory.made.get(&(caller.clone(), id.into()))?;
+        let made = memory.made.get(&name(caller, id))?;
         (now_ms.saturating_sub(made.at_ms) <= KEPT_MS).then(|| made.channel.clone())
     }
 }
@@ -66,15 +80,15 @@ mod tests {
 
     #[test]
     fn only_the_maker_finds_it_and_the_oldest_go_first() {
-        let (affinity, alice, bob, channel) = (Affinity::default(), "alice".into(), "bob".into(), "c".into());
-        affinity.remember(&alice, "resp_1", &channel, 5);
-        assert_eq!(affinity.recall(&alice, "resp_1", 6).as_deref(), Some("c"));
-        assert_eq!(affinity.recall(&bob, "resp_1", 6), None);
-        assert_eq!(affinity.recall(&alice, "resp_1", 6 + KEPT_MS), None);
+        let (affinity, alice, bob, channel) = (Affinity::default(), "alice", "bob", "c".into());
+        affinity.remember(alice, "resp_1", &channel, 5);
+        assert_eq!(affinity.recall(alice, "resp_1", 6).as_deref(), Some("c"));
+        assert_eq!(affinity.recall(bob, "resp_1", 6), None);
+        assert_eq!(affinity.recall(alice, "resp_1", 6 + KEPT_MS), None);
         for number in 0..REMEMBERED {
-            affinity.remember(&bob, &format!("r{number}"), &channel, 7);
+            affinity.remember(bob, &format!("r{number}"), &channel, 7);
         }
-        assert_eq!(affinity.recall(&alice, "resp_1", 8), None);
-        assert!(affinity.recall(&bob, "r0", 8).is_some());
+        assert_eq!(affinity.recall(alice, "resp_1", 8), None);
+        assert!(affinity.recall(bob, "r0", 8).is_some());
     }
 }

@@ -34,7 +34,7 @@ pub type Sink = Box<dyn Write + Send>;
 pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut sink: Sink) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut lines = Vec::new();
-    let mut observer = app.telemetry.observer(app.catalog.load_full());
+    let mut observer = app.telemetry.observer();
     loop {
         tokio::select! {
             count = queue.recv_many(&mut batch, BATCH) => {
@@ -47,9 +47,8 @@ pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut 
                 continue;
             }
         }
-        observer.follow(&app.catalog.load());
+        observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
         for settlement in batch.drain(..) {
-            observer.observe(&settlement);
             line::write(&mut lines, &settlement);
         }
         // A stalled sink must not hold up the threads that serve requests.

@@ -5,7 +5,7 @@
 
 mod observer;
 
-use std::sync::{Arc, atomic::AtomicU64};
+use std::sync::atomic::AtomicU64;
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
@@ -15,7 +15,7 @@ use prometheus_client::{
 
 pub use self::observer::Observer;
 use self::observer::{AttemptLabels, Durations, EndingLabels, Families, TokenLabels};
-use crate::{catalog::Catalog, flow::Phase, reading::Reading};
+use crate::{flow::Phase, reading::Reading};
 
 /// Seconds; the upper half is for reasoning models.
 const SECONDS: [f64; 14] = [0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 900.0];
@@ -105,7 +105,7 @@ impl Telemetry {
     }
 
     /// The settler's hands on the counters.
-    pub fn observer(&self, catalog: Arc<Catalog>) -> Observer {
+    pub fn observer(&self) -> Observer {
         let families = Families {
             requests: self.requests.clone(),
             attempts: self.attempts.clone(),
@@ -113,7 +113,7 @@ impl Telemetry {
             first_token: self.first_token.clone(),
             tokens: self.tokens.clone(),
         };
-        Observer::new(families, catalog)
+        Observer::new(families)
     }
 
     /// The text of a scrape.

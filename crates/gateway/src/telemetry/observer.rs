@@ -1,7 +1,10 @@
 //! Counting settlements. A series is looked up by its labels once, and then by what the settlement brings with it: the
 //! look-up hashes five label sets and was a twentieth of a request's cost.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+};
 
 use dialect::{Door, Operation, Usage};
 use foldhash::fast::RandomState;
@@ -57,7 +60,8 @@ pub(super) struct Families {
 #[derive(Debug)]
 pub struct Observer {
     families: Families,
-    catalog: Arc<Catalog>,
+    /// Whose names were looked up. Not kept alive: channels that are gone must go, with their connections.
+    catalog: Weak<Catalog>,
     ended: HashMap<(Door, Ending), Counter, RandomState>,
     /// By the address of the channel's name, which the value keeps from being used again.
     tried: HashMap<(usize, &'static str), (Arc<str>, Counter), RandomState>,
@@ -75,28 +79,33 @@ struct Call {
 }
 
 impl Observer {
-    pub(super) fn new(families: Families, catalog: Arc<Catalog>) -> Observer {
+    pub(super) fn new(families: Families) -> Observer {
         Observer {
             families,
-            catalog,
+            catalog: Weak::new(),
             ended: HashMap::default(),
             tried: HashMap::default(),
             called: HashMap::default(),
         }
     }
 
-    /// The catalog in force from now on. What was found for the names of the one before is forgotten with them.
-    pub fn follow(&mut self, catalog: &Arc<Catalog>) {
-        if !Arc::ptr_eq(&self.catalog, catalog) {
-            self.catalog = catalog.clone();
+    /// Counts settlements. Only models that the configuration names in full become a label.
+    pub fn observe<'a>(
+        &mut self,
+        settlements: impl IntoIterator<Item = &'a Settlement>,
+        catalog: &Arc<Catalog>,
+    ) {
+        let now = Arc::downgrade(catalog);
+        if !Weak::ptr_eq(&self.catalog, &now) {
+            self.catalog = now;
             self.tried.clear();
             self.called.clear();
         }
+        settlements.into_iter().for_each(|settlement| self.count(settlement, catalog));
     }
 
-    /// Counts one settlement. Only models that the configuration names in full become a label.
-    pub fn observe(&mut self, settlement: &Settlement) {
-        let Observer { families, catalog, ended, tried, called } = self;
+    fn count(&mut self, settlement: &Settlement, catalog: &Catalog) {
+        let Observer { families, ended, tried, called, .. } = self;
         let (door, ending) = (settlement.door, settlement.ending);
         ended
             .entry((door, ending))

@@ -99,6 +99,22 @@ async fn what_is_known_of_a_channel_outlives_a_reload() {
 }
 
 #[tokio::test]
+async fn a_channel_that_is_taken_out_takes_its_idle_connections_with_it() {
+    let sim = Sim::start().await;
+    let key = format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n");
+    let text = key.clone() + &channel("c", "openai_chat", &sim.url(), "sim");
+    let world = World::with(sim, &text);
+    let answer = world.ask(&plain("openai_chat")).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    world.settlement(&answer).await;
+    assert_eq!(world.app.sockets().1, 1, "the connection is kept for the next request");
+    world.app.apply(gateway::config::parse(&key, &|_: &str| None).unwrap());
+    // Far sooner than the pool would give up an idle connection.
+    eventually("no socket to an upstream", || world.app.sockets().1 == 0).await;
+    world.close().await;
+}
+
+#[tokio::test]
 async fn browsers_of_listed_origins_are_let_in() {
     let world = World::start(|sim| {
         format!("[cors]\norigins = [\"https://app.test\", \"http://localhost:5173\"]\n{}", four(&sim.url()))
