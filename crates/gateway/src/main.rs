@@ -142,8 +142,8 @@ fn raise_file_limit() {
     }
 }
 
-/// A held stream needs a few pages here and there. Huge pages would round each of them up: measured, 55 KB a stream in
-/// the place of 33 KB, and an idle process of 15 MB in the place of 8 MB.
+/// A held stream needs a few pages here and there, and huge pages would round each of them up: measured, nearly twice the
+/// memory a stream and an idle process.
 fn use_small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         warn!(%error, "huge pages cannot be turned off: more memory is used");
