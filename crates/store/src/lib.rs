@@ -1,4 +1,17 @@
-//! All SQL and all money will live here; it knows nothing of HTTP or dialects.
+//! All SQL and all money: accounts, keys, prices, the ledger, the request log. It knows nothing of HTTP or dialects.
 //!
-//! Empty for now: Sluice keeps no durable state yet. Settlements are written to the log and the metrics by
-//! `gateway::settler`.
+//! Requests are admitted in memory ([`purse`]) and written behind in batches ([`ledger`]); the database file has one owner
+//! ([`database`]).
+
+pub mod database;
+pub mod error;
+pub mod keys;
+pub mod ledger;
+pub mod money;
+pub mod price;
+pub mod purse;
+pub mod report;
+
+pub use database::Database;
+pub use error::StoreError;
+pub use money::{Factor, Nanos};

@@ -1,0 +1,140 @@
+//! The database file: opened, owned, brought up to date.
+//!
+//! In: a path, or memory. Out: one connection that writes, and more that only read. The owner holds a lock on a file
+//! beside the database for as long as it lives; readers need none.
+
+use std::{
+    fs::{File, TryLockError},
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use crate::error::StoreError;
+
+/// Numbered steps, never changed once released.
+const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_books.sql")];
+/// A reader's checkpoint or a backup may hold the file for a moment.
+const BUSY: Duration = Duration::from_secs(5);
+
+/// The owner of a database.
+#[derive(Debug)]
+pub struct Database {
+    path: Option<PathBuf>,
+    writer: Mutex<Connection>,
+    /// Held until this is dropped; `None`: in memory, which nobody else can see.
+    _lock: Option<File>,
+}
+
+impl Database {
+    /// Opens and owns the file, creates it where there is none, and brings it up to date.
+    pub fn open(path: &Path) -> Result<Database, StoreError> {
+        let failed = |error: &dyn std::fmt::Display| StoreError::Open {
+            path: path.display().to_string(),
+            detail: error.to_string(),
+        };
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&beside)
+            .map_err(|error| failed(&error))?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                return Err(StoreError::Owned { path: path.display().to_string() });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(&error)),
+        }
+        let connection = Connection::open(path).map_err(|error| failed(&error))?;
+        Database::own(connection, Some(path.to_owned()), Some(lock))
+    }
+
+    /// A database that is gone with the process.
+    pub fn in_memory() -> Result<Database, StoreError> {
+        Database::own(Connection::open_in_memory()?, None, None)
+    }
+
+    fn own(
+        mut connection: Connection,
+        path: Option<PathBuf>,
+        lock: Option<File>,
+    ) -> Result<Database, StoreError> {
+        connection.busy_timeout(BUSY)?;
+        // A kill loses no commit; a power loss may lose those since the last checkpoint, and breaks nothing.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        migrate(&mut connection)?;
+        Ok(Database { path, writer: Mutex::new(connection), _lock: lock })
+    }
+
+    /// The one connection that writes. A panic under it left no transaction open: dropping one rolls it back.
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something on a connection that reads; in memory there is only the one.
+    pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        match &self.path {
+            Some(path) => look(&reader(path)?),
+            None => look(&self.writer()),
+        }
+    }
+}
+
+/// A connection that only reads, beside whoever owns the file.
+pub fn reader(path: &Path) -> Result<Connection, StoreError> {
+    let open =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX);
+    let connection = open
+        .map_err(|error| StoreError::Open { path: path.display().to_string(), detail: error.to_string() })?;
+    connection.busy_timeout(BUSY)?;
+    Ok(connection)
+}
+
+/// Runs the steps that the file has not seen, each in a transaction of its own.
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let known = MIGRATIONS.len() as u32;
+    let found: u32 = connection.query_row("PRAGMA user_version", [], |row| row.get(0))?;
+    if found > known {
+        return Err(StoreError::TooNew { found, known });
+    }
+    for (number, step) in (1..).zip(MIGRATIONS).skip(found as usize) {
+        let failed = |error: rusqlite::Error| StoreError::Migration { number, detail: error.to_string() };
+        let transaction =
+            connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+        transaction.execute_batch(step).map_err(failed)?;
+        transaction.pragma_update(None, "user_version", number).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_step_runs_once_and_a_later_file_is_refused() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        migrate(&mut connection).unwrap();
+        migrate(&mut connection).unwrap();
+        connection.pragma_update(None, "user_version", 99).unwrap();
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 1 })));
+    }
+
+    #[test]
+    fn a_failed_step_leaves_nothing() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE requests (x)").unwrap();
+        assert!(matches!(migrate(&mut connection), Err(StoreError::Migration { number: 1, .. })));
+        let tables: u32 =
+            connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        assert_eq!(tables, 1);
+    }
+}

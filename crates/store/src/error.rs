@@ -1,0 +1,45 @@
+//! What can go wrong with the database, in the operator's words. Callers of the gateway never read these.
+
+use std::fmt;
+
+/// The database would not do it.
+#[derive(Debug)]
+pub enum StoreError {
+    /// Another process owns the file.
+    Owned { path: String },
+    /// The file cannot be opened or created.
+    Open { path: String, detail: String },
+    /// The schema could not be brought up to date; nothing was changed by the failed step.
+    Migration { number: u32, detail: String },
+    /// The file was made by a later version of this program.
+    TooNew { found: u32, known: u32 },
+    /// A statement failed.
+    Statement(String),
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StoreError::Owned { path } => {
+                write!(f, "{path} is in use by another process: one process owns the database file")
+            }
+            StoreError::Open { path, detail } => write!(f, "{path} cannot be opened: {detail}"),
+            StoreError::Migration { number, detail } => {
+                write!(f, "the database could not be brought up to date (step {number}): {detail}")
+            }
+            StoreError::TooNew { found, known } => write!(
+                f,
+                "the database is of a later version (step {found}) than this program knows (step {known})"
+            ),
+            StoreError::Statement(detail) => write!(f, "the database refused: {detail}"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        StoreError::Statement(error.to_string())
+    }
+}

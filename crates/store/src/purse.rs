@@ -1,0 +1,180 @@
+//! What may still be spent, in memory: the place where requests are admitted.
+//!
+//! In: balances and limits loaded at start. Out: a [`Hold`] for each admitted request, or a refusal. A hold is one atomic
+//! step over all purses it is taken from, costs no look at the database, and cannot be passed by any number of calls at
+//! once; dropping it gives everything back, settling it turns it into a charge.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::money::Nanos;
+
+/// Money that can be held and spent: an account's balance, or what a key's limit leaves.
+#[derive(Debug)]
+pub struct Purse {
+    pub id: i64,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// What is left to spend, holds not taken off; negative after an overrun. `None`: as much as one likes.
+    pub left: Option<Nanos>,
+    /// Sum of all open holds.
+    pub held: Nanos,
+    /// Sum of all charges since the purse was loaded.
+    pub spent: Nanos,
+}
+
+impl Purse {
+    pub fn new(id: i64, left: Option<Nanos>) -> Arc<Purse> {
+        Arc::new(Purse { id, state: Mutex::new(State { left, held: Nanos::ZERO, spent: Nanos::ZERO }) })
+    }
+
+    pub fn state(&self) -> State {
+        *self.lock()
+    }
+
+    /// More to spend: a top-up, or a limit raised. Negative: less.
+    pub fn add(&self, amount: Nanos) {
+        let mut state = self.lock();
+        state.left = state.left.map(|left| left.plus(amount));
+    }
+
+    /// Another limit, what was spent and is held being what it is.
+    pub fn set_left(&self, left: Option<Nanos>) {
+        self.lock().left = left;
+    }
+
+    /// Holds nothing in it: whatever it allows, no request pays from it.
+    pub fn is_unlimited(&self) -> bool {
+        self.lock().left.is_none()
+    }
+
+    fn take(&self, amount: Nanos) -> bool {
+        let mut state = self.lock();
+        if state.left.is_some_and(|left| left.minus(state.held) < amount) {
+            return false;
+        }
+        state.held = state.held.plus(amount);
+        true
+    }
+
+    fn give_back(&self, amount: Nanos) {
+        let mut state = self.lock();
+        state.held = state.held.minus(amount);
+    }
+
+    fn spend(&self, held: Nanos, charge: Nanos) {
+        let mut state = self.lock();
+        state.held = state.held.minus(held);
+        state.left = state.left.map(|left| left.minus(charge));
+        state.spent = state.spent.plus(charge);
+    }
+
+    /// Nothing in here is left half done by a panic.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Money set aside for one request, in every purse that pays for it.
+#[derive(Debug)]
+pub struct Hold {
+    purses: [Arc<Purse>; 2],
+    amount: Nanos,
+    open: bool,
+}
+
+impl Hold {
+    /// Sets `amount` aside in both purses or in neither; `Err` is the one that has not enough.
+    pub fn take(account: &Arc<Purse>, key: &Arc<Purse>, amount: Nanos) -> Result<Hold, Short> {
+        if !account.take(amount) {
+            return Err(Short::Account);
+        }
+        if !key.take(amount) {
+            account.give_back(amount);
+            return Err(Short::Key);
+        }
+        Ok(Hold { purses: [account.clone(), key.clone()], amount, open: true })
+    }
+
+    pub fn amount(&self) -> Nanos {
+        self.amount
+    }
+
+    pub fn account(&self) -> &Arc<Purse> {
+        &self.purses[0]
+    }
+
+    pub fn key(&self) -> &Arc<Purse> {
+        &self.purses[1]
+    }
+
+    /// Turns the hold into a charge, which may be more than was held: that is the overrun.
+    pub fn settle(mut self, charge: Nanos) {
+        self.open = false;
+        self.purses.iter().for_each(|purse| purse.spend(self.amount, charge));
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if self.open {
+            self.purses.iter().for_each(|purse| purse.give_back(self.amount));
+        }
+    }
+}
+
+/// Which purse had not enough.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Short {
+    /// The account's balance.
+    Account,
+    /// What the key's own limit leaves.
+    Key,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    fn usd(amount: i64) -> Nanos {
+        Nanos(amount * crate::money::NANOS_PER_USD)
+    }
+
+    #[test]
+    fn fifty_at_once_against_a_balance_for_ten_admit_ten() {
+        for _ in 0..50 {
+            let (account, key) = (Purse::new(1, Some(usd(10))), Purse::new(1, None));
+            let admitted: Vec<Hold> = thread::scope(|scope| {
+                let tries: Vec<_> =
+                    (0..50).map(|_| scope.spawn(|| Hold::take(&account, &key, usd(1)).ok())).collect();
+                tries.into_iter().filter_map(|tried| tried.join().unwrap()).collect()
+            });
+            assert_eq!(admitted.len(), 10);
+            assert_eq!(account.state().held, usd(10));
+            admitted
+                .into_iter()
+                .enumerate()
+                .for_each(|(at, hold)| if at % 2 == 0 { hold.settle(usd(1)) } else { drop(hold) });
+            assert_eq!(account.state(), State { left: Some(usd(5)), held: Nanos::ZERO, spent: usd(5) });
+            assert_eq!(key.state(), State { left: None, held: Nanos::ZERO, spent: usd(5) });
+        }
+    }
+
+    #[test]
+    fn a_hold_is_taken_everywhere_or_nowhere() {
+        let (account, key) = (Purse::new(1, Some(usd(10))), Purse::new(1, Some(usd(3))));
+        assert_eq!(Hold::take(&account, &key, usd(4)).unwrap_err(), Short::Key);
+        assert_eq!(account.state().held, Nanos::ZERO);
+        assert_eq!(Hold::take(&account, &key, usd(11)).unwrap_err(), Short::Account);
+        let hold = Hold::take(&account, &key, usd(3)).unwrap();
+        hold.settle(usd(5));
+        assert_eq!(key.state().left, Some(usd(-2)), "an overrun is charged");
+        assert_eq!(Hold::take(&account, &key, Nanos::ZERO).unwrap_err(), Short::Key, "and then no more");
+        key.add(usd(2));
+        assert!(Hold::take(&account, &key, Nanos::ZERO).is_ok());
+    }
+}
