@@ -68,8 +68,12 @@ impl Affinity {
     }
 
     pub fn recall(&self, caller: &str, id: &str, now_ms: u64) -> Option<Arc<str>> {
+        if id.len() > LONGEST_ID {
+            return None;
+        }
+        let name = name(caller, id);
         let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let made = memory.made.get(&name(caller, id))?;
+        let made = memory.made.get(&name)?;
         (now_ms.saturating_sub(made.at_ms) <= KEPT_MS).then(|| made.channel.clone())
     }
 }

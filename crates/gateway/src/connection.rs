@@ -9,7 +9,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -50,8 +50,8 @@ pub struct Connection {
     idle_ms: AtomicU64,
     /// When it was closed; 0: open.
     closed_ms: AtomicU64,
-    /// See [`Connection::two_lengths`].
-    two_lengths: AtomicBool,
+    /// What the head that is coming in has named so far; see [`LengthsNamed`].
+    lengths: AtomicU8,
     order: AtomicU8,
     ordered: Notify,
 }
@@ -71,7 +71,7 @@ impl Connection {
             head_ms: AtomicU64::new(0),
             idle_ms: AtomicU64::new(clock.now_ms()),
             closed_ms: AtomicU64::new(0),
-            two_lengths: AtomicBool::new(false),
+            lengths: AtomicU8::new(LengthsNamed::START.0),
             order: AtomicU8::new(Order::Stay as u8),
             ordered: Notify::new(),
         }
@@ -103,16 +103,15 @@ impl Connection {
         }
         if self.head_ms.load(Ordering::Relaxed) == 0 {
             self.head_ms.store(self.clock.now_ms(), Ordering::Relaxed);
-            self.two_lengths.store(false, Ordering::Relaxed);
+            self.lengths.store(LengthsNamed::START.0, Ordering::Relaxed);
         }
-        if names_two_lengths(bytes) {
-            self.two_lengths.store(true, Ordering::Relaxed);
-        }
+        let lengths = LengthsNamed(self.lengths.load(Ordering::Relaxed)).after(bytes);
+        self.lengths.store(lengths.0, Ordering::Relaxed);
     }
 
     /// The last head named both Content-Length and Transfer-Encoding.
     pub fn two_lengths(&self) -> bool {
-        self.two_lengths.load(Ordering::Relaxed)
+        LengthsNamed(self.lengths.load(Ordering::Relaxed)).both()
     }
 
     /// The connection is over. Simulations call it in the place of a connection's task.
@@ -215,24 +214,49 @@ impl Connections {
     }
 }
 
-/// Whether a head as it was read names both Content-Length and Transfer-Encoding. The HTTP library takes the former out
-/// and reads the body as chunked, which is safe (RFC 9112, section 6.3) but hides it. A head that comes in pieces, with
-/// the two in different ones, is not found here and is read the library's way.
-fn names_two_lengths(head: &[u8]) -> bool {
-    let (mut content_length, mut transfer_encoding) = (false, false);
-    for newline in memchr::memchr_iter(b'\n', head) {
-        let line = &head[newline + 1..];
-        let named = |name: &str| {
-            line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
-        };
-        match line.first() {
-            Some(b'\r' | b'\n') | None => break,
-            Some(b'c' | b'C') => content_length |= named("content-length:"),
-            Some(b't' | b'T') => transfer_encoding |= named("transfer-encoding:"),
-            Some(_) => {}
-        }
+/// Whether a head names Content-Length, Transfer-Encoding or both, as it comes in. The HTTP library takes the former out
+/// where both stand and reads the body as chunked, which is safe (RFC 9112, section 6.3) but hides it. A name that is cut
+/// in two by the network is not found, and such a request is read the library's way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct LengthsNamed(u8);
+
+impl LengthsNamed {
+    const CONTENT_LENGTH: u8 = 1;
+    const TRANSFER_ENCODING: u8 = 2;
+    /// A line begins with the next byte.
+    const AT_LINE: u8 = 4;
+    /// The head is over: what comes is body.
+    const OVER: u8 = 8;
+
+    const START: LengthsNamed = LengthsNamed(0);
+
+    fn both(self) -> bool {
+        self.0 & (Self::CONTENT_LENGTH | Self::TRANSFER_ENCODING)
+            == Self::CONTENT_LENGTH | Self::TRANSFER_ENCODING
     }
-    content_length && transfer_encoding
+
+    /// After more of the head.
+    fn after(self, bytes: &[u8]) -> LengthsNamed {
+        let mut found = self.0 & !Self::AT_LINE;
+        if found & Self::OVER != 0 {
+            return self;
+        }
+        let at_once = (self.0 & Self::AT_LINE != 0).then_some(0);
+        let lines = memchr::memchr_iter(b'\n', bytes).map(|newline| newline + 1);
+        for line in at_once.into_iter().chain(lines).map(|begin| &bytes[begin..]) {
+            let named = |name: &str| {
+                line.get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name.as_bytes()))
+            };
+            match line.first() {
+                Some(b'\r' | b'\n') => return LengthsNamed(found | Self::OVER),
+                None => found |= Self::AT_LINE,
+                Some(b'c' | b'C') if named("content-length:") => found |= Self::CONTENT_LENGTH,
+                Some(b't' | b'T') if named("transfer-encoding:") => found |= Self::TRANSFER_ENCODING,
+                Some(_) => {}
+            }
+        }
+        LengthsNamed(found)
+    }
 }
 
 #[cfg(test)]
@@ -252,8 +276,16 @@ mod tests {
             "POST / HTTP/1.1\r\nX-Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
             "content-length: 5\r\n",
         ];
-        assert!(both.iter().all(|head| names_two_lengths(head.as_bytes())));
-        assert!(!one.iter().any(|head| names_two_lengths(head.as_bytes())));
+        let whole = |head: &&str| LengthsNamed::START.after(head.as_bytes()).both();
+        assert!(both.iter().all(whole));
+        assert!(!one.iter().any(whole));
+        // In pieces that end with a line.
+        let in_lines = |head: &&str| {
+            let lines = head.split_inclusive('\n');
+            lines.fold(LengthsNamed::START, |named, line| named.after(line.as_bytes())).both()
+        };
+        assert!(both.iter().all(in_lines));
+        assert!(!one.iter().any(in_lines));
     }
 
     #[tokio::test(start_paused = true)]

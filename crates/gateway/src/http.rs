@@ -255,6 +255,15 @@ mod tests {
         assert_eq!(door_of("/v1beta/models/:generateContent"), None);
     }
 
+    #[tokio::test]
+    async fn a_panic_is_that_requests_500_under_its_own_id() {
+        let request_id = Uuid::from_u128(7);
+        let serving = pin!(async { panic!("as a request might") });
+        let response = guarded(serving, Dialect::AnthropicMessages, request_id).await;
+        assert_eq!(response.status(), 500);
+        assert_eq!(response.headers()[reply::REQUEST_ID], request_id.to_string().as_str());
+    }
+
     #[test]
     fn model_lists_are_told_apart_by_who_asks() {
         let mut headers = HeaderMap::new();

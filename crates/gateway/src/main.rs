@@ -142,8 +142,7 @@ fn raise_file_limit() {
     }
 }
 
-/// A held stream needs a few pages here and there, and huge pages would round each of them up: measured, nearly twice the
-/// memory a stream and an idle process.
+/// A held stream needs a few pages here and there, and huge pages would round each of them up.
 fn use_small_pages() {
     if let Err(error) = rustix::thread::disable_transparent_huge_pages(true) {
         warn!(%error, "huge pages cannot be turned off: more memory is used");

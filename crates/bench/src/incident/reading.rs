@@ -15,9 +15,9 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Memory is at rest when it has not fallen for so long, or after all of [`REST_LIMIT`].
-const REST: Duration = Duration::from_secs(2);
-const REST_LIMIT: Duration = Duration::from_secs(20);
+/// Memory is at rest when it has not fallen for so long, or after all of [`MEMORY_LIMIT`].
+const MEMORY_REST: Duration = Duration::from_secs(2);
+const MEMORY_LIMIT: Duration = Duration::from_secs(20);
 
 /// `GET /api/monitor/health`.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,9 +69,7 @@ pub struct Watched {
 
 impl Watched {
     pub async fn read(&self) -> Result<Reading, String> {
-        let health = timeout(PATIENCE, self.health());
-        let health =
-            health.await.map_err(|_| format!("no word of the gateway's health within {PATIENCE:?}"))??;
+        let health = self.health().await?;
         Ok(Reading {
             tasks: health.tasks,
             clients: health.sockets.clients,
@@ -92,6 +90,12 @@ impl Watched {
     }
 
     async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
+        timeout(PATIENCE, self.ask(path))
+            .await
+            .map_err(|_| format!("GET {path}: no answer within {PATIENCE:?}"))?
+    }
+
+    async fn ask(&self, path: &str) -> Result<Vec<u8>, String> {
         let failed = |why: &dyn std::fmt::Display| format!("GET {path}: {why}");
         let mut connection = Connection::open(self.address).await.map_err(|error| failed(&error))?;
         let mut body = Vec::new();
@@ -120,8 +124,8 @@ impl Watched {
     /// it has given back nothing for a while.
     pub async fn at_rest(&self) -> Result<Reading, String> {
         let mut least = self.read().await?;
-        let (mut since, end) = (Instant::now(), Instant::now() + REST_LIMIT);
-        while since.elapsed() < REST && Instant::now() < end {
+        let (mut since, end) = (Instant::now(), Instant::now() + MEMORY_LIMIT);
+        while since.elapsed() < MEMORY_REST && Instant::now() < end {
             sleep(LOOK_EVERY).await;
             let reading = self.read().await?;
             if reading.resident < least.resident {

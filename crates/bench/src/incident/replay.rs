@@ -150,7 +150,7 @@ async fn settled(watched: &Watched) -> Result<Reading, String> {
 
 fn through(done: u64, reading: &Reading) -> String {
     format!(
-        "{done:>7} requests are through; at rest: RSS {:.1} MB, {} tasks, {} pooled connections",
+        "{done:>7} requests are through: RSS {:.1} MB, {} tasks, {} pooled connections",
         reading.resident as f64 / 1e6,
         reading.tasks,
         reading.upstreams

@@ -107,11 +107,11 @@ pub async fn run(
         }
         tried += 1;
         lease.attempt_began(&channel.name, place);
-        let tried_out = app
+        let outcome = app
             .shutdown
             .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, total_at, &mut lease)))
             .await;
-        match tried_out {
+        match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
                 break;

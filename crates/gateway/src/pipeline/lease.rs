@@ -150,6 +150,16 @@ impl Lease {
     pub fn decided(&self) -> bool {
         self.decided
     }
+
+    /// What the caller gets then: before the head a 500 (`http::guarded`), after it a broken connection.
+    fn panicked(&mut self) {
+        let head_sent = self.mark.entry.head_sent.load(std::sync::atomic::Ordering::Relaxed);
+        let Some(record) = &mut self.record else { return };
+        record.cause = Some("a panic in Sluice".into());
+        if record.status == 0 && !head_sent {
+            record.status = 500;
+        }
+    }
 }
 
 impl Drop for Lease {
@@ -158,6 +168,7 @@ impl Drop for Lease {
             // Dropped without a verdict: a panic in our own code, a stop that would wait no longer, or else the
             // connection's task went, which it does only when the client is gone.
             self.mark.ending = if std::thread::panicking() {
+                self.panicked();
                 Ending::Failed
             } else if self.shutdown.over() {
                 Ending::Shutdown

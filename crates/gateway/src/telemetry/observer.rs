@@ -1,5 +1,8 @@
-//! Counting settlements. A series is looked up by its labels once, and then by what the settlement brings with it: the
-//! look-up hashes five label sets and was a twentieth of a request's cost.
+//! Counting settlements.
+//!
+//! In: settlements, and the catalog in force. Out: counters moved. A series is looked up by its labels once, and then by what
+//! the settlement brings with it: the look-up hashes five label sets and was a twentieth of a request's cost. It must not
+//! keep a catalog alive.
 
 use std::{
     collections::HashMap,
@@ -89,7 +92,7 @@ impl Observer {
         }
     }
 
-    /// Counts settlements. Only models that the configuration names in full become a label.
+    /// Only models that the configuration names in full become a label.
     pub fn observe<'a>(
         &mut self,
         settlements: impl IntoIterator<Item = &'a Settlement>,

@@ -104,9 +104,15 @@ async fn a_channel_that_is_taken_out_takes_its_idle_connections_with_it() {
     let key = format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n");
     let text = key.clone() + &channel("c", "openai_chat", &sim.url(), "sim");
     let world = World::with(sim, &text);
-    let answer = world.ask(&plain("openai_chat")).await;
-    assert_eq!(answer.status, 200, "{answer:?}");
-    world.settlement(&answer).await;
+    for _ in 0..2 {
+        let answer = world.ask(&plain("openai_chat")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        world.settlement(&answer).await;
+        world.app.apply(gateway::config::parse(&text, &|_: &str| None).unwrap());
+    }
+    let metrics = world.app.telemetry.render(&gateway::monitor::read(&world.app));
+    let counted = metrics.lines().find(|line| line.starts_with("sluice_attempts_total{"));
+    assert!(counted.unwrap().ends_with(" 2"), "one series before and after a reload: {counted:?}");
     assert_eq!(world.app.sockets().1, 1, "the connection is kept for the next request");
     world.app.apply(gateway::config::parse(&key, &|_: &str| None).unwrap());
     // Far sooner than the pool would give up an idle connection.

@@ -3,7 +3,18 @@
 
 use std::sync::Arc;
 
-use gateway::{connection::Connection, flow::Flow};
+use bytes::Bytes;
+use dialect::{Dialect, Door, Operation};
+use gateway::{
+    app::App,
+    config::{ChannelConfig, parse},
+    connection::Connection,
+    ending::Ending,
+    flow::Flow,
+    pipeline::{self, inbound::Head},
+    rng::Rng,
+    upstream::{RequestBody, Sending, Upstream},
+};
 use tokio::time::{Duration, advance};
 use uuid::Uuid;
 
@@ -48,4 +59,40 @@ async fn what_cannot_be_settled_does_not_begin() {
     }
     assert!(calls.all().is_empty());
     assert_eq!((app.flow.in_flight(), app.settlements_open()), (0, 0));
+}
+
+/// A way out that panics in the request's own task.
+#[derive(Debug)]
+struct Panicking;
+
+impl Upstream for Panicking {
+    fn send(&self, _: http::Request<RequestBody>) -> Sending {
+        panic!("as a connector might")
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_settles_its_request_and_gives_everything_back() {
+    let text = "[[key]]\nname = \"k\"\nsecret = \"s\"\n[[channel]]\nname = \"c\"\nprovider = \"openai\"\n\
+                secrets = [\"x\"]\nmodels = [\"*\"]\n";
+    let config = parse(text, &|_: &str| None).unwrap();
+    let places = config.bounds.in_flight;
+    let connect = Box::new(|_: &ChannelConfig| Arc::new(Panicking) as Arc<dyn Upstream>);
+    let (app, mut queue) = App::with(config, Arc::new(Flow::new()), connect, Rng::seeded(1));
+    let (parts, ()) = http::Request::post("/v1/chat/completions")
+        .header("authorization", "Bearer s")
+        .body(())
+        .unwrap()
+        .into_parts();
+    let door = Door::new(Dialect::OpenaiChat, Operation::Chat);
+    let head = Head { request_id: app.new_request_id(), door, target: Default::default(), parts };
+    let body = RequestBody::new(vec![Bytes::from_static(b"{\"model\":\"m\"}")], None);
+    let connection = Connection::detached(app.flow.clock);
+    let serving = tokio::spawn(pipeline::serve(app.clone(), connection, head, body));
+    assert!(serving.await.is_err_and(|error| error.is_panic()));
+    let settlement = queue.recv().await.unwrap();
+    assert_eq!((settlement.ending, settlement.status), (Ending::Failed, 500));
+    assert_eq!(settlement.cause.as_deref(), Some("a panic in Sluice"));
+    assert_eq!((app.flow.in_flight(), app.settlements_open()), (0, 0));
+    assert_eq!(app.admission.free(), places);
 }
