@@ -20,6 +20,8 @@ pub struct Envelope {
     pub wants_usage: bool,
     /// A stored object that this request builds on (`previous_response_id`, `conversation`): only the channel that made it has it.
     pub stored: Option<String>,
+    /// Most tokens that the client wants written, where it says so.
+    pub max_output: Option<u64>,
     /// Where another model's name goes.
     model_gap: Option<Gap>,
     /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
@@ -76,7 +78,17 @@ impl Spliced {
 }
 
 const ONCE: &str = "one value (it stands twice)";
-const FIELDS: [&str; 5] = ["model", "stream", "stream_options", "previous_response_id", "conversation"];
+const FIELDS: [&str; 9] = [
+    "model",
+    "stream",
+    "stream_options",
+    "previous_response_id",
+    "conversation",
+    "max_tokens",
+    "max_completion_tokens",
+    "max_output_tokens",
+    "generationConfig",
+];
 
 /// Which fields a door has in its body.
 struct Reads {
@@ -117,15 +129,15 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
     let found = json::read_object(body, FIELDS).ok_or_else(|| PeekError::NotJson(json::explain(body)))?;
     let reads = choose_fields(door);
     let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored];
-    for at in 0..FIELDS.len() {
+    for at in 0..read.len() {
         if read[at] && found.twice[at] {
             return Err(PeekError::BadField { field: FIELDS[at], expected: ONCE });
         }
     }
-    let [model, stream, stream_options, previous, conversation] = found.values;
+    let [model, stream, stream_options, previous, conversation, limits @ ..] = found.values;
     let close = body.trim_ascii_end().len() - 1;
 
-    let mut envelope = Envelope::default();
+    let mut envelope = Envelope { max_output: read_max_output(limits), ..Envelope::default() };
     if reads.model {
         (envelope.model, envelope.model_gap) = read_model(body, model, reads.model_required, close)?;
     }
@@ -163,6 +175,14 @@ fn read_model(
             _ => Err(PeekError::BadField { field: "model", expected: "a non-empty string" }),
         },
     }
+}
+
+/// The largest limit that is named: what a request may cost must not be guessed too low.
+fn read_max_output(limits: [Option<&str>; 4]) -> Option<u64> {
+    let [direct @ .., gemini] = limits;
+    let inner = gemini.and_then(|config| json::members(config, ["maxOutputTokens"]));
+    let named = direct.into_iter().chain(inner.into_iter().flatten());
+    named.filter_map(json::count).max()
 }
 
 fn read_bool(value: Option<&str>, field: &'static str) -> Result<bool, PeekError> {

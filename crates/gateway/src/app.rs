@@ -6,13 +6,14 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use store::{Database, StoreError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::{
     affinity::Affinity,
     budget::RetryBudget,
-    catalog::Catalog,
+    catalog::{Catalog, Payers},
     config::{ChannelConfig, Config},
     connection::{Connection, Connections},
     flow::Flow,
@@ -31,10 +32,15 @@ use crate::{
 /// Settlements that may wait beyond one for each request that can be in flight.
 const BACKLOG: usize = 4096;
 
+/// A new app, and the settler's end of its queue.
+pub type Begun = (Arc<App>, mpsc::Receiver<Box<Settlement>>);
+
 /// Makes a channel's way out.
 pub type Connect = Box<dyn Fn(&ChannelConfig) -> Arc<dyn Upstream> + Send + Sync>;
 
 pub struct App {
+    /// The books.
+    pub database: Arc<Database>,
     /// The picture in force; a request takes one and keeps it.
     pub catalog: ArcSwap<Catalog>,
     pub flow: Arc<Flow>,
@@ -58,26 +64,29 @@ impl std::fmt::Debug for App {
 
 impl App {
     /// An app whose channels go out over the network. The receiver is the settler's.
-    pub fn new(config: Config) -> (Arc<App>, mpsc::Receiver<Box<Settlement>>) {
+    pub fn new(config: Config, database: Database) -> Result<Begun, StoreError> {
         let flow = Arc::new(Flow::new());
         let sockets = flow.upstream_sockets.clone();
         let connect: Connect = Box::new(move |channel| {
             Arc::new(HttpUpstream::new(channel.timeouts.connect, channel.proxy.as_ref(), sockets.clone()))
         });
-        App::with(config, flow, connect, Rng::from_entropy())
+        App::with(config, database, flow, connect, Rng::from_entropy())
     }
 
     /// An app with another way out and a known seed: for simulations.
     pub fn with(
         config: Config,
+        database: Database,
         flow: Arc<Flow>,
         connect: Connect,
         rng: Rng,
-    ) -> (Arc<App>, mpsc::Receiver<Box<Settlement>>) {
+    ) -> Result<Begun, StoreError> {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
-        let catalog = Catalog::build(config, None, &*connect);
+        let payers = Payers::sync(&database, &config)?;
+        let catalog = Catalog::build(config, payers, None, &*connect);
         let app = App {
+            database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
             flow,
             connections: Connections::default(),
@@ -91,14 +100,17 @@ impl App {
             settlements,
             connect,
         };
-        (Arc::new(app), receiver)
+        Ok((Arc::new(app), receiver))
     }
 
     /// Puts a new configuration in force; requests under way keep the one they began with.
-    pub fn apply(&self, config: Config) {
+    /// It waits for the database: not for a thread that serves requests.
+    pub fn apply(&self, config: Config) -> Result<(), StoreError> {
+        let payers = Payers::sync(&self.database, &config)?;
         let before = self.catalog.load_full();
-        let catalog = Catalog::build(config, Some(&before), &*self.connect);
+        let catalog = Catalog::build(config, payers, Some(&before), &*self.connect);
         self.catalog.store(Arc::new(catalog));
+        Ok(())
     }
 
     /// Enters a request: from here on it ends exactly once.

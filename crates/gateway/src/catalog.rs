@@ -7,14 +7,22 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use dialect::{Dialect, Door, Operation};
 use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
+use store::{
+    Database, Nanos, StoreError,
+    keys::{ConfigKey, KeyRow, sync_config_keys},
+    price::Price,
+    purse::Purse,
+};
 
 use crate::{
-    config::{ChannelConfig, Config, KeyConfig, Proxy, Timeouts},
+    charge::Payer,
+    config::{ChannelConfig, Config, KeyConfig, PriceConfig, Proxy, Timeouts},
     health::{Health, SecretHealth},
     occupancy::Occupancy,
     provider::{self, Auth, Provider},
@@ -47,12 +55,44 @@ pub struct Catalog {
     by_model: HashMap<Arc<str>, Vec<Arc<Channel>>, RandomState>,
     /// The label of all other models.
     other: Arc<str>,
+    prices: HashMap<String, Arc<Price>, RandomState>,
+    /// Those with a `*`, without it; the longest first.
+    price_starts: Vec<(String, Arc<Price>)>,
+    /// The account of the keys of the configuration file.
+    account: Arc<Purse>,
+}
+
+/// Who pays, by the books.
+#[derive(Debug)]
+pub struct Payers {
+    account: i64,
+    /// In the order of the configuration's keys.
+    keys: Vec<KeyRow>,
+}
+
+impl Payers {
+    /// Makes the keys of the configuration those of the books.
+    pub fn sync(database: &Database, config: &Config) -> Result<Payers, StoreError> {
+        let key = |key: &KeyConfig| ConfigKey {
+            name: key.name.clone(),
+            hash: digest(bare(key.secret.reveal())),
+            spend_limit: key.spend_limit,
+        };
+        let keys: Vec<ConfigKey> = config.keys.iter().map(key).collect();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (account, keys) = sync_config_keys(database, &keys, now.as_millis() as i64)?;
+        Ok(Payers { account, keys })
+    }
 }
 
 /// A caller's key in force.
 #[derive(Debug)]
 pub struct Key {
     pub name: Arc<str>,
+    /// What its own limit leaves.
+    pub purse: Arc<Purse>,
+    /// Of the user it belongs to.
+    pub account: Arc<Purse>,
     pub models: Patterns,
     pub max_in_flight: Option<u32>,
     pub occupancy: Arc<Occupancy>,
@@ -184,14 +224,31 @@ impl Catalog {
     /// Builds the picture; `connect` makes a channel's way out where the one before cannot be taken over.
     pub fn build(
         config: Config,
+        payers: Payers,
         before: Option<&Catalog>,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Catalog {
+        let account = match before {
+            Some(before) => before.account.clone(),
+            None => Purse::new(payers.account, None, Nanos::ZERO),
+        };
         let keys = config
             .keys
             .iter()
-            .map(|key| (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, before))))
+            .zip(&payers.keys)
+            .map(|(key, row)| {
+                (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before)))
+            })
             .collect();
+        let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price));
+        let (starts, prices): (Vec<_>, Vec<_>) =
+            config.prices.iter().map(price).partition(|(model, _)| model.ends_with('*'));
+        let mut price_starts: Vec<_> = starts
+            .into_iter()
+            .map(|(model, price)| (model.trim_end_matches('*').to_owned(), price))
+            .collect();
+        price_starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
+        let prices = prices.into_iter().collect();
         let mut channels: Vec<Arc<Channel>> = config
             .channels
             .iter()
@@ -214,11 +271,18 @@ impl Catalog {
             })
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
-        Catalog { config, keys, channels, by_model, other: "other".into() }
+        let other = "other".into();
+        Catalog { config, keys, channels, by_model, other, prices, price_starts, account }
     }
 
     pub fn key(&self, presented: &str) -> Option<&Arc<Key>> {
         self.keys.get(&digest(bare(presented)))
+    }
+
+    /// What a model costs, by the name that callers use.
+    pub fn price(&self, model: &str) -> Option<&Arc<Price>> {
+        let start = || self.price_starts.iter().find(|(start, _)| model.starts_with(start.as_str()));
+        self.prices.get(model).or_else(|| start().map(|(_, price)| price))
     }
 
     pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {
@@ -259,10 +323,27 @@ impl Catalog {
 }
 
 impl Key {
-    fn build(config: &KeyConfig, before: Option<&Catalog>) -> Key {
+    pub fn payer(&self) -> Payer {
+        Payer { account: self.account.id, key: self.purse.id }
+    }
+
+    /// Whether what it uses is paid for: a model without a price is not for such a key.
+    pub fn pays(&self) -> bool {
+        self.purse.state().limit.is_some() || self.account.state().limit.is_some()
+    }
+
+    fn build(config: &KeyConfig, row: &KeyRow, account: &Arc<Purse>, before: Option<&Catalog>) -> Key {
         let old = before.and_then(|catalog| catalog.keys.values().find(|key| *key.name == *config.name));
+        // A key that was there goes on with what it holds and has spent, which the books may not have yet.
+        let purse = match old.filter(|old| old.purse.id == row.id) {
+            Some(old) => old.purse.clone(),
+            None => Purse::new(row.id, row.spend_limit, row.spent),
+        };
+        purse.set_limit(row.spend_limit);
         Key {
             name: config.name.as_str().into(),
+            purse,
+            account: account.clone(),
             models: Patterns(config.models.clone()),
             max_in_flight: config.max_in_flight,
             occupancy: old.map(|key| key.occupancy.clone()).unwrap_or_default(),

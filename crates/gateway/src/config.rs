@@ -7,6 +7,7 @@ mod address;
 mod channel;
 mod fields;
 mod known;
+mod money;
 mod quantity;
 mod read;
 mod report;
@@ -14,9 +15,10 @@ mod sections;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use dialect::Dialect;
+use store::{Nanos, price::Price};
 
 use crate::{provider::Provider, secret::Secret};
 
@@ -27,6 +29,9 @@ pub use report::Problem;
 #[derive(Clone, Debug)]
 pub struct Config {
     pub listen: SocketAddr,
+    /// Takes effect at the next start only.
+    pub store: StoreConfig,
+    pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
     /// Defaults for channels that name no timeouts of their own.
@@ -48,6 +53,25 @@ pub struct KeyConfig {
     pub models: Vec<String>,
     /// Requests of this key in flight at once; `None`: no limit of its own.
     pub max_in_flight: Option<u32>,
+    /// What the key may spend in all; `None`: unlimited.
+    pub spend_limit: Option<Nanos>,
+}
+
+/// Where the books are kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In this file.
+    Sqlite(PathBuf),
+    /// Nowhere: they are gone with the process.
+    Memory,
+}
+
+/// What a model costs, by the name that callers use.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PriceConfig {
+    /// `*` at the end matches any rest.
+    pub model: String,
+    pub price: Price,
 }
 
 /// An upstream account.

@@ -16,6 +16,14 @@ pub fn config(listen: SocketAddr, provider_url: &str) -> Config {
         r#"
 listen = "{listen}"
 
+[store]
+url = "memory"
+
+[[price]]
+model = "*"
+input = 2.5
+output = 10
+
 [[key]]
 name = "demo"
 secret = "{KEY}"

@@ -7,6 +7,7 @@ mod public;
 
 use bytes::Bytes;
 use dialect::ErrorKind;
+use store::Nanos;
 
 pub use public::{PublicError, kind_of_status, status_for};
 
@@ -58,6 +59,10 @@ pub enum ClientFault {
     ModelNotAllowed {
         model: String,
     },
+    /// A key that pays asked for a model without a price.
+    Unpriced {
+        model: String,
+    },
     /// The model is there, but no channel that has it speaks this door; `speaks` names the doors it can be asked at.
     OtherDialect {
         model: String,
@@ -94,6 +99,14 @@ pub enum Rejection {
         retry_after_ms: u64,
     },
     Stopping,
+    /// The account's balance is less than the request may cost.
+    BalanceShort {
+        needed: Nanos,
+    },
+    /// The key's own spend limit leaves less than the request may cost.
+    LimitReached {
+        needed: Nanos,
+    },
 }
 
 /// An upstream's doing, or the way there.

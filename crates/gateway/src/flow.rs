@@ -7,16 +7,18 @@
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
 };
 
+use dialect::Door;
 use foldhash::fast::RandomState;
+use store::Nanos;
 use tokio::time::{Duration, Instant};
 use uuid::Uuid;
 
-use crate::{clock::Clock, connection::Connection, ending::Ending};
+use crate::{charge::Payer, clock::Clock, connection::Connection, ending::Ending};
 
 /// An entry may outlive its connection or its deadline by this much (milliseconds) before it counts as unaccounted.
 const GRACE_MS: u64 = 5_000;
@@ -85,6 +87,20 @@ pub struct Entry {
     handed_ms: AtomicU64,
     /// The channel of the current attempt.
     channel: Mutex<Option<Arc<str>>>,
+    /// Who pays, since it was admitted.
+    admitted: OnceLock<Admitted>,
+    /// Its settlement is on its way.
+    settled: AtomicBool,
+}
+
+/// What the books say of a request while it runs.
+#[derive(Debug)]
+pub struct Admitted {
+    pub door: Door,
+    pub payer: Payer,
+    pub model: String,
+    pub stream: bool,
+    pub hold: Nanos,
 }
 
 impl Entry {
@@ -116,6 +132,24 @@ impl Entry {
     pub fn sent_at(&self) -> Option<Instant> {
         let sent_ms = self.sent_ms.load(Ordering::Relaxed);
         (sent_ms != 0).then(|| self.connection.clock.instant(sent_ms))
+    }
+
+    pub fn admitted(&self) -> Option<&Admitted> {
+        self.admitted.get()
+    }
+
+    pub(crate) fn admit(&self, admitted: Admitted) {
+        // Admission happens once.
+        let _ = self.admitted.set(admitted);
+    }
+
+    /// Before the settlement is sent: whoever has received it sees this.
+    pub(crate) fn settle(&self) {
+        self.settled.store(true, Ordering::Release);
+    }
+
+    pub fn is_settled(&self) -> bool {
+        self.settled.load(Ordering::Acquire)
     }
 
     pub fn channel(&self) -> Option<Arc<str>> {
@@ -183,6 +217,8 @@ impl Flow {
             head_sent: AtomicBool::new(false),
             handed_ms: AtomicU64::new(0),
             channel: Mutex::new(None),
+            admitted: OnceLock::new(),
+            settled: AtomicBool::new(false),
         });
         lock(self.shard(number)).insert(number, entry.clone());
         Mark { flow: self.clone(), entry, ending: Ending::ClientLeft }

@@ -2,8 +2,10 @@
 
 pub mod affinity;
 pub mod app;
+pub mod books;
 pub mod budget;
 pub mod catalog;
+pub mod charge;
 pub mod classify;
 pub mod clock;
 pub mod config;

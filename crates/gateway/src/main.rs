@@ -3,11 +3,11 @@
 use std::{
     io::{IsTerminal, Write},
     net::SocketAddr,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use gateway::{demo, listener, reload, server::Server};
+use gateway::{books, config::StoreConfig, demo, listener, reload, server::Server};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -21,6 +21,10 @@ Sluice, an LLM API gateway: everything that comes in goes out.
 Usage:
   sluice serve --config FILE    serve what FILE describes
   sluice check --config FILE    check FILE and say everything that is wrong with it
+  sluice books --config FILE [--json]
+                                what is spent and held, and whether the books balance (exit status 1: they do not)
+  sluice requests --config FILE [--json] [--limit N]
+                                the requests, the latest N of them, as one line each
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
 
@@ -31,6 +35,8 @@ SIGTERM stops after running requests have ended; a second one stops at once.
 enum Command {
     Serve(PathBuf),
     Check(PathBuf),
+    Books { config: PathBuf, json: bool },
+    Requests { config: PathBuf, json: bool, limit: Option<u32> },
     Demo(SocketAddr),
     Help,
     Version,
@@ -48,6 +54,12 @@ fn main() -> ExitCode {
         Command::Help => say(&mut std::io::stdout(), USAGE),
         Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(path) => return check(&path),
+        Command::Books { config, json } => {
+            return read_books(&config, |file, out| books::books(file, json, out));
+        }
+        Command::Requests { config, json, limit } => {
+            return read_books(&config, |file, out| books::requests(file, json, limit, out).map(|()| true));
+        }
         Command::Serve(path) => return run(Some(path), None),
         Command::Demo(address) => return run(None, Some(address)),
     }
@@ -62,11 +74,14 @@ fn say(to: &mut dyn Write, text: &str) {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut name, mut config, mut listen) = (None, None, None);
+    let (mut json, mut limit) = (false, None);
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
             Short('V') | Long("version") => return Ok(Command::Version),
             Short('c') | Long("config") => config = Some(PathBuf::from(arguments.value()?)),
+            Long("json") => json = true,
+            Long("limit") => limit = Some(arguments.value()?.parse()?),
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
             Value(value) if name.is_none() => name = Some(value.string()?),
             other => return Err(other.unexpected()),
@@ -76,6 +91,8 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
     match name.as_deref() {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
+        Some("books") => Ok(Command::Books { config: config()?, json }),
+        Some("requests") => Ok(Command::Requests { config: config()?, json, limit }),
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("help") | None => Ok(Command::Help),
         Some(other) => Err(format!("there is no command `{other}`").into()),
@@ -94,6 +111,22 @@ fn check(path: &std::path::Path) -> ExitCode {
         }
         Err(problems) => {
             say(&mut std::io::stderr(), &format!("{problems}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Reads the books that a configuration names.
+fn read_books(config: &Path, read: impl FnOnce(&Path, &mut dyn Write) -> Result<bool, String>) -> ExitCode {
+    let done = reload::load(config).and_then(|(_, config)| match config.store {
+        StoreConfig::Sqlite(file) => read(&file, &mut std::io::stdout().lock()),
+        StoreConfig::Memory => Err("store.url is \"memory\": there are no books on disk".to_owned()),
+    });
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("{error}\n"));
             ExitCode::FAILURE
         }
     }
@@ -184,8 +217,7 @@ fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server,
             "cannot listen on {address}: {error}. Is another program there? Set `listen` to a free address."
         )
     })?;
-    Server::start(config, listener, Box::new(std::io::stdout()))
-        .map_err(|error| format!("cannot listen: {error}"))
+    Server::start(config, listener, Box::new(std::io::stdout())).map_err(|error| error.to_string())
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.

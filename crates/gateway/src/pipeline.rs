@@ -30,11 +30,13 @@ use bytes::Bytes;
 use dialect::Framing;
 use http::Response;
 use http_body::Body;
+use store::purse::{Hold, Short};
 use tokio::time::{Duration, sleep};
 
 use crate::{
     app::App,
     catalog::Catalog,
+    charge::{self, Terms},
     connection::Connection,
     fault::{ClientFault, Fault, Rejection},
     pipeline::{
@@ -97,6 +99,7 @@ where
     }
     let caller = Caller::identify(&head, catalog).map_err(Fault::Client)?;
     lease.record().key = Some(caller.name().clone());
+    lease.record().payer = Some(caller.key.payer());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));
     }
@@ -110,8 +113,26 @@ where
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
-    app.admission.admit(&caller, bounds.queue, lease).await?;
+    let terms = terms(&inbound, &caller, catalog)?;
+    app.admission.admit(&caller, bounds.queue, terms, lease).await?;
     Ok((caller, inbound, plan))
+}
+
+/// Sets aside what the request may cost. One step in memory: it waits for no disk, and nobody can spend the same twice.
+fn terms(inbound: &Inbound, caller: &Caller, catalog: &Catalog) -> Result<Terms, Fault> {
+    let price = catalog.price(&inbound.model).cloned();
+    let key = &caller.key;
+    if price.is_none() && key.pays() {
+        return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
+    }
+    let amount = charge::estimate(price.as_deref(), inbound.body.len(), inbound.envelope.max_output);
+    match Hold::take(&key.account, &key.purse, amount) {
+        Ok(hold) => Ok(Terms { hold, price }),
+        Err(short) => Err(Fault::Rejection(match short {
+            Short::Account => Rejection::BalanceShort { needed: amount },
+            Short::Key => Rejection::LimitReached { needed: amount },
+        })),
+    }
 }
 
 /// Waits for the attempts for as long as a client waits without a sign; `None`: they still run.

@@ -55,7 +55,10 @@ pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result
             Err(_) => false, // An editor between delete and rename; the next look finds the new file.
         };
         if asked || changed {
-            reload(&app, &path);
+            let (app, path) = (app.clone(), path.clone());
+            if tokio::task::spawn_blocking(move || reload(&app, &path)).await.is_err() {
+                return Ok(());
+            }
             if let Ok(found) = found {
                 text = found;
             }
@@ -68,12 +71,18 @@ fn reload(app: &App, path: &Path) {
         Ok((_, config)) => {
             let before = app.catalog.load_full();
             if config.listen != before.config.listen
+                || config.store != before.config.store
                 || config.bounds.in_flight != before.config.bounds.in_flight
             {
-                warn!("listen and bounds.in_flight take effect at the next start only");
+                warn!("listen, store and bounds.in_flight take effect at the next start only");
             }
-            info!(keys = config.keys.len(), channels = config.channels.len(), "configuration reloaded");
-            app.apply(config);
+            let (keys, channels) = (config.keys.len(), config.channels.len());
+            match app.apply(config) {
+                Ok(()) => info!(keys, channels, "configuration reloaded"),
+                Err(error) => {
+                    error!(%error, "the configuration was not reloaded: the one before stays in force")
+                }
+            }
         }
         Err(problems) => {
             for problem in problems.lines() {

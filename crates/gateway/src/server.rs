@@ -4,8 +4,14 @@
 //! and new work gets 503, running requests go on to the drain limit, then they end in words, then what is left is
 //! dropped, and at last the settler has written everything down.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
+use store::{Database, StoreError, ledger};
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
@@ -15,7 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     app::App,
-    config::Config,
+    config::{Config, StoreConfig},
     listener, monitor,
     settler::{self, Sink},
     shutdown::Stage,
@@ -27,6 +33,28 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 const LAST_WORDS: Duration = Duration::from_secs(5);
 /// At the very end, time for the settler to write.
 const LAST_WRITES: Duration = Duration::from_secs(10);
+
+/// Why a server cannot start.
+#[derive(Debug)]
+pub enum StartError {
+    Listener(io::Error),
+    Store(StoreError),
+}
+
+impl From<StoreError> for StartError {
+    fn from(error: StoreError) -> StartError {
+        StartError::Store(error)
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StartError::Listener(error) => write!(f, "cannot listen: {error}"),
+            StartError::Store(error) => write!(f, "the books cannot be opened: {error}"),
+        }
+    }
+}
 
 /// A running server.
 #[derive(Debug)]
@@ -40,9 +68,18 @@ pub struct Server {
 
 impl Server {
     /// Starts serving on a bound socket.
-    pub fn start(config: Config, listener: TcpListener, sink: Sink) -> io::Result<Server> {
-        let address = listener.local_addr()?;
-        let (app, queue) = App::new(config);
+    pub fn start(config: Config, listener: TcpListener, sink: Sink) -> Result<Server, StartError> {
+        let address = listener.local_addr().map_err(StartError::Listener)?;
+        let database = match &config.store {
+            StoreConfig::Sqlite(path) => Database::open(path)?,
+            StoreConfig::Memory => Database::in_memory()?,
+        };
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let lost = ledger::recover(&database, now.as_millis() as i64)?;
+        if lost > 0 {
+            warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
+        }
+        let (app, queue) = App::new(config, database)?;
         Ok(Server {
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [tokio::spawn(listener::watch(app.clone())), tokio::spawn(monitor::watch(app.clone()))],

@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::Arc, time::SystemTime};
 use dialect::{Door, Usage};
 use uuid::Uuid;
 
-use crate::ending::Ending;
+use crate::{
+    charge::{Payer, Terms},
+    ending::Ending,
+};
 
 /// One try at one channel.
 #[derive(Clone, Debug)]
@@ -21,13 +24,14 @@ pub struct AttemptRecord {
 }
 
 /// The whole story of one request.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Settlement {
     pub request_id: Uuid,
     pub at: SystemTime,
     pub door: Door,
     /// The caller's key by name; `None`: it was not recognised.
     pub key: Option<Arc<str>>,
+    pub payer: Option<Payer>,
     /// As the caller named it; empty where the request did not get that far.
     pub model: String,
     pub stream: bool,
@@ -38,6 +42,8 @@ pub struct Settlement {
     /// Why it ended so, in words for the operator.
     pub cause: Option<Cow<'static, str>>,
     pub usage: Option<Usage>,
+    /// What it is charged by; `None`: it was not admitted.
+    pub terms: Option<Terms>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// Time spent waiting for admission.

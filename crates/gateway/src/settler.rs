@@ -1,23 +1,32 @@
 //! The settler: one task that writes down how every request ended.
 //!
-//! In: settlements from the bounded queue, in which every running request has its place reserved. Out: one JSON line each,
-//! and the metrics. While lines cannot be written away the queue fills and new requests are refused with 503: nothing
-//! is dropped and nothing grows.
+//! In: settlements from the bounded queue, in which every running request has its place reserved, and the requests in
+//! flight. Out: rows in the books, one JSON line each, and the metrics. While the database or the sink refuses, the queue
+//! fills and new requests are refused with 503: nothing is dropped and nothing grows.
 
-mod line;
+pub(crate) mod line;
 
 use std::{
     io::{ErrorKind, Write},
     sync::Arc,
 };
 
+use store::{
+    Database,
+    ledger::{self, Batch},
+};
 use tokio::{
     sync::mpsc,
-    time::{Duration, sleep},
+    time::{Duration, MissedTickBehavior, interval, sleep},
 };
-use tracing::error;
+use tracing::{error, info};
 
-use crate::{app::App, settlement::Settlement, shutdown::Stage};
+use crate::{
+    app::App,
+    charge::{self, LOOK_EVERY, Open},
+    settlement::Settlement,
+    shutdown::Stage,
+};
 
 /// Settlements taken at once.
 const BATCH: usize = 1024;
@@ -31,10 +40,13 @@ const WRITE_PAUSE: Duration = Duration::from_millis(200);
 pub type Sink = Box<dyn Write + Send>;
 
 /// Writes until the stop is over and the queue is empty.
-pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut sink: Sink) {
+pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut lines = Vec::new();
-    let mut observer = app.telemetry.observer();
+    let mut writer =
+        Writer { sink, lines: Vec::new(), rows: Batch::default(), database: app.database.clone() };
+    let (mut observer, mut open) = (app.telemetry.observer(), Open::default());
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             count = queue.recv_many(&mut batch, BATCH) => {
@@ -42,28 +54,64 @@ pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, mut 
                     return;
                 }
             }
+            _ = looks.tick() => writer.rows.opened = open.find(&app.flow),
             () = app.shutdown.reached(Stage::Over), if !queue.is_closed() => {
                 queue.close();
                 continue;
             }
         }
         observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
-        for settlement in batch.drain(..) {
-            line::write(&mut lines, &settlement);
+        for mut settlement in batch.drain(..) {
+            let charge = charge::settle(&mut settlement);
+            line::write(&mut writer.lines, &settlement, charge);
+            writer.rows.ended.extend(open.end(&settlement, charge));
         }
-        // A stalled sink must not hold up the threads that serve requests.
-        let away = tokio::task::spawn_blocking(move || {
-            write_away(&mut *sink, &mut lines);
-            (sink, lines)
-        });
-        match away.await {
-            Ok(back) => (sink, lines) = back,
+        if writer.rows.is_empty() && writer.lines.is_empty() {
+            continue;
+        }
+        // A stalled disk must not hold up the threads that serve requests.
+        match tokio::task::spawn_blocking(move || writer.write_away()).await {
+            Ok(back) => writer = back,
             Err(_) => return, // The runtime is going down.
         }
         if !queue.is_closed() {
             sleep(GATHER).await;
         }
     }
+}
+
+/// What is to be written, and where.
+struct Writer {
+    sink: Sink,
+    lines: Vec<u8>,
+    rows: Batch,
+    database: Arc<Database>,
+}
+
+impl Writer {
+    /// The books first: a line that was read must stand in them.
+    fn write_away(mut self) -> Writer {
+        enter(&self.database, &mut self.rows);
+        write_away(&mut *self.sink, &mut self.lines);
+        self
+    }
+}
+
+/// Commits the rows, however long the database refuses them: meanwhile the queue fills, and new requests are refused.
+fn enter(database: &Database, rows: &mut Batch) {
+    let mut complained = false;
+    while let Err(error) = ledger::commit(database, rows) {
+        if !complained {
+            error!(%error, "settlements cannot be written into the books; trying again until they can");
+        }
+        complained = true;
+        std::thread::park_timeout(WRITE_PAUSE);
+    }
+    if complained {
+        info!("settlements are written into the books again");
+    }
+    rows.opened.clear();
+    rows.ended.clear();
 }
 
 /// Writes all lines, however long the sink refuses them (a full disk): meanwhile the queue fills, and new requests are

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::money::Nanos;
 
-/// Money that can be held and spent: an account's balance, or what a key's limit leaves.
+/// Money that can be held and spent: an account's, or what a key's limit leaves.
 #[derive(Debug)]
 pub struct Purse {
     pub id: i64,
@@ -17,42 +17,39 @@ pub struct Purse {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct State {
-    /// What is left to spend, holds not taken off; negative after an overrun. `None`: as much as one likes.
-    pub left: Option<Nanos>,
+    /// What may be spent in all, `spent` included: a key's limit, or what was paid into an account. `None`: as much as
+    /// one likes.
+    pub limit: Option<Nanos>,
+    /// Sum of all charges.
+    pub spent: Nanos,
     /// Sum of all open holds.
     pub held: Nanos,
-    /// Sum of all charges since the purse was loaded.
-    pub spent: Nanos,
+}
+
+impl State {
+    /// What is left to hold; negative after an overrun.
+    pub fn left(&self) -> Option<Nanos> {
+        self.limit.map(|limit| limit.minus(self.spent).minus(self.held))
+    }
 }
 
 impl Purse {
-    pub fn new(id: i64, left: Option<Nanos>) -> Arc<Purse> {
-        Arc::new(Purse { id, state: Mutex::new(State { left, held: Nanos::ZERO, spent: Nanos::ZERO }) })
+    pub fn new(id: i64, limit: Option<Nanos>, spent: Nanos) -> Arc<Purse> {
+        Arc::new(Purse { id, state: Mutex::new(State { limit, spent, held: Nanos::ZERO }) })
     }
 
     pub fn state(&self) -> State {
         *self.lock()
     }
 
-    /// More to spend: a top-up, or a limit raised. Negative: less.
-    pub fn add(&self, amount: Nanos) {
-        let mut state = self.lock();
-        state.left = state.left.map(|left| left.plus(amount));
-    }
-
-    /// Another limit, what was spent and is held being what it is.
-    pub fn set_left(&self, left: Option<Nanos>) {
-        self.lock().left = left;
-    }
-
-    /// Holds nothing in it: whatever it allows, no request pays from it.
-    pub fn is_unlimited(&self) -> bool {
-        self.lock().left.is_none()
+    /// Another limit; what was spent and is held stays what it is.
+    pub fn set_limit(&self, limit: Option<Nanos>) {
+        self.lock().limit = limit;
     }
 
     fn take(&self, amount: Nanos) -> bool {
         let mut state = self.lock();
-        if state.left.is_some_and(|left| left.minus(state.held) < amount) {
+        if state.left().is_some_and(|left| left < amount) {
             return false;
         }
         state.held = state.held.plus(amount);
@@ -67,7 +64,6 @@ impl Purse {
     fn spend(&self, held: Nanos, charge: Nanos) {
         let mut state = self.lock();
         state.held = state.held.minus(held);
-        state.left = state.left.map(|left| left.minus(charge));
         state.spent = state.spent.plus(charge);
     }
 
@@ -147,7 +143,8 @@ mod tests {
     #[test]
     fn fifty_at_once_against_a_balance_for_ten_admit_ten() {
         for _ in 0..50 {
-            let (account, key) = (Purse::new(1, Some(usd(10))), Purse::new(1, None));
+            let (account, key) =
+                (Purse::new(1, Some(usd(10)), Nanos::ZERO), Purse::new(1, None, Nanos::ZERO));
             let admitted: Vec<Hold> = thread::scope(|scope| {
                 let tries: Vec<_> =
                     (0..50).map(|_| scope.spawn(|| Hold::take(&account, &key, usd(1)).ok())).collect();
@@ -159,22 +156,24 @@ mod tests {
                 .into_iter()
                 .enumerate()
                 .for_each(|(at, hold)| if at % 2 == 0 { hold.settle(usd(1)) } else { drop(hold) });
-            assert_eq!(account.state(), State { left: Some(usd(5)), held: Nanos::ZERO, spent: usd(5) });
-            assert_eq!(key.state(), State { left: None, held: Nanos::ZERO, spent: usd(5) });
+            let limit = Some(usd(10));
+            assert_eq!(account.state(), State { limit, held: Nanos::ZERO, spent: usd(5) });
+            assert_eq!(key.state(), State { limit: None, held: Nanos::ZERO, spent: usd(5) });
         }
     }
 
     #[test]
     fn a_hold_is_taken_everywhere_or_nowhere() {
-        let (account, key) = (Purse::new(1, Some(usd(10))), Purse::new(1, Some(usd(3))));
+        let (account, key) =
+            (Purse::new(1, Some(usd(10)), Nanos::ZERO), Purse::new(1, Some(usd(3)), Nanos::ZERO));
         assert_eq!(Hold::take(&account, &key, usd(4)).unwrap_err(), Short::Key);
         assert_eq!(account.state().held, Nanos::ZERO);
         assert_eq!(Hold::take(&account, &key, usd(11)).unwrap_err(), Short::Account);
         let hold = Hold::take(&account, &key, usd(3)).unwrap();
         hold.settle(usd(5));
-        assert_eq!(key.state().left, Some(usd(-2)), "an overrun is charged");
+        assert_eq!(key.state().left(), Some(usd(-2)), "an overrun is charged");
         assert_eq!(Hold::take(&account, &key, Nanos::ZERO).unwrap_err(), Short::Key, "and then no more");
-        key.add(usd(2));
+        key.set_limit(Some(usd(5)));
         assert!(Hold::take(&account, &key, Nanos::ZERO).is_ok());
     }
 }

@@ -43,7 +43,11 @@ impl Sluice {
 
 /// Writes a configuration with the one key.
 pub fn write(file: &Path, address: SocketAddr, blocks: &str) -> Result<(), String> {
-    let text = format!("listen = \"{address}\"\n{blocks}\n[[key]]\nname = \"bench\"\nsecret = \"{KEY}\"\n");
+    let books = file.with_extension("db");
+    let text = format!(
+        "listen = \"{address}\"\n[store]\nurl = \"sqlite:{}\"\n{blocks}\n[[key]]\nname = \"bench\"\nsecret = \"{KEY}\"\n",
+        books.display()
+    );
     std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
 }
 

@@ -273,6 +273,16 @@ impl<'t> Field<'t> {
         }
     }
 
+    /// A decimal as it was written, with or without quotes.
+    pub(super) fn decimal(&self) -> Option<String> {
+        match self.value {
+            DeValue::String(text) => Some(text.to_string()),
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            DeValue::Integer(_) => self.integer().map(|number| number.to_string()),
+            _ => None,
+        }
+    }
+
     fn integer(&self) -> Option<i128> {
         let number = self.value.as_integer()?;
         i128::from_str_radix(number.as_str(), number.radix()).ok()

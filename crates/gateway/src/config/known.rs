@@ -3,9 +3,31 @@
 //! In: a key nobody knows. Out: the nearest known one. The lists here are the reader's only ones: a key that is not
 //! listed is refused, and the tests hold `sluice.example.toml` to them.
 
-pub(super) const TOP: &[&str] =
-    &["listen", "key", "channel", "timeouts", "attempts", "bounds", "shutdown", "flow", "monitor", "cors"];
-pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight"];
+pub(super) const TOP: &[&str] = &[
+    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "shutdown", "flow",
+    "monitor", "cors",
+];
+pub(super) const STORE: &[&str] = &["url"];
+pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit"];
+pub(super) const PRICE: &[&str] = &[
+    "model",
+    "input",
+    "output",
+    "cache_read",
+    "cache_write",
+    "cache_write_1h",
+    "reasoning",
+    "audio_input",
+    "audio_output",
+    "image_input",
+    "image_output",
+    "per_call",
+    "long_above",
+    "long_input",
+    "long_output",
+    "long_cache_read",
+    "long_cache_write",
+];
 pub(super) const CHANNEL: &[&str] = &[
     "name",
     "provider",

@@ -11,7 +11,7 @@ use super::{
     Config, KeyConfig,
     channel::{self, models},
     fields::{Field, Fields, quoted},
-    known,
+    known, money,
     report::{Problem, Report},
     sections,
 };
@@ -62,6 +62,8 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
     Config {
         listen: listen(report, &top),
+        store: money::store(report, &top),
+        prices: money::prices(report, &top),
         keys: keys(report, &top),
         channels: channel::channels(report, &top, &timeouts),
         timeouts,
@@ -110,8 +112,10 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
         }
         let models = models(report, fields.get(report, "models"));
         let max_in_flight = sections::max_in_flight(report, &fields);
+        let limit = fields.get(report, "spend_limit");
+        let spend_limit = limit.and_then(|field| money::amount(report, &field));
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight });
+            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit });
         }
     }
     keys

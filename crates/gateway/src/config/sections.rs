@@ -120,7 +120,7 @@ fn wait(report: &mut Report<'_>, fields: &Fields<'_>, key: &str) -> Option<Durat
     fields.get(report, key).and_then(|field| field.duration(report, WAITS))
 }
 
-fn section<'t>(
+pub(super) fn section<'t>(
     report: &mut Report<'_>,
     top: &Fields<'t>,
     name: &str,

@@ -173,6 +173,16 @@ impl ClientFault {
                 ),
             )
             .param("model"),
+            ClientFault::Unpriced { model } => PublicError::new(
+                403,
+                Permission,
+                "model_not_priced",
+                format!(
+                    "The model `{}` has no price here, and your key pays for what it uses. Ask the operator to add one.",
+                    shortened(model)
+                ),
+            )
+            .param("model"),
             ClientFault::OtherDialect { model, speaks } => invalid(
                 "dialect_not_supported",
                 format!(
@@ -250,6 +260,22 @@ impl Rejection {
                 format!("No channel for `{}` can be used right now. Try again later.", shortened(model)),
             )
             .retry_after_ms(*retry_after_ms),
+            Rejection::BalanceShort { needed } => PublicError::new(
+                402,
+                ErrorKind::Billing,
+                "insufficient_balance",
+                format!(
+                    "This request may cost ${needed}, and your account has less. Top it up, or ask for less output."
+                ),
+            ),
+            Rejection::LimitReached { needed } => PublicError::new(
+                402,
+                ErrorKind::Billing,
+                "spend_limit_reached",
+                format!(
+                    "This request may cost ${needed}, and your key's spend limit leaves less. Ask for less output, or the operator to raise the limit."
+                ),
+            ),
             Rejection::Stopping => PublicError::new(
                 503,
                 Unavailable,

@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use crate::{
+    charge::Terms,
     config::Bounds,
     fault::{Fault, Rejection},
     flow::Phase,
@@ -35,7 +36,13 @@ impl Admission {
         Admission { slots: Arc::new(Semaphore::new(bounds.in_flight)), waiting: AtomicUsize::new(0) }
     }
 
-    pub async fn admit(&self, caller: &Caller, queue: usize, lease: &mut Lease) -> Result<(), Fault> {
+    pub async fn admit(
+        &self,
+        caller: &Caller,
+        queue: usize,
+        terms: Terms,
+        lease: &mut Lease,
+    ) -> Result<(), Fault> {
         let limit = caller.key.max_in_flight;
         let Some(key_place) = caller.key.occupancy.enter(limit) else {
             return Err(Fault::Rejection(Rejection::KeyBusy { limit: limit.unwrap_or(0) }));
@@ -44,7 +51,7 @@ impl Admission {
             Ok(slot) => slot,
             Err(_) => self.wait(queue, lease).await?,
         };
-        lease.admit(slot, key_place);
+        lease.admit(slot, key_place, caller.key.payer(), terms);
         Ok(())
     }
 

@@ -13,8 +13,9 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
+    charge::{Payer, Terms},
     ending::Ending,
-    flow::{Mark, Phase},
+    flow::{Admitted, Mark, Phase},
     occupancy::Place,
     settlement::{AttemptRecord, Settlement},
     shutdown::Shutdown,
@@ -46,6 +47,7 @@ impl Lease {
             at: SystemTime::now(),
             door,
             key: None,
+            payer: None,
             model: String::new(),
             stream: false,
             attempts: Vec::new(),
@@ -53,6 +55,7 @@ impl Lease {
             status: 0,
             cause: None,
             usage: None,
+            terms: None,
             bytes_in: 0,
             bytes_out: 0,
             queued_ms: 0,
@@ -95,9 +98,19 @@ impl Lease {
     }
 
     /// Admission gave these; they go back when the lease is dropped.
-    pub fn admit(&mut self, slot: OwnedSemaphorePermit, key_place: Place) {
+    pub fn admit(&mut self, slot: OwnedSemaphorePermit, key_place: Place, payer: Payer, terms: Terms) {
         self.slot = Some(slot);
         self.key_place = Some(key_place);
+        let record = self.record();
+        let admitted = Admitted {
+            door: record.door,
+            payer,
+            model: record.model.clone(),
+            stream: record.stream,
+            hold: terms.hold.amount(),
+        };
+        record.terms = Some(terms);
+        self.mark.entry.admit(admitted);
     }
 
     pub fn attempt_began(&mut self, channel: &Arc<str>, place: Place) {
@@ -184,6 +197,7 @@ impl Drop for Lease {
         record.total_ms = self.mark.elapsed_ms();
         record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
         record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
+        entry.settle();
         if let Some(reserved) = self.reserved.take() {
             reserved.send(record);
         }

@@ -4,10 +4,13 @@
 
 use dialect::Usage;
 
-use crate::settlement::{AttemptRecord, Settlement};
+use crate::{
+    charge::Charge,
+    settlement::{AttemptRecord, Settlement},
+};
 
 /// Appends the line and its end.
-pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
+pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement, charge: Charge) {
     let mut line = Object::open(out);
     line.text("at", &humantime::format_rfc3339_millis(settlement.at).to_string());
     let mut id = uuid::Uuid::encode_buffer();
@@ -26,6 +29,8 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
         Some(usage) => write_usage(line.name("usage"), usage),
         None => line.value("usage", b"null"),
     }
+    line.text("charge", &charge.amount.to_string());
+    line.value("unpriced", if charge.unpriced { b"true" } else { b"false" });
     line.number("bytes_in", settlement.bytes_in);
     line.number("bytes_out", settlement.bytes_out);
     line.number("queued_ms", settlement.queued_ms);
@@ -37,6 +42,25 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
     line.optional("upstream_request_id", settlement.upstream_request_id.as_deref());
     line.close();
     out.push(b'\n');
+}
+
+/// The attempts alone, as the books keep them.
+pub(crate) fn attempts(attempts: &[AttemptRecord]) -> String {
+    let mut out = Vec::new();
+    write_attempts(&mut out, attempts);
+    text_of(out)
+}
+
+/// The usage alone.
+pub(crate) fn usage(usage: &Usage) -> String {
+    let mut out = Vec::new();
+    write_usage(&mut out, usage);
+    text_of(out)
+}
+
+/// What is written here is made of texts.
+fn text_of(out: Vec<u8>) -> String {
+    String::from_utf8(out).unwrap_or_default()
 }
 
 fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) {
@@ -131,6 +155,7 @@ mod tests {
 
     use dialect::{Dialect, Door, Operation};
     use serde_json::{Value, json};
+    use store::Nanos;
 
     use super::*;
     use crate::ending::Ending;
@@ -142,6 +167,7 @@ mod tests {
             at: SystemTime::UNIX_EPOCH,
             door: Door::new(Dialect::OpenaiChat, Operation::Chat),
             key: None,
+            payer: None,
             model: "a\"b\\c\nd\u{1}é".to_owned(),
             stream: true,
             attempts: vec![
@@ -164,6 +190,7 @@ mod tests {
             status: 200,
             cause: Some("broke \"off\"".into()),
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
+            terms: None,
             bytes_in: 5,
             bytes_out: 6,
             queued_ms: 0,
@@ -172,7 +199,8 @@ mod tests {
             upstream_request_id: Some("u".into()),
         };
         let mut out = Vec::new();
-        write(&mut out, &settlement);
+        let charge = Charge { amount: Nanos(2_500_000), ..Charge::default() };
+        write(&mut out, &settlement, charge);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let line: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["model"], json!("a\"b\\c\nd\u{1}é"));
@@ -183,6 +211,7 @@ mod tests {
             json!({"channel": "c\"1", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
         );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
+        assert_eq!((&line["charge"], &line["unpriced"]), (&json!("0.0025"), &json!(false)));
         assert_eq!(line["key"], Value::Null);
         assert_eq!(line["first_byte_ms"], Value::Null);
     }

@@ -92,7 +92,7 @@ async fn what_is_known_of_a_channel_outlives_a_reload() {
     let (before, after) = (text(1, &sim), text(2, &sim));
     let world = World::with(sim, &before);
     assert_eq!(world.ask(&plain("openai_chat")).await.status, 429);
-    world.app.apply(gateway::config::parse(&after, &|_: &str| None).unwrap());
+    world.app.apply(gateway::config::parse(&after, &|_: &str| None).unwrap()).unwrap();
     assert_eq!(world.ask(&plain("openai_chat")).await.status, 503, "it still rests");
     assert_eq!(world.sim.log().len(), 1);
     world.close().await;
@@ -108,13 +108,13 @@ async fn a_channel_that_is_taken_out_takes_its_idle_connections_with_it() {
         let answer = world.ask(&plain("openai_chat")).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         world.settlement(&answer).await;
-        world.app.apply(gateway::config::parse(&text, &|_: &str| None).unwrap());
+        world.app.apply(gateway::config::parse(&text, &|_: &str| None).unwrap()).unwrap();
     }
     let metrics = world.app.telemetry.render(&gateway::monitor::read(&world.app));
     let counted = metrics.lines().find(|line| line.starts_with("sluice_attempts_total{"));
     assert!(counted.unwrap().ends_with(" 2"), "one series before and after a reload: {counted:?}");
     assert_eq!(world.app.sockets().1, 1, "the connection is kept for the next request");
-    world.app.apply(gateway::config::parse(&key, &|_: &str| None).unwrap());
+    world.app.apply(gateway::config::parse(&key, &|_: &str| None).unwrap()).unwrap();
     // Far sooner than the pool would give up an idle connection.
     eventually("no socket to an upstream", || world.app.sockets().1 == 0).await;
     world.close().await;

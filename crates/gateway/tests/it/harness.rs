@@ -13,7 +13,13 @@ use std::{
     time::Duration,
 };
 
-use gateway::{app::App, config::parse, ending::Ending, listener, server::Server};
+use gateway::{
+    app::App,
+    config::{StoreConfig, parse},
+    ending::Ending,
+    listener,
+    server::Server,
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -118,10 +124,13 @@ impl World {
 
     pub fn with(sim: Sim, text: &str) -> World {
         listen_to_logs();
-        let config = parse(text, &|_: &str| None).unwrap_or_else(|problems| {
+        let mut config = parse(text, &|_: &str| None).unwrap_or_else(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
             panic!("{}\n{text}", problems.join("\n"))
         });
+        if !text.contains("[store]") {
+            config.store = StoreConfig::Memory;
+        }
         let lines = Lines::default();
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let server = Server::start(config, socket, Box::new(lines.clone())).unwrap();

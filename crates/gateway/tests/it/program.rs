@@ -86,9 +86,10 @@ fn file(name: &str, text: &str) -> PathBuf {
 }
 
 fn configured(sim: &Sim, script: &str) -> String {
-    format!("listen = \"127.0.0.1:0\"\n[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n")
-        + &channel("c", "openai_chat", &sim.scripted(script), "sim")
-            .replace(&format!("{SECRET}-c"), "env:SLUICE_IT_SECRET")
+    format!(
+        "listen = \"127.0.0.1:0\"\n[store]\nurl = \"memory\"\n[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n"
+    ) + &channel("c", "openai_chat", &sim.scripted(script), "sim")
+        .replace(&format!("{SECRET}-c"), "env:SLUICE_IT_SECRET")
 }
 
 async fn serve(path: &std::path::Path) -> (Program, SocketAddr) {

@@ -78,7 +78,10 @@ async fn a_panic_settles_its_request_and_gives_everything_back() {
     let config = parse(text, &|_: &str| None).unwrap();
     let places = config.bounds.in_flight;
     let connect = Box::new(|_: &ChannelConfig| Arc::new(Panicking) as Arc<dyn Upstream>);
-    let (app, mut queue) = App::with(config, Arc::new(Flow::new()), connect, Rng::seeded(1));
+    let (app, mut queue) = {
+        let database = store::Database::in_memory().unwrap();
+        App::with(config, database, Arc::new(Flow::new()), connect, Rng::seeded(1)).unwrap()
+    };
     let (parts, ()) = http::Request::post("/v1/chat/completions")
         .header("authorization", "Bearer s")
         .body(())

@@ -6,6 +6,7 @@ use gateway::{
     app::App, config::parse, ending::Ending, flow::Flow, rng::Rng, settlement::Settlement, shutdown::Stage,
     upstream::Upstream,
 };
+use store::Database;
 use tokio::{
     runtime::{Builder, Handle},
     time::{Duration, Instant, sleep, timeout},
@@ -159,7 +160,8 @@ impl World {
             let connect = config.timeouts.connect;
             Arc::new(ScriptedUpstream { channel, connect, calls: calls.clone() }) as Arc<dyn Upstream>
         });
-        App::with(config, Arc::new(Flow::new()), connect, Rng::seeded(self.seed))
+        let database = Database::in_memory().unwrap();
+        App::with(config, database, Arc::new(Flow::new()), connect, Rng::seeded(self.seed)).unwrap()
     }
 
     /// What came in went out.
@@ -206,7 +208,7 @@ async fn settle(
 
 async fn reload(app: Arc<App>, toml: String, at: u64, start: Instant) {
     tokio::time::sleep_until(start + Duration::from_millis(at)).await;
-    app.apply(parse(&toml, &|_: &str| None).unwrap());
+    app.apply(parse(&toml, &|_: &str| None).unwrap()).unwrap();
 }
 
 /// The order of a real stop.

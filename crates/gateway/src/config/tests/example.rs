@@ -41,7 +41,9 @@ fn it_names_every_key() {
         tables.iter().flat_map(|table| table.keys()).map(|key| key.get_ref().to_string()).collect()
     };
     for (name, known) in [
+        ("store", known::STORE),
         ("key", known::KEY),
+        ("price", known::PRICE),
         ("channel", known::CHANNEL),
         ("timeouts", known::TIMEOUTS),
         ("attempts", known::ATTEMPTS),
@@ -81,6 +83,7 @@ fn it_names_every_provider_and_dialect() {
 fn its_defaults_are_the_programs() {
     let (stated, real) = (read(&uncommented()).unwrap(), read("").unwrap());
     assert_eq!(stated.listen, real.listen);
+    assert_eq!(stated.store, real.store);
     assert_eq!(stated.timeouts, real.timeouts);
     assert_eq!(stated.attempts, real.attempts);
     assert_eq!(stated.bounds, real.bounds);

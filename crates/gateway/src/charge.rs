@@ -1,0 +1,167 @@
+//! From a settlement to the books: what it costs, and the row that says so.
+//!
+//! In: settlements, and the requests in flight. Out: charges, and rows for the store. A request is charged by what the
+//! provider says was used, at the price in force when it was admitted; what nothing was delivered for costs nothing.
+
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, UNIX_EPOCH},
+};
+
+use dialect::Usage;
+use store::{
+    Factor, Nanos,
+    ledger::{Ended, Opened, RequestId},
+    price::{Price, Quantities},
+    purse::Hold,
+};
+
+use crate::{flow::Flow, settlement::Settlement, settler::line};
+
+/// A request that is over sooner than this is written once, when it is over. With [`LOOK_EVERY`] it makes the batch window:
+/// what runs longer than both together, and the time of a write, stands in the books as open.
+const OPEN_AFTER_MS: u64 = 50;
+/// How often the requests in flight are looked through for such.
+pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Who pays, by number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payer {
+    pub account: i64,
+    pub key: i64,
+}
+
+/// What an admitted request is charged by; settled or given back with it.
+#[derive(Debug)]
+pub struct Terms {
+    pub hold: Hold,
+    /// `None`: the model has no price.
+    pub price: Option<Arc<Price>>,
+}
+
+/// What a request cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Charge {
+    pub amount: Nanos,
+    pub hold: Nanos,
+    /// It was served, and there was no price to charge by.
+    pub unpriced: bool,
+}
+
+/// Tokens that a request is assumed to write where it names no limit.
+const ASSUMED_OUTPUT: u64 = 4_096;
+/// Bytes of a request's body for each token of its prompt: no tokenizer makes more of them out of so few.
+const BYTES_PER_TOKEN: u64 = 3;
+
+/// What may have to be paid for a request of so many bytes.
+pub fn estimate(price: Option<&Price>, body_bytes: usize, max_output: Option<u64>) -> Nanos {
+    let Some(price) = price else { return Nanos::ZERO };
+    let quantities = Quantities {
+        input: (body_bytes as u64).div_ceil(BYTES_PER_TOKEN),
+        output: max_output.unwrap_or(ASSUMED_OUTPUT),
+        calls: 1,
+        ..Quantities::default()
+    };
+    price.charge(&quantities, Factor::ONE)
+}
+
+/// Decides what a request cost, and turns its hold into that.
+pub fn settle(settlement: &mut Settlement) -> Charge {
+    let Some(Terms { hold, price }) = settlement.terms.take() else { return Charge::default() };
+    let delivered = settlement.first_byte_ms.is_some();
+    let used = settlement.usage.map(|usage| quantities(&usage)).unwrap_or_default();
+    let used = Quantities { calls: u64::from(delivered), ..used };
+    let amount = price.as_deref().map_or(Nanos::ZERO, |price| price.charge(&used, Factor::ONE));
+    let charge = Charge { amount, hold: hold.amount(), unpriced: price.is_none() && delivered };
+    hold.settle(amount);
+    charge
+}
+
+fn quantities(usage: &Usage) -> Quantities {
+    Quantities {
+        input: usage.input,
+        cache_read: usage.cache_read,
+        cache_write: usage.cache_write,
+        cache_write_1h: usage.cache_write_1h,
+        audio_input: usage.audio_input,
+        image_input: usage.image_input,
+        output: usage.output,
+        reasoning: usage.reasoning,
+        audio_output: usage.audio_output,
+        image_output: usage.image_output,
+        calls: 0,
+    }
+}
+
+/// The requests that the books know as open.
+#[derive(Debug, Default)]
+pub struct Open(HashSet<RequestId>);
+
+impl Open {
+    /// Rows for the requests that were admitted a while ago and that the books do not know yet.
+    pub fn find(&mut self, flow: &Flow) -> Vec<Opened> {
+        let now_ms = flow.clock.now_ms();
+        let mut opened = Vec::new();
+        for entry in flow.entries() {
+            let Some(admitted) = entry.admitted() else { continue };
+            let id = entry.request_id.into_bytes();
+            // The flag is set before a settlement is sent: one that was received is never opened again.
+            if now_ms < entry.arrived_ms + OPEN_AFTER_MS || entry.is_settled() || !self.0.insert(id) {
+                continue;
+            }
+            opened.push(Opened {
+                id,
+                at_ms: unix_ms(entry.request_id),
+                account: admitted.payer.account,
+                key: admitted.payer.key,
+                dialect: admitted.door.dialect.name(),
+                operation: admitted.door.operation.name(),
+                model: admitted.model.clone(),
+                stream: admitted.stream,
+                hold: admitted.hold,
+                bytes_in: entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed),
+            });
+        }
+        opened
+    }
+
+    /// The row of a request that has ended; `None` for a stranger's: he must not be able to fill the books.
+    pub fn end(&mut self, settlement: &Settlement, charge: Charge) -> Option<Ended> {
+        let payer = settlement.payer?;
+        let id = settlement.request_id.into_bytes();
+        Some(Ended {
+            id,
+            at_ms: settlement.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64,
+            account: Some(payer.account),
+            key: Some(payer.key),
+            dialect: settlement.door.dialect.name(),
+            operation: settlement.door.operation.name(),
+            model: settlement.model.clone(),
+            stream: settlement.stream,
+            channel: settlement.channel().cloned(),
+            attempts: line::attempts(&settlement.attempts),
+            ending: settlement.ending.name(),
+            status: settlement.status,
+            cause: settlement.cause.as_deref().map(str::to_owned),
+            usage: settlement.usage.as_ref().map(line::usage),
+            estimated: false,
+            unpriced: charge.unpriced,
+            hold: charge.hold,
+            charge: charge.amount,
+            bytes_in: settlement.bytes_in,
+            bytes_out: settlement.bytes_out,
+            queued_ms: settlement.queued_ms,
+            first_byte_ms: settlement.first_byte_ms,
+            total_ms: settlement.total_ms,
+            upstream_request_id: settlement.upstream_request_id.clone(),
+            was_opened: self.0.remove(&id),
+        })
+    }
+}
+
+/// When a request came in, which its id says.
+fn unix_ms(request_id: uuid::Uuid) -> i64 {
+    let bytes = request_id.into_bytes();
+    bytes[..6].iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
+}
