@@ -19,8 +19,11 @@ use store::{
 
 use crate::{flow::Flow, settlement::Settlement, settler::line};
 
-/// A request that is over sooner than this is written once, when it is over. With [`LOOK_EVERY`] it makes the batch window:
-/// what runs longer than both together, and the time of a write, stands in the books as open.
+/// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
+/// that had just been admitted. Everything older is there.
+pub const WINDOW: Duration = Duration::from_millis(200);
+/// A request that is over sooner than this is written once, when it is over. With [`LOOK_EVERY`] and the time that a write
+/// takes it stays within [`WINDOW`].
 const OPEN_AFTER_MS: u64 = 50;
 /// How often the requests in flight are looked through for such.
 pub const LOOK_EVERY: Duration = Duration::from_millis(100);

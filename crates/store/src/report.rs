@@ -46,6 +46,11 @@ pub struct KeyLine {
 /// Reads the books in one transaction: sums and rules are of the same moment.
 pub fn books(connection: &mut Connection) -> Result<Books, StoreError> {
     let transaction = connection.transaction()?;
+    books_of(&transaction)
+}
+
+/// The same without a transaction of its own.
+pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
     let mut statement = transaction.prepare(
         "SELECT a.id, u.name, a.unlimited, a.balance_nanos,
              coalesce((SELECT sum(hold_nanos) FROM open_requests o WHERE o.account_id = a.id), 0)
@@ -94,7 +99,7 @@ pub fn books(connection: &mut Connection) -> Result<Books, StoreError> {
         entries: count("entries")?,
         requests: count("requests")?,
         open_requests: count("open_requests")?,
-        violations: ledger::violations(&transaction)?,
+        violations: ledger::violations(transaction)?,
     })
 }
 

@@ -16,13 +16,13 @@ use crate::{
 };
 
 /// The program running; killed if the test forgets it.
-struct Program {
+pub struct Program {
     child: Child,
     said: Arc<Mutex<String>>,
 }
 
 impl Program {
-    fn start(arguments: &[&str]) -> Program {
+    pub fn start(arguments: &[&str]) -> Program {
         let mut child = Command::new(env!("CARGO_BIN_EXE_sluice"))
             .args(arguments)
             .env("SLUICE_IT_SECRET", format!("{SECRET}-from-the-environment"))
@@ -45,23 +45,23 @@ impl Program {
         Program { child, said }
     }
 
-    fn said(&self) -> String {
+    pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
     /// Waits until it has said something, and returns what follows.
-    async fn says(&self, what: &str) -> String {
+    pub async fn says(&self, what: &str) -> String {
         eventually(&format!("`{what}`"), || self.said().contains(what)).await;
         let said = self.said();
         said[said.find(what).unwrap() + what.len()..].to_owned()
     }
 
-    fn signal(&self, name: &str) {
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill").arg(format!("-{name}")).arg(self.child.id().to_string()).status();
         assert!(sent.unwrap().success());
     }
 
-    async fn exits(&mut self) -> ExitStatus {
+    pub async fn exits(&mut self) -> ExitStatus {
         let mut status = None;
         eventually("the program's end", || {
             status = self.child.try_wait().unwrap();
@@ -92,7 +92,7 @@ fn configured(sim: &Sim, script: &str) -> String {
         .replace(&format!("{SECRET}-c"), "env:SLUICE_IT_SECRET")
 }
 
-async fn serve(path: &std::path::Path) -> (Program, SocketAddr) {
+pub async fn serve(path: &std::path::Path) -> (Program, SocketAddr) {
     let program = Program::start(&["serve", "--config", path.to_str().unwrap()]);
     let after = program.says("listening address=").await;
     (program, after.lines().next().unwrap().parse().unwrap())
