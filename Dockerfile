@@ -16,7 +16,10 @@ RUN cargo build --locked --profile dist -p gateway --bin sluice
 FROM debian:bookworm-slim
 COPY --from=build /build/target/dist/sluice /usr/local/bin/sluice
 COPY LICENSE-MIT LICENSE-APACHE /usr/share/doc/sluice/
-# No account of the machine: Sluice writes no files and needs no home.
+# No account of the machine. The books are the one thing that is written: sluice.db in here.
+RUN install -d -o 10001 -g 10001 /var/lib/sluice
+WORKDIR /var/lib/sluice
+VOLUME /var/lib/sluice
 USER 10001:10001
 EXPOSE 3000
 STOPSIGNAL SIGTERM

@@ -18,7 +18,7 @@ fn limited(limit: &str, more: &str) -> String {
 
 fn books(world: &World) -> report::Books {
     // A reader beside the owner, as `sluice books` is.
-    world.app.database.read(|reader| report::books_of(reader)).unwrap()
+    world.app.database.read(report::books_of).unwrap()
 }
 
 /// A chat request that wants so many tokens.
