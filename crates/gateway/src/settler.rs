@@ -8,9 +8,11 @@ pub(crate) mod line;
 
 use std::{
     io::{ErrorKind, Write},
-    sync::Arc,
+    sync::{Arc, atomic::AtomicU64},
 };
 
+use prometheus_client::metrics::counter::Counter;
+use rustix::time::{ClockId, clock_gettime};
 use store::{
     Database,
     ledger::{self, Batch},
@@ -42,8 +44,13 @@ pub type Sink = Box<dyn Write + Send>;
 /// Writes until the stop is over and the queue is empty.
 pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
     let mut batch = Vec::with_capacity(BATCH);
-    let mut writer =
-        Writer { sink, lines: Vec::new(), rows: Batch::default(), database: app.database.clone() };
+    let mut writer = Writer {
+        sink,
+        lines: Vec::new(),
+        rows: Batch::default(),
+        database: app.database.clone(),
+        cpu: app.telemetry.books_cpu.clone(),
+    };
     let (mut observer, mut open) = (app.telemetry.observer(), Open::default());
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
@@ -86,12 +93,16 @@ struct Writer {
     lines: Vec<u8>,
     rows: Batch,
     database: Arc<Database>,
+    cpu: Counter<f64, AtomicU64>,
 }
 
 impl Writer {
     /// The books first: a line that was read must stand in them.
     fn write_away(mut self) -> Writer {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
         enter(&self.database, &mut self.rows);
+        let spent = clock_gettime(ClockId::ThreadCPUTime) - before;
+        self.cpu.inc_by(Duration::try_from(spent).unwrap_or_default().as_secs_f64());
         write_away(&mut *self.sink, &mut self.lines);
         self
     }

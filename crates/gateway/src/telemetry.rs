@@ -48,6 +48,8 @@ pub struct Telemetry {
     unaccounted: Gauge,
     memory: Gauge,
     started: Counter<u64, AtomicU64>,
+    /// Processor time that the books took; the settler's to move.
+    pub books_cpu: Counter<f64, AtomicU64>,
 }
 
 impl Default for Telemetry {
@@ -71,6 +73,7 @@ impl Telemetry {
             unaccounted: Gauge::default(),
             memory: Gauge::default(),
             started: Counter::default(),
+            books_cpu: Counter::default(),
             registry: Registry::default(),
         };
         let r = &mut registry;
@@ -100,6 +103,11 @@ impl Telemetry {
             "sluice_memory_resident_bytes",
             "Resident memory of the process",
             telemetry.memory.clone(),
+        );
+        r.register(
+            "sluice_books_cpu_seconds",
+            "Processor time spent on writing the books",
+            telemetry.books_cpu.clone(),
         );
         Telemetry { registry, ..telemetry }
     }

@@ -6,9 +6,12 @@ use super::{
     setup::Setup,
     sizes::Sizes,
     table::{Better, Row, Target},
-    ways::{Case, EVENT_EVERY_MS, Way},
+    ways::{Case, EVENT_EVERY_MS, Subject, Way},
 };
-use crate::load::{paced, saturation, streams};
+use crate::{
+    load::{paced, saturation, streams},
+    servers::sluice::{BooksCost, books_cost},
+};
 
 /// Body sizes and what they are called.
 const BODIES: [(usize, &str); 3] = [(1024, "1 KB"), (100 * 1024, "100 KB"), (1024 * 1024, "1 MB")];
@@ -23,22 +26,41 @@ pub async fn saturated(setup: &Setup, sizes: &Sizes, body: usize) -> Result<Vec<
         _ => Target::None,
     };
     let of = format!("{name} request, {connections} connections");
-    let mut cpu = Row::new(format!("CPU per {of}"), "µs", Better::Less, target);
+    let mut cpu = Row::new(format!("CPU per {of}"), "µs", Better::Less, Target::None);
     let mut rate = Row::new(format!("requests/s on one core, {of}"), "/s", Better::More, Target::None);
+    let mut books =
+        Row::new("of that, the books: CPU per settled request", "µs", Better::Less, Target::AtMost(30.0));
+    let mut apart = Row::new(format!("CPU per {of}, the books apart"), "µs", Better::Less, target);
     let mut busy = Row::new(format!("share of the core used, {of}"), "%", Better::More, Target::None);
     let plan = saturation::Plan { connections, warm_up: sizes.warm_up, window: sizes.window };
     for round in 0..sizes.rounds {
         for subject in setup.subjects(round, Case::Lean) {
             let request = Case::Lean.request(subject.way, false, bytes);
+            let before = cost(subject).await?;
             let found = saturation::run(subject.address, &request, plan, subject.meter).await?;
             rate.put(subject.way, found.per_second());
             if subject.way != Way::Direct {
-                cpu.put(subject.way, found.cpu_micros_per_request());
+                let mut rest = found.cpu_micros_per_request();
+                cpu.put(subject.way, rest);
+                if let (Some(before), Some(after)) = (before, cost(subject).await?) {
+                    let micros = (after.seconds - before.seconds) * 1e6 / (after.requests - before.requests);
+                    books.put(subject.way, micros);
+                    rest -= micros;
+                }
+                apart.put(subject.way, rest);
                 busy.put(subject.way, found.busy() * 100.0);
             }
         }
     }
-    Ok(vec![cpu, rate, busy])
+    Ok(vec![cpu, books, apart, rate, busy])
+}
+
+/// What the books of Sluice cost so far; other ways have none.
+async fn cost(subject: Subject) -> Result<Option<BooksCost>, String> {
+    match subject.way {
+        Way::Sluice => books_cost(subject.address).await.map(Some),
+        Way::Direct | Way::Nginx => Ok(None),
+    }
 }
 
 pub async fn all_bodies(setup: &Setup, sizes: &Sizes) -> Result<Vec<Row>, String> {

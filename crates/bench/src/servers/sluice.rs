@@ -4,7 +4,10 @@
 
 use std::{net::SocketAddr, path::Path, process::Stdio};
 
-use crate::process::{Process, Start, free_address, sibling};
+use crate::{
+    load::{connection::Connection, request},
+    process::{Process, Start, free_address, sibling},
+};
 
 /// The caller's key in every configuration made here.
 pub const KEY: &str = "sk-bench-0123456789abcdef";
@@ -49,6 +52,28 @@ pub fn write(file: &Path, address: SocketAddr, blocks: &str) -> Result<(), Strin
         books.display()
     );
     std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// What writing the books has taken so far, by Sluice's own metrics.
+#[derive(Clone, Copy, Debug)]
+pub struct BooksCost {
+    pub seconds: f64,
+    /// Requests that have ended.
+    pub requests: f64,
+}
+
+pub async fn books_cost(address: SocketAddr) -> Result<BooksCost, String> {
+    let mut connection = Connection::open(address).await.map_err(|error| format!("metrics: {error}"))?;
+    let mut body = Vec::new();
+    let answer = connection.exchange(&request::get("/metrics"), |piece| body.extend_from_slice(piece)).await;
+    answer.map_err(|why| format!("metrics: {why}"))?;
+    let text = String::from_utf8_lossy(&body).into_owned();
+    let sum = |name: &str| -> f64 {
+        let values =
+            text.lines().filter(|line| line.starts_with(name)).filter_map(|line| line.rsplit(' ').next());
+        values.filter_map(|value| value.parse::<f64>().ok()).sum()
+    };
+    Ok(BooksCost { seconds: sum("sluice_books_cpu_seconds_total"), requests: sum("sluice_requests_total{") })
 }
 
 /// A channel to upstream-sim under a script.
