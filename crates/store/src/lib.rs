@@ -9,6 +9,7 @@ pub mod keys;
 pub mod ledger;
 pub mod money;
 pub mod price;
+pub mod price_list;
 pub mod purse;
 pub mod report;
 
