@@ -11,6 +11,7 @@ pub mod money;
 pub mod price;
 pub mod price_list;
 pub mod purse;
+pub mod ratio;
 pub mod report;
 
 pub use database::Database;
