@@ -9,7 +9,9 @@ pub mod keys;
 pub mod ledger;
 pub mod money;
 pub mod price;
+pub mod price_list;
 pub mod purse;
+pub mod ratio;
 pub mod report;
 
 pub use database::Database;

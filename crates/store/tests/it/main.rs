@@ -4,4 +4,5 @@
 mod ledger_vs_model;
 mod model;
 mod owner;
+mod price_list;
 mod scratch;
