@@ -17,6 +17,7 @@ use store::{
     Database, Nanos, StoreError,
     keys::{ConfigKey, KeyRow, sync_config_keys},
     price::Price,
+    price_list::PriceList,
     purse::Purse,
 };
 
@@ -279,10 +280,11 @@ impl Catalog {
         self.keys.get(&digest(bare(presented)))
     }
 
-    /// What a model costs, by the name that callers use.
-    pub fn price(&self, model: &str) -> Option<&Arc<Price>> {
+    /// What a model costs, by the name that callers use: the operator's price, else that of the public list.
+    pub fn price(&self, model: &str) -> Option<Arc<Price>> {
         let start = || self.price_starts.iter().find(|(start, _)| model.starts_with(start.as_str()));
-        self.prices.get(model).or_else(|| start().map(|(_, price)| price))
+        let own = self.prices.get(model).or_else(|| start().map(|(_, price)| price));
+        own.cloned().or_else(|| PriceList::bundled().price(model).map(Arc::new))
     }
 
     pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {

@@ -52,7 +52,7 @@ pub struct Charge {
     pub unpriced: bool,
 }
 
-/// Tokens that a request is assumed to write where it names no limit.
+/// Tokens that a request is assumed to write at most; the few that write more are charged for it as an overrun.
 const ASSUMED_OUTPUT: u64 = 4_096;
 /// Bytes of a request's body for each token of its prompt: no tokenizer makes more of them out of so few.
 const BYTES_PER_TOKEN: u64 = 3;
@@ -62,7 +62,7 @@ pub fn estimate(price: Option<&Price>, body_bytes: usize, max_output: Option<u64
     let Some(price) = price else { return Nanos::ZERO };
     let quantities = Quantities {
         input: (body_bytes as u64).div_ceil(BYTES_PER_TOKEN),
-        output: max_output.unwrap_or(ASSUMED_OUTPUT),
+        output: max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT)),
         calls: 1,
         ..Quantities::default()
     };

@@ -120,7 +120,7 @@ where
 
 /// Sets aside what the request may cost. One step in memory: it waits for no disk, and nobody can spend the same twice.
 fn terms(inbound: &Inbound, caller: &Caller, catalog: &Catalog) -> Result<Terms, Fault> {
-    let price = catalog.price(&inbound.model).cloned();
+    let price = catalog.price(&inbound.model);
     let key = &caller.key;
     if price.is_none() && key.pays() {
         return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));

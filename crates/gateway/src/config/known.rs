@@ -27,6 +27,7 @@ pub(super) const PRICE: &[&str] = &[
     "long_output",
     "long_cache_read",
     "long_cache_write",
+    "long_cache_write_1h",
 ];
 pub(super) const CHANNEL: &[&str] = &[
     "name",

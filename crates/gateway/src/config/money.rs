@@ -80,6 +80,7 @@ fn long(report: &mut Report<'_>, fields: &Fields<'_>, base: &Rates) -> Option<Lo
     let output = optional(report, fields, "long_output");
     let cache_read = optional(report, fields, "long_cache_read");
     let cache_write = optional(report, fields, "long_cache_write");
+    let cache_write_1h = optional(report, fields, "long_cache_write_1h");
     let Some(above) = above else {
         if let (None, Some(field)) = (fields.get(report, "long_above"), fields.get(report, "long_input")) {
             field.problem(report, "found a price for long prompts, expected long_above beside it".to_owned());
@@ -91,6 +92,7 @@ fn long(report: &mut Report<'_>, fields: &Fields<'_>, base: &Rates) -> Option<Lo
         output: output.unwrap_or(base.output),
         cache_read: cache_read.or(base.cache_read),
         cache_write: cache_write.or(base.cache_write),
+        cache_write_1h: cache_write_1h.or(base.cache_write_1h),
         ..*base
     };
     Some(Long { above, rates })

@@ -116,6 +116,24 @@ async fn a_model_without_a_price_is_for_those_who_do_not_pay() {
 }
 
 #[tokio::test]
+async fn a_model_of_the_public_list_costs_what_it_says_unless_the_operator_says_otherwise() {
+    let sim = Sim::start().await;
+    let own = "[[price]]\nmodel = \"gpt-4o-mini\"\ninput = 0\noutput = 0\n";
+    let text = limited("100", own) + &channel("c", "openai_chat", &sim.url(), "gpt-4o*");
+    let world = World::with(sim, &text);
+    let ask = |model: &str| {
+        let body = format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"hi"}}]}}"#);
+        post(CHAT, body).header("authorization", format!("Bearer {KEY}"))
+    };
+    let line = world.settlement(&world.ask(&ask("gpt-4o")).await).await;
+    assert_ne!(line["charge"], "0", "{line}");
+    assert_eq!(line["charge"], cost(&line), "gpt-4o is listed at 2.5 and 10: {line}");
+    let line = world.settlement(&world.ask(&ask("gpt-4o-mini")).await).await;
+    assert_eq!((&line["charge"], &line["unpriced"]), (&"0".into(), &false.into()), "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn what_failed_costs_nothing_and_a_reload_keeps_what_was_spent() {
     let sim = Sim::start().await;
     let text = |limit: &str, sim: &Sim| limited(limit, PRICED) + &four(&sim.url());
