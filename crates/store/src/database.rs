@@ -5,6 +5,7 @@
 
 use std::{
     fs::{File, TryLockError},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -16,6 +17,10 @@ use crate::error::StoreError;
 
 /// Numbered steps, never changed once released.
 const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_books.sql")];
+/// Marks a database file as Sluice's: "Slui".
+const APPLICATION: i32 = 0x536C_7569;
+/// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
+const WAL_KEPT: i64 = 64 << 20;
 /// A reader's checkpoint or a backup may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -35,14 +40,14 @@ impl Database {
             path: path.display().to_string(),
             detail: error.to_string(),
         };
+        // Made here, so that nobody else can read it; and then by its one name, whatever links lead to it.
+        let private =
+            |path: &Path| File::options().create(true).truncate(false).write(true).mode(0o600).open(path);
+        private(path).map_err(|error| failed(&error))?;
+        let path = &path.canonicalize().map_err(|error| failed(&error))?;
         let mut beside = path.as_os_str().to_owned();
         beside.push(".lock");
-        let lock = File::options()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .open(&beside)
-            .map_err(|error| failed(&error))?;
+        let lock = private(Path::new(&beside)).map_err(|error| failed(&error))?;
         match lock.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
@@ -65,11 +70,15 @@ impl Database {
         lock: Option<File>,
     ) -> Result<Database, StoreError> {
         connection.busy_timeout(BUSY)?;
+        ours(&connection)?;
         // A kill loses no commit; a power loss may lose those since the last checkpoint, and breaks nothing.
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+        // Steps may rebuild a table that others refer to.
+        connection.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut connection)?;
+        connection.pragma_update(None, "foreign_keys", true)?;
         Ok(Database { path, writer: Mutex::new(connection), _lock: lock })
     }
 
@@ -85,6 +94,19 @@ impl Database {
             None => look(&self.writer()),
         }
     }
+}
+
+/// Refuses a database of another program before anything in it is changed.
+fn ours(connection: &Connection) -> Result<(), StoreError> {
+    let id: i32 = connection.query_row("PRAGMA application_id", [], |row| row.get(0))?;
+    let tables: u32 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+    if id != APPLICATION && tables > 0 {
+        return Err(StoreError::Foreign);
+    }
+    if id != APPLICATION {
+        connection.pragma_update(None, "application_id", APPLICATION)?;
+    }
+    Ok(())
 }
 
 /// A connection that only reads, beside whoever owns the file.

@@ -13,6 +13,8 @@ pub enum StoreError {
     Migration { number: u32, detail: String },
     /// The file was made by a later version of this program.
     TooNew { found: u32, known: u32 },
+    /// The file is another program's database.
+    Foreign,
     /// A statement failed.
     Statement(String),
 }
@@ -31,6 +33,7 @@ impl fmt::Display for StoreError {
                 f,
                 "the database is of a later version (step {found}) than this program knows (step {known})"
             ),
+            StoreError::Foreign => f.write_str("the file is the database of another program"),
             StoreError::Statement(detail) => write!(f, "the database refused: {detail}"),
         }
     }

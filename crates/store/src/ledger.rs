@@ -143,8 +143,8 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
     )?;
     let mut close = transaction.prepare_cached("DELETE FROM open_requests WHERE id = ?1")?;
     let mut enter = transaction.prepare_cached(
-        "INSERT INTO entries (account_id, kind, amount_nanos, operation, at_ms)
-         VALUES (?1, 'settlement', ?2, ?3, ?4)",
+        "INSERT INTO entries (account_id, key_id, kind, amount_nanos, operation, at_ms)
+         VALUES (?1, ?2, 'settlement', ?3, ?4, ?5)",
     )?;
     let (mut accounts, mut keys) = (BTreeMap::<i64, Nanos>::new(), BTreeMap::<i64, Nanos>::new());
     for row in ended {
@@ -182,6 +182,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
         };
         enter.execute(params![
             account,
+            row.key,
             -row.charge.0,
             row.id,
             row.at_ms.saturating_add(row.total_ms as i64)
@@ -221,7 +222,7 @@ pub fn enter(
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let entered = transaction.execute(
         "INSERT INTO entries (account_id, kind, amount_nanos, operation, at_ms, note)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (operation) DO NOTHING",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, operation) DO NOTHING",
         params![account, kind.name(), amount.0, operation, at_ms, note],
     )? == 1;
     if entered {
@@ -276,16 +277,16 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
         },
     )?;
     look(
-        "SELECT k.id, k.spent_nanos, coalesce(sum(r.charge_nanos), 0) AS charged
-         FROM api_keys k LEFT JOIN requests r ON r.key_id = k.id
+        "SELECT k.id, k.spent_nanos, coalesce(-sum(e.amount_nanos), 0) AS charged
+         FROM api_keys k LEFT JOIN entries e ON e.key_id = k.id
          GROUP BY k.id, k.spent_nanos HAVING charged <> k.spent_nanos",
         &|key, spent, charged| {
-            format!("key {key}: {} is spent, its requests were charged {}", Nanos(spent), Nanos(charged))
+            format!("key {key}: {} is spent, its entries sum to {}", Nanos(spent), Nanos(charged))
         },
     )?;
     look(
         "SELECT r.account_id, r.charge_nanos, coalesce(-e.amount_nanos, 0)
-         FROM requests r LEFT JOIN entries e ON e.operation = r.id
+         FROM requests r LEFT JOIN entries e ON e.kind = 'settlement' AND e.operation = r.id
          WHERE r.account_id IS NOT NULL AND r.charge_nanos <> coalesce(-e.amount_nanos, 0)",
         &|account, charged, entered| {
             format!(

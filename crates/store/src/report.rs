@@ -128,24 +128,33 @@ pub struct RequestLine {
     pub total_ms: i64,
 }
 
-/// Tells the requests in the order in which they came in, open ones last; the latest `limit` of each, if there is one.
+/// Tells the requests in the order in which they came in, the latest `limit` of them if there is one, and then those that
+/// are open.
 pub fn requests(
     connection: &Connection,
     limit: Option<u32>,
     mut tell: impl FnMut(RequestLine),
 ) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(
-        "SELECT * FROM (
-             SELECT r.id, r.at_ms, k.name, r.dialect, r.operation, r.model, r.stream, r.channel, r.attempts, r.ending,
-                 r.status, r.cause, r.usage, r.estimated, r.unpriced, r.hold_nanos, r.charge_nanos, r.total_ms
-             FROM requests r LEFT JOIN api_keys k ON k.id = r.key_id ORDER BY r.id DESC LIMIT ?1)
-         UNION ALL SELECT * FROM (
-             SELECT o.id, o.at_ms, k.name, o.dialect, o.operation, o.model, o.stream, NULL, '[]', 'open',
-                 0, NULL, NULL, 0, 0, o.hold_nanos, 0, 0
-             FROM open_requests o LEFT JOIN api_keys k ON k.id = o.key_id ORDER BY o.id DESC LIMIT ?1)
-         ORDER BY 1",
-    )?;
-    let mut rows = statement.query([limit.map_or(-1, i64::from)])?;
+    const ENDED: &str = "SELECT r.id, r.at_ms, k.name, r.dialect, r.operation, r.model, r.stream, r.channel, r.attempts,
+             r.ending, r.status, r.cause, r.usage, r.estimated, r.unpriced, r.hold_nanos, r.charge_nanos, r.total_ms
+         FROM requests r LEFT JOIN api_keys k ON k.id = r.key_id";
+    const OPEN: &str = "SELECT o.id, o.at_ms, k.name, o.dialect, o.operation, o.model, o.stream, NULL, '[]',
+             'open', 0, NULL, NULL, 0, 0, o.hold_nanos, 0, 0
+         FROM open_requests o LEFT JOIN api_keys k ON k.id = o.key_id ORDER BY o.id";
+    match limit {
+        // In the order of the key: nothing is sorted, however many there are.
+        None => each(connection, &format!("{ENDED} ORDER BY r.id"), &mut tell)?,
+        Some(limit) => {
+            let latest = format!("SELECT * FROM ({ENDED} ORDER BY r.id DESC LIMIT {limit}) ORDER BY 1");
+            each(connection, &latest, &mut tell)?;
+        }
+    }
+    each(connection, OPEN, &mut tell)
+}
+
+fn each(connection: &Connection, query: &str, tell: &mut dyn FnMut(RequestLine)) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(query)?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         tell(RequestLine {
             id: row.get(0)?,

@@ -4,10 +4,12 @@
 CREATE TABLE users (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
-    role TEXT NOT NULL CHECK (role IN ('root', 'admin', 'user', 'config')),
-    status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled')),
+    -- root, admin, user, config.
+    role TEXT NOT NULL,
+    -- active, disabled.
+    status TEXT NOT NULL DEFAULT 'active',
     created_ms INTEGER NOT NULL
-);
+) STRICT;
 
 -- The one that pays. `balance_nanos` is the sum of its entries, kept in the transaction that writes them.
 CREATE TABLE accounts (
@@ -15,42 +17,48 @@ CREATE TABLE accounts (
     user_id INTEGER NOT NULL UNIQUE REFERENCES users (id),
     balance_nanos INTEGER NOT NULL DEFAULT 0,
     unlimited INTEGER NOT NULL DEFAULT 0 CHECK (unlimited IN (0, 1))
-);
+) STRICT;
 
 CREATE TABLE api_keys (
     id INTEGER PRIMARY KEY,
     user_id INTEGER NOT NULL REFERENCES users (id),
     -- 'config': synchronised from the configuration file at start and at each reload.
-    source TEXT NOT NULL CHECK (source IN ('config', 'database')),
+    source TEXT NOT NULL,
     name TEXT NOT NULL,
     -- SHA-256 of the secret without its sk-.
     hash BLOB NOT NULL UNIQUE,
-    status TEXT NOT NULL DEFAULT 'active' CHECK (status IN ('active', 'disabled', 'gone')),
+    -- active, disabled, gone (not in the file any more).
+    status TEXT NOT NULL DEFAULT 'active',
     -- NULL: unlimited.
     spend_limit_nanos INTEGER,
     spent_nanos INTEGER NOT NULL DEFAULT 0,
     created_ms INTEGER NOT NULL
-);
+) STRICT;
 CREATE UNIQUE INDEX api_keys_by_name ON api_keys (source, user_id, name);
 
 -- Append-only: triggers refuse change and removal.
 CREATE TABLE entries (
     id INTEGER PRIMARY KEY,
     account_id INTEGER NOT NULL REFERENCES accounts (id),
-    kind TEXT NOT NULL CHECK (kind IN ('settlement', 'top_up', 'refund', 'redemption', 'adjustment')),
+    -- Whose request it was: what a key has spent outlives the request log.
+    key_id INTEGER REFERENCES api_keys (id),
+    -- settlement, top_up, refund, redemption, adjustment.
+    kind TEXT NOT NULL,
     amount_nanos INTEGER NOT NULL,
     -- Says that it was done: the same operation twice is one entry. A settlement's is its request's id.
-    operation BLOB NOT NULL UNIQUE,
+    operation BLOB NOT NULL,
     at_ms INTEGER NOT NULL,
-    note TEXT
-);
-CREATE INDEX entries_by_account ON entries (account_id, id);
+    note TEXT,
+    UNIQUE (kind, operation)
+) STRICT;
+CREATE INDEX entries_by_key ON entries (key_id, amount_nanos) WHERE key_id IS NOT NULL;
+CREATE INDEX entries_by_account ON entries (account_id, id, amount_nanos);
 CREATE TRIGGER entries_are_not_changed BEFORE UPDATE ON entries
 BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
 CREATE TRIGGER entries_are_not_removed BEFORE DELETE ON entries
 BEGIN SELECT RAISE(ABORT, 'entries are append-only'); END;
 
--- Every admitted request that has ended, and every other one that was refused.
+-- Every request of a known key that has ended. Strangers' are not written: they must not be able to fill the disk.
 CREATE TABLE requests (
     id BLOB PRIMARY KEY,
     at_ms INTEGER NOT NULL,
@@ -78,7 +86,7 @@ CREATE TABLE requests (
     first_byte_ms INTEGER,
     total_ms INTEGER NOT NULL,
     upstream_request_id TEXT
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
 CREATE INDEX requests_by_key ON requests (key_id, id);
 CREATE INDEX requests_by_account ON requests (account_id, id);
 CREATE INDEX requests_by_model ON requests (model, id);
@@ -98,4 +106,4 @@ CREATE TABLE open_requests (
     stream INTEGER NOT NULL,
     hold_nanos INTEGER NOT NULL,
     bytes_in INTEGER NOT NULL
-) WITHOUT ROWID;
+) STRICT, WITHOUT ROWID;
