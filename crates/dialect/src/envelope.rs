@@ -20,8 +20,10 @@ pub struct Envelope {
     pub wants_usage: bool,
     /// A stored object that this request builds on (`previous_response_id`, `conversation`): only the channel that made it has it.
     pub stored: Option<String>,
-    /// Most tokens that the client wants written, where it says so.
+    /// Most tokens that the client wants written for each answer, where it says so in its dialect's own words.
     pub max_output: Option<u64>,
+    /// Answers that the client wants; at least one.
+    pub choices: u64,
     /// Where another model's name goes.
     model_gap: Option<Gap>,
     /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
@@ -78,7 +80,7 @@ impl Spliced {
 }
 
 const ONCE: &str = "one value (it stands twice)";
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 11] = [
     "model",
     "stream",
     "stream_options",
@@ -88,6 +90,8 @@ const FIELDS: [&str; 9] = [
     "max_completion_tokens",
     "max_output_tokens",
     "generationConfig",
+    "n",
+    "best_of",
 ];
 
 /// Which fields a door has in its body.
@@ -134,10 +138,11 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
             return Err(PeekError::BadField { field: FIELDS[at], expected: ONCE });
         }
     }
-    let [model, stream, stream_options, previous, conversation, limits @ ..] = found.values;
+    let [model, stream, stream_options, previous, conversation, wanted @ ..] = found.values;
     let close = body.trim_ascii_end().len() - 1;
 
-    let mut envelope = Envelope { max_output: read_max_output(limits), ..Envelope::default() };
+    let (max_output, choices) = read_wanted(door.dialect, wanted);
+    let mut envelope = Envelope { max_output, choices, ..Envelope::default() };
     if reads.model {
         (envelope.model, envelope.model_gap) = read_model(body, model, reads.model_required, close)?;
     }
@@ -177,12 +182,25 @@ fn read_model(
     }
 }
 
-/// The largest limit that is named: what a request may cost must not be guessed too low.
-fn read_max_output(limits: [Option<&str>; 4]) -> Option<u64> {
-    let [direct @ .., gemini] = limits;
-    let inner = gemini.and_then(|config| json::members(config, ["maxOutputTokens"]));
-    let named = direct.into_iter().chain(inner.into_iter().flatten());
-    named.filter_map(json::count).max()
+/// How much is wanted, in the dialect's own words: what another dialect calls a limit binds nobody here, and nought is none.
+fn read_wanted(dialect: Dialect, wanted: [Option<&str>; 6]) -> (Option<u64>, u64) {
+    let [max_tokens, max_completion_tokens, max_output_tokens, config, n, best_of] = wanted;
+    let named = |value: Option<&str>| json::count(value).filter(|count| *count > 0);
+    let (limit, choices) = match dialect {
+        Dialect::OpenaiChat => {
+            let limit = named(max_tokens).max(named(max_completion_tokens));
+            (limit, named(n).max(named(best_of)))
+        }
+        Dialect::OpenaiResponses => (named(max_output_tokens), None),
+        Dialect::AnthropicMessages => (named(max_tokens), None),
+        Dialect::GeminiGenerate => {
+            let config =
+                config.and_then(|config| json::members(config, ["maxOutputTokens", "candidateCount"]));
+            let [limit, choices] = config.unwrap_or_default();
+            (named(limit), named(choices))
+        }
+    };
+    (limit, choices.unwrap_or(1))
 }
 
 fn read_bool(value: Option<&str>, field: &'static str) -> Result<bool, PeekError> {

@@ -1,7 +1,7 @@
 //! The running program: what all requests share.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     affinity::Affinity,
     budget::RetryBudget,
-    catalog::{Catalog, Payers},
+    catalog::{Catalog, Payers, Purses},
     config::{ChannelConfig, Config},
     connection::{Connection, Connections},
     flow::Flow,
@@ -54,6 +54,7 @@ pub struct App {
     pub telemetry: Telemetry,
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
+    purses: Mutex<Purses>,
 }
 
 impl std::fmt::Debug for App {
@@ -84,7 +85,8 @@ impl App {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
         let payers = Payers::sync(&database, &config)?;
-        let catalog = Catalog::build(config, payers, None, &*connect);
+        let mut purses = Purses::default();
+        let catalog = Catalog::build(config, payers, None, &mut purses, &*connect);
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -99,6 +101,7 @@ impl App {
             telemetry: Telemetry::new(),
             settlements,
             connect,
+            purses: Mutex::new(purses),
         };
         Ok((Arc::new(app), receiver))
     }
@@ -107,8 +110,9 @@ impl App {
     /// It waits for the database: not for a thread that serves requests.
     pub fn apply(&self, config: Config) -> Result<(), StoreError> {
         let payers = Payers::sync(&self.database, &config)?;
+        let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
-        let catalog = Catalog::build(config, payers, Some(&before), &*self.connect);
+        let catalog = Catalog::build(config, payers, Some(&before), &mut purses, &*self.connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

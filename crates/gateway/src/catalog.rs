@@ -63,6 +63,10 @@ pub struct Catalog {
     account: Arc<Purse>,
 }
 
+/// The purse of every key that was ever in force, by its number in the books. One that is taken out may come back, and its
+/// requests may run on meanwhile: what it holds and has spent is in no other place until it is written.
+pub type Purses = HashMap<i64, Arc<Purse>>;
+
 /// Who pays, by the books.
 #[derive(Debug)]
 pub struct Payers {
@@ -227,6 +231,7 @@ impl Catalog {
         config: Config,
         payers: Payers,
         before: Option<&Catalog>,
+        purses: &mut Purses,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Catalog {
         let account = match before {
@@ -238,7 +243,7 @@ impl Catalog {
             .iter()
             .zip(&payers.keys)
             .map(|(key, row)| {
-                (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before)))
+                (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before, purses)))
             })
             .collect();
         let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price));
@@ -334,13 +339,16 @@ impl Key {
         self.purse.state().limit.is_some() || self.account.state().limit.is_some()
     }
 
-    fn build(config: &KeyConfig, row: &KeyRow, account: &Arc<Purse>, before: Option<&Catalog>) -> Key {
+    fn build(
+        config: &KeyConfig,
+        row: &KeyRow,
+        account: &Arc<Purse>,
+        before: Option<&Catalog>,
+        purses: &mut Purses,
+    ) -> Key {
         let old = before.and_then(|catalog| catalog.keys.values().find(|key| *key.name == *config.name));
-        // A key that was there goes on with what it holds and has spent, which the books may not have yet.
-        let purse = match old.filter(|old| old.purse.id == row.id) {
-            Some(old) => old.purse.clone(),
-            None => Purse::new(row.id, row.spend_limit, row.spent),
-        };
+        let purse =
+            purses.entry(row.id).or_insert_with(|| Purse::new(row.id, row.spend_limit, row.spent)).clone();
         purse.set_limit(row.spend_limit);
         Key {
             name: config.name.as_str().into(),

@@ -9,7 +9,7 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use dialect::Usage;
+use dialect::{Envelope, Operation, Usage};
 use store::{
     Factor, Nanos,
     ledger::{Ended, Opened, RequestId},
@@ -17,16 +17,16 @@ use store::{
     purse::Hold,
 };
 
-use crate::{flow::Flow, settlement::Settlement, settler::line};
+use crate::{ending::Ending, flow::Flow, pipeline::inbound::Inbound, settlement::Settlement, settler::line};
 
 /// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
-/// that had just been admitted. Everything older is there.
+/// that had just been admitted. Everything older is there, unless the disk was slower than the window.
 pub const WINDOW: Duration = Duration::from_millis(200);
 /// A request that is over sooner than this is written once, when it is over. With [`LOOK_EVERY`] and the time that a write
 /// takes it stays within [`WINDOW`].
 const OPEN_AFTER_MS: u64 = 50;
 /// How often the requests in flight are looked through for such.
-pub const LOOK_EVERY: Duration = Duration::from_millis(100);
+pub const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// Who pays, by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,11 +35,11 @@ pub struct Payer {
     pub key: i64,
 }
 
-/// What an admitted request is charged by; settled or given back with it.
+/// What an admitted request is charged by; part of its lease.
 #[derive(Debug)]
 pub struct Terms {
     pub hold: Hold,
-    /// `None`: the model has no price.
+    /// `None`: the model has no price, or nothing is paid for.
     pub price: Option<Arc<Price>>,
 }
 
@@ -52,31 +52,46 @@ pub struct Charge {
     pub unpriced: bool,
 }
 
-/// Tokens that a request is assumed to write at most; the few that write more are charged for it as an overrun.
+/// Tokens that an answer is assumed to have at most; the few that have more are charged for it as an overrun.
 const ASSUMED_OUTPUT: u64 = 4_096;
-/// Bytes of a request's body for each token of its prompt: no tokenizer makes more of them out of so few.
+/// Bytes of a request's body for each token of its prompt. Text in Latin letters has four, in Chinese three; the few with
+/// fewer are an overrun.
 const BYTES_PER_TOKEN: u64 = 3;
 
-/// What may have to be paid for a request of so many bytes.
-pub fn estimate(price: Option<&Price>, body_bytes: usize, max_output: Option<u64>) -> Nanos {
-    let Some(price) = price else { return Nanos::ZERO };
-    let quantities = Quantities {
-        input: (body_bytes as u64).div_ceil(BYTES_PER_TOKEN),
-        output: max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT)),
-        calls: 1,
-        ..Quantities::default()
-    };
-    price.charge(&quantities, Factor::ONE)
+/// Whether a request is one that providers ask nothing for: counting, asking for what is stored, moderating by the model
+/// that the provider chooses.
+pub fn is_free(inbound: &Inbound) -> bool {
+    match inbound.door.operation {
+        Operation::CountTokens | Operation::Stored => true,
+        Operation::Moderations => inbound.model.is_empty(),
+        _ => false,
+    }
+}
+
+/// What is set aside for a request.
+pub fn estimate(price: &Price, inbound: &Inbound) -> Nanos {
+    let input = (inbound.body.len() as u64).div_ceil(BYTES_PER_TOKEN);
+    let writes =
+        matches!(inbound.door.operation, Operation::Chat | Operation::Completions | Operation::Compact);
+    let Envelope { max_output, choices, .. } = inbound.envelope;
+    let each = max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT));
+    price.at_most(input, if writes { each.saturating_mul(choices) } else { 0 }, 1)
 }
 
 /// Decides what a request cost, and turns its hold into that.
-pub fn settle(settlement: &mut Settlement) -> Charge {
-    let Some(Terms { hold, price }) = settlement.terms.take() else { return Charge::default() };
-    let delivered = settlement.first_byte_ms.is_some();
-    let used = settlement.usage.map(|usage| quantities(&usage)).unwrap_or_default();
-    let used = Quantities { calls: u64::from(delivered), ..used };
-    let amount = price.as_deref().map_or(Nanos::ZERO, |price| price.charge(&used, Factor::ONE));
-    let charge = Charge { amount, hold: hold.amount(), unpriced: price.is_none() && delivered };
+pub fn settle(terms: Terms, settlement: &Settlement) -> Charge {
+    let Terms { hold, price } = terms;
+    let nothing = matches!(settlement.ending, Ending::Refused | Ending::Rejected | Ending::Failed);
+    let delivered = settlement.first_byte_ms.is_some() && !nothing;
+    let amount = match (&price, delivered) {
+        (Some(price), true) => {
+            let used = settlement.usage.map(|usage| quantities(&usage)).unwrap_or_default();
+            price.charge(&Quantities { calls: 1, ..used }, Factor::ONE)
+        }
+        _ => Nanos::ZERO,
+    };
+    let free = matches!(settlement.door.operation, Operation::CountTokens | Operation::Stored);
+    let charge = Charge { amount, hold: hold.amount(), unpriced: price.is_none() && delivered && !free };
     hold.settle(amount);
     charge
 }
@@ -130,8 +145,8 @@ impl Open {
     }
 
     /// The row of a request that has ended; `None` for a stranger's: he must not be able to fill the books.
-    pub fn end(&mut self, settlement: &Settlement, charge: Charge) -> Option<Ended> {
-        let payer = settlement.payer?;
+    pub fn end(&mut self, settlement: &Settlement) -> Option<Ended> {
+        let (payer, charge) = (settlement.payer?, settlement.charge);
         let id = settlement.request_id.into_bytes();
         Some(Ended {
             id,

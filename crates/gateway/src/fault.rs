@@ -103,6 +103,10 @@ pub enum Rejection {
     BalanceShort {
         needed: Nanos,
     },
+    /// There is enough, but other requests of the same payer hold it.
+    MoneyHeld {
+        needed: Nanos,
+    },
     /// The key's own spend limit leaves less than the request may cost.
     LimitReached {
         needed: Nanos,

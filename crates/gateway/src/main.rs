@@ -225,7 +225,7 @@ async fn until_signalled(server: Server) -> Result<(), String> {
     let mut stops = Stops::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
     stops.next().await;
     tokio::select! {
-        () = server.stop() => Ok(()),
+        stopped = server.stop() => stopped.map_err(|lost| lost.to_string()),
         () = stops.next() => Err("stopped at once by a second signal".to_owned()),
     }
 }

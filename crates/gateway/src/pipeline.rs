@@ -30,7 +30,10 @@ use bytes::Bytes;
 use dialect::Framing;
 use http::Response;
 use http_body::Body;
-use store::purse::{Hold, Short};
+use store::{
+    Nanos,
+    purse::{Hold, Short},
+};
 use tokio::time::{Duration, sleep};
 
 use crate::{
@@ -120,17 +123,19 @@ where
 
 /// Sets aside what the request may cost. One step in memory: it waits for no disk, and nobody can spend the same twice.
 fn terms(inbound: &Inbound, caller: &Caller, catalog: &Catalog) -> Result<Terms, Fault> {
-    let price = catalog.price(&inbound.model);
     let key = &caller.key;
-    if price.is_none() && key.pays() {
+    let free = charge::is_free(inbound);
+    let price = if free { None } else { catalog.price(&inbound.model) };
+    if price.is_none() && !free && key.pays() {
         return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
     }
-    let amount = charge::estimate(price.as_deref(), inbound.body.len(), inbound.envelope.max_output);
-    match Hold::take(&key.account, &key.purse, amount) {
+    let needed = price.as_deref().map_or(Nanos::ZERO, |price| charge::estimate(price, inbound));
+    match Hold::take(&key.account, &key.purse, needed) {
         Ok(hold) => Ok(Terms { hold, price }),
         Err(short) => Err(Fault::Rejection(match short {
-            Short::Account => Rejection::BalanceShort { needed: amount },
-            Short::Key => Rejection::LimitReached { needed: amount },
+            Short::Account => Rejection::BalanceShort { needed },
+            Short::Key => Rejection::LimitReached { needed },
+            Short::Held => Rejection::MoneyHeld { needed },
         })),
     }
 }

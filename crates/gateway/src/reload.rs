@@ -56,17 +56,19 @@ pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result
         };
         if asked || changed {
             let (app, path) = (app.clone(), path.clone());
-            if tokio::task::spawn_blocking(move || reload(&app, &path)).await.is_err() {
+            let Ok(settled) = tokio::task::spawn_blocking(move || reload(&app, &path)).await else {
                 return Ok(());
-            }
-            if let Ok(found) = found {
+            };
+            // What the database would not take is tried again at the next look.
+            if let (Ok(found), true) = (found, settled) {
                 text = found;
             }
         }
     }
 }
 
-fn reload(app: &App, path: &Path) {
+/// Whether the file was taken or refused for good.
+fn reload(app: &App, path: &Path) -> bool {
     match load(path) {
         Ok((_, config)) => {
             let before = app.catalog.load_full();
@@ -80,7 +82,8 @@ fn reload(app: &App, path: &Path) {
             match app.apply(config) {
                 Ok(()) => info!(keys, channels, "configuration reloaded"),
                 Err(error) => {
-                    error!(%error, "the configuration was not reloaded: the one before stays in force")
+                    error!(%error, "the configuration was not reloaded: the one before stays in force, for now");
+                    return false;
                 }
             }
         }
@@ -91,4 +94,5 @@ fn reload(app: &App, path: &Path) {
             error!("the configuration was not reloaded: the one before stays in force");
         }
     }
+    true
 }

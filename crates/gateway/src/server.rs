@@ -31,8 +31,25 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// After the drain limit, time for the last in-band errors to be written to the clients.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// At the very end, time for the settler to write.
-const LAST_WRITES: Duration = Duration::from_secs(10);
+/// At the very end, time for the settler to write: money is worth a wait.
+const LAST_WRITES: Duration = Duration::from_secs(30);
+
+/// The disk or the reader of the request lines stood still at the end: what waited for it is lost.
+#[derive(Debug)]
+pub struct NotWritten {
+    /// Still in the queue; those being written come on top.
+    pub settlements: usize,
+}
+
+impl fmt::Display for NotWritten {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "stopped without everything being written: {} settlements waited for the books or for the reader of the request lines",
+            self.settlements
+        )
+    }
+}
 
 /// Why a server cannot start.
 #[derive(Debug)]
@@ -89,8 +106,8 @@ impl Server {
         })
     }
 
-    /// Ends everything in order. Returns when nothing is left.
-    pub async fn stop(self) {
+    /// Ends everything in order. Returns when nothing is left, or says what could not be written down.
+    pub async fn stop(self) -> Result<(), NotWritten> {
         let app = &self.app;
         let drain = app.catalog.load().config.shutdown.drain;
         app.shutdown.advance(Stage::Draining);
@@ -113,9 +130,10 @@ impl Server {
         }
         let _ = self.accepting.await;
         if timeout(LAST_WRITES, self.settling).await.is_err() {
-            warn!("the last request lines could not be written");
+            return Err(NotWritten { settlements: app.settlements_open() });
         }
         info!("stopped");
+        Ok(())
     }
 
     /// Waits until no request is in flight and the last answers are written out; false when `limit` passed first.

@@ -6,7 +6,7 @@ use dialect::{Door, Usage};
 use uuid::Uuid;
 
 use crate::{
-    charge::{Payer, Terms},
+    charge::{Charge, Payer},
     ending::Ending,
 };
 
@@ -42,8 +42,7 @@ pub struct Settlement {
     /// Why it ended so, in words for the operator.
     pub cause: Option<Cow<'static, str>>,
     pub usage: Option<Usage>,
-    /// What it is charged by; `None`: it was not admitted.
-    pub terms: Option<Terms>,
+    pub charge: Charge,
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// Time spent waiting for admission.

@@ -8,10 +8,10 @@ pub(crate) mod line;
 
 use std::{
     io::{ErrorKind, Write},
-    sync::{Arc, atomic::AtomicU64},
+    panic::resume_unwind,
+    sync::Arc,
 };
 
-use prometheus_client::metrics::counter::Counter;
 use rustix::time::{ClockId, clock_gettime};
 use store::{
     Database,
@@ -19,13 +19,14 @@ use store::{
 };
 use tokio::{
     sync::mpsc,
+    task::JoinHandle,
     time::{Duration, MissedTickBehavior, interval, sleep},
 };
 use tracing::{error, info};
 
 use crate::{
     app::App,
-    charge::{self, LOOK_EVERY, Open},
+    charge::{LOOK_EVERY, Open},
     settlement::Settlement,
     shutdown::Stage,
 };
@@ -41,70 +42,124 @@ const WRITE_PAUSE: Duration = Duration::from_millis(200);
 /// Where the lines go.
 pub type Sink = Box<dyn Write + Send>;
 
+/// Lines that wait for a slow reader before settlements are left in their queue.
+const LINES_WAITING: usize = 4 * 1024 * 1024;
+
 /// Writes until the stop is over and the queue is empty.
 pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
-    let mut batch = Vec::with_capacity(BATCH);
-    let mut writer = Writer {
-        sink,
-        lines: Vec::new(),
-        rows: Batch::default(),
-        database: app.database.clone(),
-        cpu: app.telemetry.books_cpu.clone(),
-    };
+    let _deadly = Deadly;
+    let (mut batch, mut rows) = (Vec::with_capacity(BATCH), Batch::default());
+    let mut lines = Lines { sink: Some(sink), waiting: Vec::new(), under_way: None };
     let (mut observer, mut open) = (app.telemetry.observer(), Open::default());
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
-            count = queue.recv_many(&mut batch, BATCH) => {
+            biased;
+            // First: however much there is to settle, what runs is written down in time.
+            _ = looks.tick(), if !queue.is_closed() => rows.opened = open.find(&app.flow),
+            () = lines.written() => {}
+            count = queue.recv_many(&mut batch, BATCH), if lines.waiting.len() < LINES_WAITING => {
                 if count == 0 {
-                    return;
+                    break;
                 }
             }
-            _ = looks.tick() => writer.rows.opened = open.find(&app.flow),
             () = app.shutdown.reached(Stage::Over), if !queue.is_closed() => {
                 queue.close();
                 continue;
             }
         }
         observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
-        for mut settlement in batch.drain(..) {
-            let charge = charge::settle(&mut settlement);
-            line::write(&mut writer.lines, &settlement, charge);
-            writer.rows.ended.extend(open.end(&settlement, charge));
+        for settlement in batch.drain(..) {
+            line::write(&mut lines.waiting, &settlement);
+            rows.ended.extend(open.end(&settlement));
         }
-        if writer.rows.is_empty() && writer.lines.is_empty() {
-            continue;
+        let gathered = !rows.ended.is_empty();
+        if !rows.is_empty() {
+            rows = entered(&app, rows).await;
         }
-        // A stalled disk must not hold up the threads that serve requests.
-        match tokio::task::spawn_blocking(move || writer.write_away()).await {
-            Ok(back) => writer = back,
-            Err(_) => return, // The runtime is going down.
-        }
-        if !queue.is_closed() {
+        // The books first: a line that was read stands in them.
+        lines.begin();
+        if gathered && !queue.is_closed() {
             sleep(GATHER).await;
+        }
+    }
+    while !lines.waiting.is_empty() || lines.under_way.is_some() {
+        lines.begin();
+        lines.written().await;
+    }
+}
+
+/// Without the settler nothing is charged and nothing written: a process whose settler panicked must not go on.
+struct Deadly;
+
+impl Drop for Deadly {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "nothing can be settled any more: to go on would serve for nothing"
+    )]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            error!("the settler panicked: the process ends, and what ran is found as lost at the next start");
+            std::process::abort();
         }
     }
 }
 
-/// What is to be written, and where.
-struct Writer {
-    sink: Sink,
-    lines: Vec<u8>,
-    rows: Batch,
-    database: Arc<Database>,
-    cpu: Counter<f64, AtomicU64>,
+/// Enters the rows into the books, on a thread that may block; the emptied batch comes back.
+async fn entered(app: &App, mut rows: Batch) -> Batch {
+    let (database, cpu) = (app.database.clone(), app.telemetry.books_cpu.clone());
+    let entering = tokio::task::spawn_blocking(move || {
+        let before = clock_gettime(ClockId::ThreadCPUTime);
+        enter(&database, &mut rows);
+        let spent = clock_gettime(ClockId::ThreadCPUTime) - before;
+        cpu.inc_by(Duration::try_from(spent).unwrap_or_default().as_secs_f64());
+        rows
+    });
+    done(entering).await.unwrap_or_default()
 }
 
-impl Writer {
-    /// The books first: a line that was read must stand in them.
-    fn write_away(mut self) -> Writer {
-        let before = clock_gettime(ClockId::ThreadCPUTime);
-        enter(&self.database, &mut self.rows);
-        let spent = clock_gettime(ClockId::ThreadCPUTime) - before;
-        self.cpu.inc_by(Duration::try_from(spent).unwrap_or_default().as_secs_f64());
-        write_away(&mut *self.sink, &mut self.lines);
-        self
+/// The result of a blocking task; `None`: the runtime is going down. Its panic is this task's.
+async fn done<T>(task: JoinHandle<T>) -> Option<T> {
+    match task.await {
+        Ok(result) => Some(result),
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(_) => None,
+    }
+}
+
+/// The request lines on their way out: one write at a time, on a thread that may block.
+struct Lines {
+    /// Here while nothing is under way.
+    sink: Option<Sink>,
+    waiting: Vec<u8>,
+    under_way: Option<JoinHandle<Sink>>,
+}
+
+impl Lines {
+    /// Begins to write what waits, unless a write is under way.
+    fn begin(&mut self) {
+        if self.waiting.is_empty() {
+            return;
+        }
+        if let Some(mut sink) = self.sink.take() {
+            let mut lines = std::mem::take(&mut self.waiting);
+            self.under_way = Some(tokio::task::spawn_blocking(move || {
+                write_away(&mut *sink, &mut lines);
+                sink
+            }));
+        }
+    }
+
+    /// Resolves when the write under way is done; never, when there is none.
+    async fn written(&mut self) {
+        let Some(writing) = &mut self.under_way else { return std::future::pending().await };
+        let sink = match writing.await {
+            Ok(sink) => Some(sink),
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(_) => None,
+        };
+        (self.sink, self.under_way) = (sink, None);
     }
 }
 

@@ -92,6 +92,22 @@ impl Price {
         Nanos(i64::try_from(rounded).unwrap_or(i64::MAX))
     }
 
+    /// The most that so many tokens of input and output, and so many answers, can cost: every one of them at the dearest
+    /// rate of its side.
+    pub fn at_most(&self, input: u64, output: u64, calls: u64) -> Nanos {
+        let rates = self.rates(input);
+        let [inputs @ .., reasoning, audio_output, image_output] =
+            rates.lines(&Quantities::default()).map(|line| line.1);
+        let [inputs @ .., text_output] = inputs;
+        let dearest = Rates {
+            input: inputs.into_iter().max().unwrap_or_default(),
+            output: text_output.max(reasoning).max(audio_output).max(image_output),
+            ..Rates::default()
+        };
+        let used = Quantities { input, output, calls, ..Quantities::default() };
+        Price { base: dearest, long: None, per_call: self.per_call }.charge(&used, Factor::ONE)
+    }
+
     fn rates(&self, prompt: u64) -> &Rates {
         match &self.long {
             Some(long) if prompt > long.above => &long.rates,
@@ -179,6 +195,19 @@ mod tests {
         assert_eq!(price.charge(&at, Factor::ONE), Nanos(400 * 2_500 + 600 * 1_250 + 10 * 10_000));
         let above = Quantities { input: 401, ..at };
         assert_eq!(price.charge(&above, Factor::ONE), Nanos(1_001 * 5_000 + 10 * 15_000));
+    }
+
+    #[test]
+    fn a_hold_is_at_the_dearest_rate_of_each_side() {
+        let mut price = price();
+        assert_eq!(price.at_most(100, 10, 1), Nanos(100 * 2_500 + 10 * 10_000));
+        price.base.cache_write_1h = Some(usd("5"));
+        price.base.audio_output = Some(usd("40"));
+        price.per_call = 7;
+        assert_eq!(price.at_most(100, 10, 2), Nanos(100 * 5_000 + 10 * 40_000 + 14));
+        let rates = Rates { input: usd("9"), output: usd("9"), ..Rates::default() };
+        price.long = Some(Long { above: 100, rates });
+        assert_eq!(price.at_most(101, 10, 0), Nanos(101 * 9_000 + 10 * 9_000));
     }
 
     #[test]

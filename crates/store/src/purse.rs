@@ -47,13 +47,14 @@ impl Purse {
         self.lock().limit = limit;
     }
 
-    fn take(&self, amount: Nanos) -> bool {
+    /// `Err`: whether only other holds stand in the way.
+    fn take(&self, amount: Nanos) -> Result<(), bool> {
         let mut state = self.lock();
         if state.left().is_some_and(|left| left < amount) {
-            return false;
+            return Err(state.left().is_some_and(|left| left.plus(state.held) >= amount));
         }
         state.held = state.held.plus(amount);
-        true
+        Ok(())
     }
 
     fn give_back(&self, amount: Nanos) {
@@ -84,13 +85,12 @@ pub struct Hold {
 impl Hold {
     /// Sets `amount` aside in both purses or in neither; `Err` is the one that has not enough.
     pub fn take(account: &Arc<Purse>, key: &Arc<Purse>, amount: Nanos) -> Result<Hold, Short> {
-        if !account.take(amount) {
-            return Err(Short::Account);
-        }
-        if !key.take(amount) {
+        let short = |whose, only_held| if only_held { Short::Held } else { whose };
+        account.take(amount).map_err(|held| short(Short::Account, held))?;
+        key.take(amount).map_err(|held| {
             account.give_back(amount);
-            return Err(Short::Key);
-        }
+            short(Short::Key, held)
+        })?;
         Ok(Hold { purses: [account.clone(), key.clone()], amount, open: true })
     }
 
@@ -128,6 +128,8 @@ pub enum Short {
     Account,
     /// What the key's own limit leaves.
     Key,
+    /// Neither, once the requests that hold it are over.
+    Held,
 }
 
 #[cfg(test)]

@@ -31,7 +31,10 @@ pub(super) fn store(report: &mut Report<'_>, top: &Fields<'_>) -> StoreConfig {
     let Some(field) = fields.get(report, "url") else { return default };
     let Some(url) = field.text(report, expected) else { return default };
     match url.strip_prefix("sqlite:") {
-        Some(path) if !path.is_empty() => StoreConfig::Sqlite(PathBuf::from(path)),
+        // `sqlite:///x` and `sqlite::memory:` are other programs' words: a file of that name is not what is meant.
+        Some(path) if !path.is_empty() && !path.starts_with("//") && !path.starts_with(':') => {
+            StoreConfig::Sqlite(PathBuf::from(path))
+        }
         None if url == "memory" => StoreConfig::Memory,
         _ => {
             field.wrong(report, expected);
@@ -82,7 +85,9 @@ fn long(report: &mut Report<'_>, fields: &Fields<'_>, base: &Rates) -> Option<Lo
     let cache_write = optional(report, fields, "long_cache_write");
     let cache_write_1h = optional(report, fields, "long_cache_write_1h");
     let Some(above) = above else {
-        if let (None, Some(field)) = (fields.get(report, "long_above"), fields.get(report, "long_input")) {
+        let orphan = known::PRICE.iter().filter(|name| name.starts_with("long_"));
+        let orphan = orphan.filter_map(|name| fields.get(report, name)).next();
+        if let (None, Some(field)) = (fields.get(report, "long_above"), orphan) {
             field.problem(report, "found a price for long prompts, expected long_above beside it".to_owned());
         }
         return None;

@@ -10,6 +10,7 @@ use super::*;
 
 mod example;
 mod mistakes;
+mod money;
 mod secrets;
 
 /// Every variable that is in upper case is set, to a value of its own.

@@ -268,6 +268,13 @@ impl Rejection {
                     "This request may cost ${needed}, and your account has less. Top it up, or ask for less output."
                 ),
             ),
+            Rejection::MoneyHeld { needed } => PublicError::new(
+                429,
+                RateLimit,
+                "balance_held",
+                format!("This request may cost ${needed}, and your other requests hold what is left until they end. Wait for one to end."),
+            )
+            .retry_after_ms(1_000),
             Rejection::LimitReached { needed } => PublicError::new(
                 402,
                 ErrorKind::Billing,

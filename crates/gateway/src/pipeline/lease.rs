@@ -13,7 +13,7 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    charge::{Payer, Terms},
+    charge::{self, Charge, Payer, Terms},
     ending::Ending,
     flow::{Admitted, Mark, Phase},
     occupancy::Place,
@@ -32,6 +32,8 @@ pub struct Lease {
     slot: Option<OwnedSemaphorePermit>,
     key_place: Option<Place>,
     channel_place: Option<Place>,
+    /// What it is charged by, once it is admitted; taken by `drop`.
+    terms: Option<Terms>,
     decided: bool,
 }
 
@@ -55,7 +57,7 @@ impl Lease {
             status: 0,
             cause: None,
             usage: None,
-            terms: None,
+            charge: Charge::default(),
             bytes_in: 0,
             bytes_out: 0,
             queued_ms: 0,
@@ -71,6 +73,7 @@ impl Lease {
             slot: None,
             key_place: None,
             channel_place: None,
+            terms: None,
             decided: false,
         }
     }
@@ -109,7 +112,7 @@ impl Lease {
             stream: record.stream,
             hold: terms.hold.amount(),
         };
-        record.terms = Some(terms);
+        self.terms = Some(terms);
         self.mark.entry.admit(admitted);
     }
 
@@ -197,6 +200,9 @@ impl Drop for Lease {
         record.total_ms = self.mark.elapsed_ms();
         record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
         record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
+        if let Some(terms) = self.terms.take() {
+            record.charge = charge::settle(terms, &record);
+        }
         entry.settle();
         if let Some(reserved) = self.reserved.take() {
             reserved.send(record);

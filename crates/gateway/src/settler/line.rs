@@ -4,13 +4,10 @@
 
 use dialect::Usage;
 
-use crate::{
-    charge::Charge,
-    settlement::{AttemptRecord, Settlement},
-};
+use crate::settlement::{AttemptRecord, Settlement};
 
 /// Appends the line and its end.
-pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement, charge: Charge) {
+pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
     let mut line = Object::open(out);
     line.text("at", &humantime::format_rfc3339_millis(settlement.at).to_string());
     let mut id = uuid::Uuid::encode_buffer();
@@ -29,8 +26,8 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement, charge: Charge) 
         Some(usage) => write_usage(line.name("usage"), usage),
         None => line.value("usage", b"null"),
     }
-    line.text("charge", &charge.amount.to_string());
-    line.value("unpriced", if charge.unpriced { b"true" } else { b"false" });
+    line.text("charge", &settlement.charge.amount.to_string());
+    line.value("unpriced", if settlement.charge.unpriced { b"true" } else { b"false" });
     line.number("bytes_in", settlement.bytes_in);
     line.number("bytes_out", settlement.bytes_out);
     line.number("queued_ms", settlement.queued_ms);
@@ -158,7 +155,7 @@ mod tests {
     use store::Nanos;
 
     use super::*;
-    use crate::ending::Ending;
+    use crate::{charge::Charge, ending::Ending};
 
     #[test]
     fn a_line_is_json_whatever_the_texts_hold() {
@@ -190,7 +187,7 @@ mod tests {
             status: 200,
             cause: Some("broke \"off\"".into()),
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
-            terms: None,
+            charge: Charge { amount: Nanos(2_500_000), ..Charge::default() },
             bytes_in: 5,
             bytes_out: 6,
             queued_ms: 0,
@@ -199,8 +196,7 @@ mod tests {
             upstream_request_id: Some("u".into()),
         };
         let mut out = Vec::new();
-        let charge = Charge { amount: Nanos(2_500_000), ..Charge::default() };
-        write(&mut out, &settlement, charge);
+        write(&mut out, &settlement);
         assert_eq!(out.iter().filter(|byte| **byte == b'\n').count(), 1);
         let line: Value = serde_json::from_slice(&out).unwrap();
         assert_eq!(line["model"], json!("a\"b\\c\nd\u{1}é"));

@@ -19,6 +19,7 @@ use gateway::{
     ending::Ending,
     listener,
     server::Server,
+    settler::Sink,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -123,6 +124,12 @@ impl World {
     }
 
     pub fn with(sim: Sim, text: &str) -> World {
+        let lines = Lines::default();
+        World { lines: lines.clone(), ..World::with_sink(sim, text, Box::new(lines)) }
+    }
+
+    /// With request lines that go elsewhere.
+    pub fn with_sink(sim: Sim, text: &str, sink: Sink) -> World {
         listen_to_logs();
         let mut config = parse(text, &|_: &str| None).unwrap_or_else(|problems| {
             let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
@@ -131,15 +138,14 @@ impl World {
         if !text.contains("[store]") {
             config.store = StoreConfig::Memory;
         }
-        let lines = Lines::default();
         let socket = listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        let server = Server::start(config, socket, Box::new(lines.clone())).unwrap();
+        let server = Server::start(config, socket, sink).unwrap();
         World {
             sim,
             app: server.app.clone(),
             address: server.address,
             server: Some(server),
-            lines,
+            lines: Lines::default(),
             heard: Arc::default(),
         }
     }
@@ -174,7 +180,8 @@ impl World {
 
     /// Begins to stop, as a signal would; resolves when the server has stopped by itself.
     pub fn stop(&mut self) -> JoinHandle<()> {
-        tokio::spawn(self.server.take().unwrap().stop())
+        let server = self.server.take().unwrap();
+        tokio::spawn(async move { server.stop().await.unwrap() })
     }
 
     /// Waits until nothing is in flight, stops, and checks that what came in went out.
@@ -207,6 +214,10 @@ impl World {
         assert_eq!(catalog.key(KEY).map_or(0, |key| key.occupancy.inside()), 0, "places of the key");
         assert!(app.flow.census().unaccounted.is_empty(), "unaccounted");
         eventually("every settlement written", || app.settlements_open() == 0).await;
+        if let Some(key) = catalog.key(KEY) {
+            let held = |purse: &store::purse::Purse| purse.state().held;
+            assert_eq!((held(&key.purse), held(&key.account)), Default::default(), "money held");
+        }
     }
 }
 

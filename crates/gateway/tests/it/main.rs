@@ -9,6 +9,7 @@ mod harness;
 mod wire;
 
 mod bad_input;
+mod books;
 mod bounds;
 mod configuration;
 mod crash;

@@ -84,7 +84,7 @@ async fn who_cannot_pay_is_told_so_in_his_dialect_and_nothing_goes_out() {
 async fn fifty_at_once_against_a_limit_for_ten_admit_ten() {
     let sim = Sim::start().await;
     // 1,000 tokens of output and less than a hundred of input: between 1.0 and 1.1 cents each.
-    let text = limited("0.109", PRICED) + &channel("c", "openai_chat", &sim.scripted("delay=700"), "sim");
+    let text = limited("0.109", PRICED) + &channel("c", "openai_chat", &sim.scripted("delay=2500"), "sim");
     let world = World::with(sim, &text);
     let mut asking = JoinSet::new();
     for _ in 0..50 {
@@ -94,7 +94,7 @@ async fn fifty_at_once_against_a_limit_for_ten_admit_ten() {
     let answers = asking.join_all().await;
     let admitted = answers.iter().filter(|status| **status == 200).count();
     assert_eq!((admitted, world.asked().len()), (10, 10), "{answers:?}");
-    assert!(answers.iter().all(|status| [200, 402].contains(status)), "{answers:?}");
+    assert!(answers.iter().all(|status| [200, 429].contains(status)), "{answers:?}");
     world.close().await;
 }
 

@@ -1,0 +1,59 @@
+//! Where the books are, what models cost, what keys may spend.
+
+use std::path::PathBuf;
+
+use store::price::{Long, Price, Rates};
+
+use super::*;
+
+#[test]
+fn the_books_are_in_a_file_or_nowhere() {
+    let store = |text: &str| read(text).unwrap().store;
+    assert_eq!(store(""), StoreConfig::Sqlite(PathBuf::from("sluice.db")));
+    assert_eq!(store("[store]\nurl = \"sqlite:/var/x.db\""), StoreConfig::Sqlite(PathBuf::from("/var/x.db")));
+    assert_eq!(store("[store]\nurl = \"memory\""), StoreConfig::Memory);
+    for url in ["sqlite:", "sqlite://x.db", "sqlite::memory:", "postgres://x", "x.db", ""] {
+        let problem = format!("line 2: store.url: found {url:?}, expected \"sqlite:PATH\" or \"memory\"");
+        says(&format!("[store]\nurl = \"{url}\""), &[&problem]);
+    }
+}
+
+#[test]
+fn prices_are_read_exactly() {
+    let text = "[[price]]\nmodel = \"m-*\"\ninput = 1.25\noutput = \"10\"\ncache_read = 0.000000001\nper_call = 0.01\n\
+                long_above = 200000\nlong_input = 2\n";
+    let base =
+        Rates { input: 1_250_000_000, output: 10_000_000_000, cache_read: Some(1), ..Rates::default() };
+    let long = Some(Long { above: 200_000, rates: Rates { input: 2_000_000_000, ..base } });
+    let price = Price { base, long, per_call: 10_000_000 };
+    assert_eq!(read(text).unwrap().prices, [PriceConfig { model: "m-*".to_owned(), price }]);
+}
+
+#[test]
+fn what_is_no_price_is_refused() {
+    let price = |more: &str| format!("[[price]]\nmodel = \"m\"\ninput = 1\n{more}\n");
+    let usd = "expected an amount of dollars such as 12.5, not negative, with at most nine decimals";
+    says(&price("output = -1"), &[&format!("line 4: price[0].output: found -1, {usd}")]);
+    says(&price("output = 1e3"), &[&format!("line 4: price[0].output: found 1e3, {usd}")]);
+    says(&price("output = 0.0000000001"), &[&format!("line 4: price[0].output: found 0.0000000001, {usd}")]);
+    says(
+        "[[price]]\nmodel = \"m\"\ninput = 1",
+        &["line 1: price[0].output: found nothing, expected dollars per million tokens such as 2.5"],
+    );
+    says(
+        &(price("output = 1") + &price("output = 2")),
+        &["line 6: price[1].model: found \"m\", expected a model that has no [[price]] yet"],
+    );
+    says(
+        &price("output = 1\nlong_output = 2"),
+        &["line 5: price[0].long_output: found a price for long prompts, expected long_above beside it"],
+    );
+}
+
+#[test]
+fn a_limit_is_an_amount() {
+    let key = |limit: &str| format!("[[key]]\nname = \"k\"\nsecret = \"s\"\nspend_limit = {limit}\n");
+    assert_eq!(read(&key("0.5")).unwrap().keys[0].spend_limit, Some(Nanos(500_000_000)));
+    assert_eq!(read("[[key]]\nname = \"k\"\nsecret = \"s\"").unwrap().keys[0].spend_limit, None);
+    assert!(read(&key("-1")).is_err() && read(&key("\"much\"")).is_err() && read(&key("nan")).is_err());
+}
