@@ -46,7 +46,8 @@ impl Sluice {
 
 /// Writes a configuration with the one key.
 pub fn write(file: &Path, address: SocketAddr, blocks: &str) -> Result<(), String> {
-    let books = file.with_extension("db");
+    // One process owns its books: the one that is still running when its successor starts has others.
+    let books = file.with_extension(format!("{}.db", address.port()));
     let text = format!(
         "listen = \"{address}\"\n[store]\nurl = \"sqlite:{}\"\n{blocks}\n[[key]]\nname = \"bench\"\nsecret = \"{KEY}\"\n",
         books.display()
