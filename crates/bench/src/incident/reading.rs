@@ -15,9 +15,6 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-/// Memory is at rest when it has not fallen for so long, or after all of [`MEMORY_LIMIT`].
-const MEMORY_REST: Duration = Duration::from_secs(2);
-const MEMORY_LIMIT: Duration = Duration::from_secs(20);
 
 /// `GET /api/monitor/health`.
 #[derive(Clone, Debug, Deserialize)]
@@ -69,7 +66,9 @@ pub struct Watched {
 
 impl Watched {
     pub async fn read(&self) -> Result<Reading, String> {
-        let health = self.health().await?;
+        let health = timeout(PATIENCE, self.health());
+        let health =
+            health.await.map_err(|_| format!("no word of the gateway's health within {PATIENCE:?}"))??;
         Ok(Reading {
             tasks: health.tasks,
             clients: health.sockets.clients,
@@ -85,54 +84,13 @@ impl Watched {
     }
 
     async fn health(&self) -> Result<Health, String> {
-        let body = self.get("/api/monitor/health").await?;
-        serde_json::from_slice(&body).map_err(|error| format!("the gateway's health: {error}"))
-    }
-
-    async fn get(&self, path: &str) -> Result<Vec<u8>, String> {
-        timeout(PATIENCE, self.ask(path))
-            .await
-            .map_err(|_| format!("GET {path}: no answer within {PATIENCE:?}"))?
-    }
-
-    async fn ask(&self, path: &str) -> Result<Vec<u8>, String> {
-        let failed = |why: &dyn std::fmt::Display| format!("GET {path}: {why}");
+        let failed = |why: &dyn std::fmt::Display| format!("the gateway's health: {why}");
         let mut connection = Connection::open(self.address).await.map_err(|error| failed(&error))?;
         let mut body = Vec::new();
-        let answer = connection.exchange(&request::get(path), |piece| body.extend_from_slice(piece)).await;
+        let ask = request::get("/api/monitor/health");
+        let answer = connection.exchange(&ask, |piece| body.extend_from_slice(piece)).await;
         answer.map_err(|why| failed(&why))?;
-        Ok(body)
-    }
-
-    /// Waits until the gateway has models to serve.
-    pub async fn until_serving(&self, key: &str, limit: Duration) -> Result<(), String> {
-        let end = Instant::now() + limit;
-        loop {
-            let listed = self.get(&format!("/v1/models?key={key}")).await?;
-            let listed: serde_json::Value = serde_json::from_slice(&listed).unwrap_or_default();
-            if listed["data"].as_array().is_some_and(|models| !models.is_empty()) {
-                return Ok(());
-            }
-            if Instant::now() > end {
-                return Err(format!("no models {limit:?} after the reload"));
-            }
-            sleep(LOOK_EVERY).await;
-        }
-    }
-
-    /// The reading with the least memory: the allocator gives back what is free in its own time, and is waited for until
-    /// it has given back nothing for a while.
-    pub async fn at_rest(&self) -> Result<Reading, String> {
-        let mut least = self.read().await?;
-        let (mut since, end) = (Instant::now(), Instant::now() + MEMORY_LIMIT);
-        while since.elapsed() < MEMORY_REST && Instant::now() < end {
-            sleep(LOOK_EVERY).await;
-            let reading = self.read().await?;
-            if reading.resident < least.resident {
-                (least, since) = (reading, Instant::now());
-            }
-        }
-        Ok(least)
+        serde_json::from_slice(&body).map_err(|error| failed(&error))
     }
 
     /// Reads until `what` holds, for at most `limit`; the last reading either way.

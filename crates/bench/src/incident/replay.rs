@@ -12,7 +12,7 @@ use super::{
     mix::Mix,
     reading::{Highest, Reading, Watched},
     tally::Tally,
-    verdict::Evidence,
+    verdict::{self, Evidence},
 };
 use crate::servers::{
     sim::{Sim, Stats},
@@ -30,10 +30,10 @@ const SETTLE: Duration = Duration::from_secs(30);
 /// For tasks and sockets to be back at their baseline: pooled connections and their keepers go at once when the
 /// channels go, and within twice the pool's 30 s otherwise.
 const BASELINE: Duration = Duration::from_secs(70);
-/// Before anything is read: the settler comes to rest.
+/// Before memory is read: the settler and the allocator come to rest.
 const REST: Duration = Duration::from_secs(1);
-/// For the channels to be there again after a reload.
-const RELOAD: Duration = Duration::from_secs(10);
+/// For the allocator to give back what the last requests had.
+const MEMORY: Duration = Duration::from_secs(15);
 /// For the gateway to end after SIGTERM.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -90,13 +90,6 @@ pub async fn run(plan: Plan, directory: &Path, say: impl Fn(&str)) -> Result<(Ev
     crowd.send(0..first_tenth, &watched, &mut highest, &mut tally).await?;
     let after_tenth = settled(&watched).await?;
     say(&through(first_tenth, &after_tenth));
-    sluice::write(&config, gateway.address, SETTINGS)?;
-    gateway.process.hang_up()?;
-    let cleared_tenth = cleared(&watched, &before).await?;
-    sluice::write(&config, gateway.address, &blocks)?;
-    gateway.process.hang_up()?;
-    watched.until_serving(sluice::KEY, RELOAD).await?;
-
     let mut done = first_tenth;
     // At full size memory is read after every tenth: a leak would be a line that rises.
     let part = if plan.full_size { first_tenth } else { plan.requests };
@@ -106,10 +99,18 @@ pub async fn run(plan: Plan, directory: &Path, say: impl Fn(&str)) -> Result<(Ev
         done = end;
         say(&through(done, &settled(&watched).await?));
     }
+    // The allocator gives memory back in its own time, and only while the process works, as it does for each reading.
+    let most = verdict::most_resident(&after_tenth, plan.full_size);
+    let at_rest = watched.until(MEMORY, |reading| reading.resident <= most).await?;
     let stats = upstream_at_rest(&sim).await?;
+
+    // Without channels there are no pools: what is idle closes, what is not stays and is found.
     sluice::write(&config, gateway.address, SETTINGS)?;
     gateway.process.hang_up()?;
-    let after = cleared(&watched, &before).await?;
+    let back = watched.until(BASELINE, |reading| {
+        reading.tasks <= before.tasks && reading.clients <= before.clients && reading.upstreams == 0
+    });
+    let after = back.await?;
     gateway.process.terminate()?;
     let exit = match gateway.process.ended_within(STOP).await? {
         Some(status) if status.success() => Ok(()),
@@ -120,7 +121,7 @@ pub async fn run(plan: Plan, directory: &Path, say: impl Fn(&str)) -> Result<(Ev
         full_size: plan.full_size,
         before,
         after_tenth,
-        cleared_tenth,
+        at_rest,
         highest,
         after,
         tally,
@@ -131,17 +132,7 @@ pub async fn run(plan: Plan, directory: &Path, say: impl Fn(&str)) -> Result<(Ev
     Ok((evidence, stats))
 }
 
-/// The gateway when its channels are gone from its configuration. Without channels there are no pools: what is idle closes,
-/// what is not stays and is found; memory is read as it is then, so that two such readings differ by what was left behind.
-async fn cleared(watched: &Watched, before: &Reading) -> Result<Reading, String> {
-    let back = watched.until(BASELINE, |reading| {
-        reading.tasks <= before.tasks && reading.clients <= before.clients && reading.upstreams == 0
-    });
-    back.await?;
-    watched.at_rest().await
-}
-
-/// The gateway when its last request is over.
+/// The gateway when its last request is over and memory has come to rest.
 async fn settled(watched: &Watched) -> Result<Reading, String> {
     watched.until(SETTLE, |reading| reading.in_flight == 0 && reading.open_settlements == 0).await?;
     sleep(REST).await;
@@ -150,7 +141,7 @@ async fn settled(watched: &Watched) -> Result<Reading, String> {
 
 fn through(done: u64, reading: &Reading) -> String {
     format!(
-        "{done:>7} requests are through: RSS {:.1} MB, {} tasks, {} pooled connections",
+        "{done:>7} requests are through; at rest: RSS {:.1} MB, {} tasks, {} pooled connections",
         reading.resident as f64 / 1e6,
         reading.tasks,
         reading.upstreams
