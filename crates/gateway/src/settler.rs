@@ -19,7 +19,7 @@ use store::{
 };
 use tokio::{
     sync::mpsc,
-    task::JoinHandle,
+    task::{JoinError, JoinHandle},
     time::{Duration, MissedTickBehavior, interval, sleep},
 };
 use tracing::{error, info};
@@ -120,7 +120,7 @@ async fn entered(app: &App, mut rows: Batch) -> Batch {
 }
 
 /// The result of a blocking task; `None`: the runtime is going down. Its panic is this task's.
-async fn done<T>(task: JoinHandle<T>) -> Option<T> {
+async fn done<T>(task: impl Future<Output = Result<T, JoinError>>) -> Option<T> {
     match task.await {
         Ok(result) => Some(result),
         Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
@@ -154,12 +154,7 @@ impl Lines {
     /// Resolves when the write under way is done; never, when there is none.
     async fn written(&mut self) {
         let Some(writing) = &mut self.under_way else { return std::future::pending().await };
-        let sink = match writing.await {
-            Ok(sink) => Some(sink),
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(_) => None,
-        };
-        (self.sink, self.under_way) = (sink, None);
+        (self.sink, self.under_way) = (done(writing).await, None);
     }
 }
 
