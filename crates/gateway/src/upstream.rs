@@ -33,6 +33,9 @@ use crate::{config::Proxy, flow::Entry};
 /// Idle connections are closed after this: shorter than what providers keep, so that few are stale when used.
 const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept per channel.
+/// The most that a connection reads at once, and keeps to read into while it is idle; also the longest head of an answer.
+/// Left alone, the buffer of each connection that a long answer came over grows to 400 KB, and stays.
+const READ_BUFFER: usize = 64 * 1024;
 const POOL_MAX_IDLE: usize = 1024;
 
 /// A way to an upstream. The simulation puts a scripted one in the place of the network.
@@ -194,6 +197,7 @@ impl HttpUpstream {
             .pool_idle_timeout(POOL_IDLE)
             .pool_max_idle_per_host(POOL_MAX_IDLE)
             .pool_timer(TokioTimer::new())
+            .http1_max_buf_size(READ_BUFFER)
             .build(Connector::new(connect, proxy, sockets));
         HttpUpstream { client }
     }
