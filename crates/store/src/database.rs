@@ -16,7 +16,10 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use crate::error::StoreError;
 
 /// Numbered steps, never changed once released.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/sqlite/0001_books.sql")];
+const MIGRATIONS: [&str; 2] = [
+    include_str!("../migrations/sqlite/0001_books.sql"),
+    include_str!("../migrations/sqlite/0002_identity.sql"),
+];
 /// Marks a database file as Sluice's: "Slui".
 const APPLICATION: i32 = 0x536C_7569;
 /// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
@@ -147,7 +150,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 1 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 2 })));
     }
 
     #[test]
