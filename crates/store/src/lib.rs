@@ -13,6 +13,7 @@ pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod seal;
 
 pub use database::Database;
 pub use error::StoreError;
