@@ -4,6 +4,7 @@
 //! ([`database`]).
 
 pub mod database;
+pub mod directory;
 pub mod error;
 pub mod keys;
 pub mod ledger;
@@ -14,6 +15,7 @@ pub mod purse;
 pub mod ratio;
 pub mod report;
 pub mod seal;
+pub mod sync;
 
 pub use database::Database;
 pub use error::StoreError;
