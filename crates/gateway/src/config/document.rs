@@ -10,15 +10,19 @@ use super::{ChannelConfig, Problem, Timeouts, read::parse_block};
 
 /// Reads a channel. `timeouts` hold where it sets none.
 pub fn channel(document: &Map<String, Value>, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
-    let said: Map<String, Value> = document
-        .iter()
-        .filter(|(_, value)| !value.is_null())
-        .map(|(key, value)| (key.clone(), value.clone()))
-        .collect();
-    let block = json!({ "channel": [said] });
+    let block = json!({ "channel": [said(document)] });
     let text = toml::to_string(&block)
         .map_err(|error| vec![Problem { line: 0, key: String::new(), message: error.to_string() }])?;
     parse_block(&text, timeouts)
+}
+
+/// Without the keys that are null: the file's way to say nothing is to leave the key out.
+fn said(document: &Map<String, Value>) -> Map<String, Value> {
+    let said = document.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| {
+        let value = if let Value::Object(inner) = value { Value::Object(said(inner)) } else { value.clone() };
+        (key.clone(), value)
+    });
+    said.collect()
 }
 
 /// What may be shown of a channel: its block without name, secrets, headers and proxy.
