@@ -20,6 +20,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    admin::local::Local,
     app::App,
     config::{Config, StoreConfig},
     listener, monitor,
@@ -81,6 +82,8 @@ pub struct Server {
     accepting: JoinHandle<()>,
     watches: [JoinHandle<()>; 2],
     settling: JoinHandle<()>,
+    /// For the commands of this machine.
+    local: Option<Local>,
 }
 
 impl Server {
@@ -97,7 +100,13 @@ impl Server {
             warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
         }
         let (app, queue) = App::new(config, database)?;
+        let local = app.database.path().and_then(|path| {
+            Local::open(app.clone(), path)
+                .inspect_err(|error| warn!(%error, "commands cannot reach this process: its socket beside the database cannot be made"))
+                .ok()
+        });
         Ok(Server {
+            local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [tokio::spawn(listener::watch(app.clone())), tokio::spawn(monitor::watch(app.clone()))],
             settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
@@ -125,6 +134,7 @@ impl Server {
         }
         app.shutdown.advance(Stage::Over);
         app.connections.drop_all();
+        drop(self.local);
         for watch in &self.watches {
             watch.abort();
         }
