@@ -1,5 +1,6 @@
 //! The Sluice server. See ARCHITECTURE.md for the map.
 
+pub mod admin;
 pub mod affinity;
 pub mod app;
 pub mod books;

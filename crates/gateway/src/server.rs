@@ -15,6 +15,7 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    admin::local::Local,
     app::App,
     calendar,
     clock::unix_ms,
@@ -78,6 +79,8 @@ pub struct Server {
     accepting: JoinHandle<()>,
     watches: [JoinHandle<()>; 3],
     settling: JoinHandle<()>,
+    /// For the commands of this machine.
+    local: Option<Local>,
 }
 
 impl Server {
@@ -93,7 +96,13 @@ impl Server {
             warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
         }
         let (app, queue) = App::new(config, database)?;
+        let local = app.database.path().and_then(|path| {
+            Local::open(app.clone(), path)
+                .inspect_err(|error| warn!(%error, "commands cannot reach this process: its socket beside the database cannot be made"))
+                .ok()
+        });
         Ok(Server {
+            local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [
                 tokio::spawn(listener::watch(app.clone())),
@@ -125,6 +134,7 @@ impl Server {
         }
         app.shutdown.advance(Stage::Over);
         app.connections.drop_all();
+        drop(self.local);
         for watch in &self.watches {
             watch.abort();
         }

@@ -3,6 +3,8 @@
 //! Requests are admitted in memory ([`purse`]) and written behind in batches ([`ledger`]); the database file has one owner
 //! ([`database`]).
 
+pub mod audit;
+pub mod change;
 pub mod database;
 pub mod directory;
 pub mod error;
