@@ -13,6 +13,10 @@ pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod request_log;
+pub mod retention;
+pub mod sample;
+pub mod usage;
 
 pub use database::Database;
 pub use error::StoreError;
