@@ -18,6 +18,10 @@ pub mod ratio;
 pub mod report;
 pub mod seal;
 pub mod sync;
+pub mod request_log;
+pub mod retention;
+pub mod sample;
+pub mod usage;
 
 pub use database::Database;
 pub use error::StoreError;
