@@ -3,16 +3,21 @@
 //! Requests are admitted in memory ([`purse`]) and written behind in batches ([`ledger`]); the database file has one owner
 //! ([`database`]).
 
+pub mod access_tokens;
 pub mod database;
 pub mod error;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod one_time;
 pub mod price;
 pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod second_factor;
+pub mod sessions;
+pub mod users;
 
 pub use database::Database;
 pub use error::StoreError;
