@@ -15,6 +15,7 @@ pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod seal;
 pub mod second_factor;
 pub mod sessions;
 pub mod users;
