@@ -3,11 +3,7 @@
 //! In: settlements, and the requests in flight. Out: charges, and rows for the store. A request is charged by what the
 //! provider says was used, at the price in force when it was admitted; what nothing was delivered for costs nothing.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use dialect::{Envelope, Operation, Usage};
 use store::{
@@ -17,7 +13,10 @@ use store::{
     purse::Hold,
 };
 
-use crate::{ending::Ending, flow::Flow, pipeline::inbound::Inbound, settlement::Settlement, settler::line};
+use crate::{
+    clock::ms_since_1970, ending::Ending, flow::Flow, pipeline::inbound::Inbound, settlement::Settlement,
+    settler::line,
+};
 
 /// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
 /// that had just been admitted. Everything older is there, unless the disk was slower than the window.
@@ -150,7 +149,7 @@ impl Open {
         let id = settlement.request_id.into_bytes();
         Some(Ended {
             id,
-            at_ms: settlement.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64,
+            at_ms: ms_since_1970(settlement.at),
             account: Some(payer.account),
             key: Some(payer.key),
             dialect: settlement.door.dialect.name(),

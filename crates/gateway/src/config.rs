@@ -5,6 +5,7 @@
 
 mod address;
 mod channel;
+pub mod document;
 mod fields;
 mod known;
 mod money;
@@ -18,7 +19,7 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use dialect::Dialect;
-use store::{Nanos, price::Price};
+use store::{Nanos, keys::ResetPeriod, price::Price};
 
 use crate::{provider::Provider, secret::Secret};
 
@@ -55,6 +56,8 @@ pub struct KeyConfig {
     pub max_in_flight: Option<u32>,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
+    /// When that begins anew; `None`: never.
+    pub reset_period: Option<ResetPeriod>,
 }
 
 /// Where the books are kept.

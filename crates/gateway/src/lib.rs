@@ -1,9 +1,11 @@
 //! The Sluice server. See ARCHITECTURE.md for the map.
 
+pub mod admin;
 pub mod affinity;
 pub mod app;
 pub mod books;
 pub mod budget;
+pub mod calendar;
 pub mod catalog;
 pub mod charge;
 pub mod classify;
@@ -13,6 +15,7 @@ pub mod connection;
 pub mod cors;
 pub mod demo;
 pub mod ending;
+pub mod enroll;
 pub mod fault;
 pub mod flow;
 pub mod health;

@@ -4,7 +4,10 @@
 //! ([`database`]).
 
 pub mod access_tokens;
+pub mod audit;
+pub mod change;
 pub mod database;
+pub mod directory;
 pub mod error;
 pub mod keys;
 pub mod ledger;
@@ -18,6 +21,7 @@ pub mod report;
 pub mod seal;
 pub mod second_factor;
 pub mod sessions;
+pub mod sync;
 pub mod users;
 
 pub use database::Database;

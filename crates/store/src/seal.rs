@@ -20,6 +20,8 @@ use ring::{
     rand::{SecureRandom, SystemRandom},
 };
 
+/// The environment variable with the operator's own key.
+pub const KEY_VARIABLE: &str = "SLUICE_SECRET_KEY";
 /// The only form there is so far.
 const FORM: u8 = 1;
 const NAME_LEN: usize = 4;
@@ -60,7 +62,7 @@ impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SealError::ShortKey => {
-                write!(f, "SLUICE_SECRET_KEY is too short: give at least {SHORTEST_KEY} random characters")
+                write!(f, "{KEY_VARIABLE} is too short: give at least {SHORTEST_KEY} random characters")
             }
             SealError::KeyFile { path, detail } => write!(f, "the key file {path} cannot be used: {detail}"),
             SealError::OtherKey => f.write_str(
@@ -94,7 +96,9 @@ impl Sealer {
         match made {
             Ok(mut file) => {
                 let text: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-                file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(|error| failed(&error))?;
+                file.write_all(text.as_bytes())
+                    .and_then(|()| file.sync_all())
+                    .map_err(|error| failed(&error))?;
             }
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             Err(error) => return Err(failed(&error)),
@@ -141,7 +145,8 @@ impl Sealer {
         if head[1..=NAME_LEN] != self.name {
             return Err(SealError::OtherKey);
         }
-        let nonce = Nonce::try_assume_unique_for_key(&head[1 + NAME_LEN..]).map_err(|_| SealError::Damaged)?;
+        let nonce =
+            Nonce::try_assume_unique_for_key(&head[1 + NAME_LEN..]).map_err(|_| SealError::Damaged)?;
         let mut text = text.to_vec();
         let plain = self
             .key

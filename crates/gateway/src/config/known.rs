@@ -8,7 +8,7 @@ pub(super) const TOP: &[&str] = &[
     "monitor", "cors",
 ];
 pub(super) const STORE: &[&str] = &["url"];
-pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit"];
+pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit", "reset_period"];
 pub(super) const PRICE: &[&str] = &[
     "model",
     "input",

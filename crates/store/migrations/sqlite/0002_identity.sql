@@ -38,6 +38,12 @@ CREATE UNIQUE INDEX users_by_email ON users (lower(email)) WHERE email IS NOT NU
 CREATE UNIQUE INDEX users_by_oidc ON users (oidc_issuer, oidc_subject) WHERE oidc_subject IS NOT NULL;
 CREATE INDEX users_by_group ON users (group_id);
 
+-- Sum of an account's entries that are no settlements: with the balance it tells what was spent.
+ALTER TABLE accounts ADD COLUMN paid_nanos INTEGER NOT NULL DEFAULT 0;
+UPDATE accounts SET paid_nanos = (
+    SELECT coalesce(sum(e.amount_nanos), 0) FROM entries e WHERE e.account_id = accounts.id AND e.kind <> 'settlement'
+);
+
 -- What is shown of a secret: its beginning and its last four characters.
 ALTER TABLE api_keys ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
 ALTER TABLE api_keys ADD COLUMN last4 TEXT NOT NULL DEFAULT '';
