@@ -24,6 +24,8 @@ ALTER TABLE users ADD COLUMN email_verified_ms INTEGER;
 ALTER TABLE users ADD COLUMN password TEXT;
 -- The shared secret of the second factor, sealed; NULL: none.
 ALTER TABLE users ADD COLUMN totp BLOB;
+-- One that was shown and not confirmed by a code yet, sealed.
+ALTER TABLE users ADD COLUMN totp_pending BLOB;
 -- The last time step that was used to sign in: none is taken twice.
 ALTER TABLE users ADD COLUMN totp_step INTEGER;
 -- Issuer and subject of an OpenID provider.
@@ -121,6 +123,10 @@ CREATE TABLE sessions (
     agent TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id);
+-- Whoever changes these, and however: what was signed in under the old ones is signed out.
+CREATE TRIGGER sessions_end_with_what_they_stand_on AFTER UPDATE OF password, role, status ON users
+WHEN OLD.password IS NOT NEW.password OR OLD.role <> NEW.role OR OLD.status <> NEW.status
+BEGIN DELETE FROM sessions WHERE user_id = NEW.id; END;
 
 -- Personal access tokens for the admin API.
 CREATE TABLE access_tokens (
@@ -137,17 +143,21 @@ CREATE TABLE access_tokens (
 ) STRICT;
 CREATE INDEX access_tokens_by_user ON access_tokens (user_id);
 
--- What is good once: the setup link, invitations, e-mail verification, password reset, recovery codes.
+-- What is good once. Purposes: setup, invitation, sign_up, email, password_reset, recovery_code.
 CREATE TABLE one_time_tokens (
     hash BLOB PRIMARY KEY,
     purpose TEXT NOT NULL,
     user_id INTEGER REFERENCES users (id),
     email TEXT,
-    -- JSON.
-    detail TEXT NOT NULL DEFAULT '{}',
+    -- Of an invitation: what whoever comes by it becomes.
+    role TEXT,
+    group_id INTEGER REFERENCES groups (id),
+    -- It was sent to the address and shown to nobody: who has it reads that address.
+    by_mail INTEGER NOT NULL DEFAULT 0 CHECK (by_mail IN (0, 1)),
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_tokens_by_user ON one_time_tokens (user_id, purpose) WHERE user_id IS NOT NULL;
 
 -- Every change that was made by hand. Append-only.
 CREATE TABLE audit (
