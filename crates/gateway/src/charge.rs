@@ -11,6 +11,7 @@ use store::{
     ledger::{Ended, Opened, RequestId},
     price::{Price, Quantities},
     purse::Hold,
+    usage::Tokens,
 };
 
 use crate::{
@@ -111,6 +112,17 @@ fn quantities(usage: &Usage) -> Quantities {
     }
 }
 
+/// The buckets that usage is summed up by.
+fn tokens(usage: &Usage) -> Tokens {
+    let sum = |counts: &[u64]| counts.iter().fold(0_u64, |sum, count| sum.saturating_add(*count));
+    Tokens {
+        input: sum(&[usage.input, usage.audio_input, usage.image_input]),
+        cache_read: usage.cache_read,
+        cache_write: sum(&[usage.cache_write, usage.cache_write_1h]),
+        output: sum(&[usage.output, usage.reasoning, usage.audio_output, usage.image_output]),
+    }
+}
+
 /// The requests that the books know as open.
 #[derive(Debug, Default)]
 pub struct Open(HashSet<RequestId>);
@@ -162,6 +174,7 @@ impl Open {
             status: settlement.status,
             cause: settlement.cause.as_deref().map(str::to_owned),
             usage: settlement.usage.as_ref().map(line::usage),
+            tokens: settlement.usage.as_ref().map(tokens).unwrap_or_default(),
             estimated: false,
             unpriced: charge.unpriced,
             hold: charge.hold,

@@ -19,9 +19,10 @@ use crate::{
 };
 
 /// Numbered steps, never changed once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001_books.sql"),
     include_str!("../migrations/sqlite/0002_identity.sql"),
+    include_str!("../migrations/sqlite/0003_request_log.sql"),
 ];
 /// Marks a database file as Sluice's: "Slui".
 const APPLICATION: i32 = 0x536C_7569;
@@ -177,7 +178,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 2 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 3 })));
     }
 
     #[test]

@@ -7,7 +7,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 
-use crate::{database::Database, error::StoreError, money::Nanos};
+use crate::{
+    database::Database,
+    error::StoreError,
+    money::Nanos,
+    usage::{self, Tokens},
+};
 
 /// A request's id: a UUID of version 7.
 pub type RequestId = [u8; 16];
@@ -48,6 +53,8 @@ pub struct Ended {
     pub cause: Option<String>,
     /// JSON object of buckets; `None`: not known.
     pub usage: Option<String>,
+    /// The same in the buckets that are summed up.
+    pub tokens: Tokens,
     /// The usage is our estimate, not the provider's word.
     pub estimated: bool,
     /// There was no price for the model: served, and charged nothing.
@@ -147,6 +154,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
          VALUES (?1, ?2, 'settlement', ?3, ?4, ?5)",
     )?;
     let (mut accounts, mut keys) = (BTreeMap::<i64, Nanos>::new(), BTreeMap::<i64, Nanos>::new());
+    let mut usage = usage::Batch::default();
     for row in ended {
         let written = insert.execute(params![
             row.id,
@@ -177,6 +185,9 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
         if row.was_opened {
             close.execute([row.id])?;
         }
+        if written == 1 {
+            usage.add(row);
+        }
         let (Some(account), true, true) = (row.account, row.charge != Nanos::ZERO, written == 1) else {
             continue;
         };
@@ -205,7 +216,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
     for (key, charged) in keys {
         spend.execute(params![key, charged.0])?;
     }
-    Ok(())
+    usage.write(transaction)
 }
 
 /// Enters an amount into an account, once for each `operation`; whether it was entered now.
@@ -239,6 +250,7 @@ pub fn enter(
 pub fn recover(database: &Database, now_ms: i64) -> Result<usize, StoreError> {
     let mut writer = database.writer();
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    usage::add_lost(&transaction)?;
     let lost = transaction.execute(
         "INSERT INTO requests (id, at_ms, account_id, key_id, dialect, operation, model, stream, attempts, ending,
              status, cause, hold_nanos, bytes_in, bytes_out, queued_ms, total_ms)
@@ -292,6 +304,20 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
             format!(
                 "account {account}: a request was charged {}, its entry says {}",
                 Nanos(charged),
+                Nanos(entered)
+            )
+        },
+    )?;
+    look(
+        "SELECT key_id, sum(charged), sum(entered) FROM (
+             SELECT account_id, key_id, charge_nanos AS charged, 0 AS entered FROM usage_hours
+             UNION ALL
+             SELECT account_id, coalesce(key_id, 0), 0, -amount_nanos FROM entries WHERE kind = 'settlement')
+         GROUP BY account_id, key_id HAVING sum(charged) <> sum(entered)",
+        &|key, summed, entered| {
+            format!(
+                "key {key}: its usage by the hour sums to {}, its entries to {}",
+                Nanos(summed),
                 Nanos(entered)
             )
         },

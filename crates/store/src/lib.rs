@@ -18,10 +18,14 @@ pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod request_log;
+pub mod retention;
+pub mod sample;
 pub mod seal;
 pub mod second_factor;
 pub mod sessions;
 pub mod sync;
+pub mod usage;
 pub mod users;
 
 pub use database::Database;

@@ -94,6 +94,7 @@ fn ended(id: u8, charge: i64, account: i64, key: i64, was_opened: bool) -> Ended
         status: 200,
         cause: None,
         usage: None,
+        tokens: Default::default(),
         estimated: false,
         unpriced: false,
         hold: Nanos(charge),

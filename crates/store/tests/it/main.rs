@@ -6,4 +6,6 @@ mod ledger_vs_model;
 mod model;
 mod owner;
 mod price_list;
+mod request_log;
+mod rows;
 mod scratch;
