@@ -2,9 +2,10 @@
 //!
 //! In: SHA-256 of a token. Out: its user as he is now, and what the token may do. A token is worth no more than its user.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
+    audit::{self, By},
     database::Database,
     error::StoreError,
     one_time::Hash,
@@ -41,7 +42,8 @@ pub struct NewToken<'a> {
 }
 
 /// Remembers a token's hash. `None`: the user has as many as he may; those that have expired do not count, and go.
-pub fn create(database: &Database, token: NewToken<'_>, now_ms: i64) -> Result<Option<i64>, Refused> {
+pub fn create(database: &Database, by: &By, token: NewToken<'_>) -> Result<Option<i64>, Refused> {
+    let now_ms = by.at_ms;
     change(database, |transaction| {
         transaction.execute(
             "DELETE FROM access_tokens WHERE user_id = ?1 AND expires_ms <= ?2",
@@ -62,7 +64,12 @@ pub fn create(database: &Database, token: NewToken<'_>, now_ms: i64) -> Result<O
                 MOST
             ],
         )?;
-        Ok((made == 1).then(|| transaction.last_insert_rowid()))
+        if made != 1 {
+            return Ok(None);
+        }
+        let id = transaction.last_insert_rowid();
+        trail(transaction, by, "create", id, token.name)?;
+        Ok(Some(id))
     })
 }
 
@@ -118,7 +125,26 @@ pub fn list(database: &Database, user: i64) -> Result<Vec<AccessToken>, StoreErr
 }
 
 /// Ends a user's token; whether he had it.
-pub fn remove(database: &Database, user: i64, id: i64) -> Result<bool, StoreError> {
-    let writer = database.writer();
-    Ok(writer.execute("DELETE FROM access_tokens WHERE user_id = ?1 AND id = ?2", [user, id])? == 1)
+pub fn remove(database: &Database, by: &By, user: i64, id: i64) -> Result<bool, Refused> {
+    change(database, |transaction| {
+        let name: Option<String> = transaction
+            .query_row(
+                "DELETE FROM access_tokens WHERE user_id = ?1 AND id = ?2 RETURNING name",
+                [user, id],
+                |row| row.get(0),
+            )
+            .optional()?;
+        if let Some(name) = &name {
+            trail(transaction, by, "delete", id, name)?;
+        }
+        Ok(name.is_some())
+    })
+}
+
+/// A row of the audit trail: of a token its name is said, and nothing of itself.
+fn trail(transaction: &Transaction<'_>, by: &By, action: &str, id: i64, name: &str) -> Result<(), Refused> {
+    let picture: String =
+        transaction.query_row("SELECT json_object('name', ?1)", [name], |row| row.get(0))?;
+    let (before, after) = if action == "delete" { (Some(&*picture), None) } else { (None, Some(&*picture)) };
+    Ok(audit::write(transaction, by, action, "access_token", &id.to_string(), before, after)?)
 }

@@ -3,9 +3,10 @@
 //! In: SHA-256 of a random secret. Out: what the secret stands for, to the first who brings it before it expires. Nobody
 //! gets anything twice.
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
+    change::ChangeError,
     database::Database,
     error::StoreError,
     users::{Refused, Role, change},
@@ -85,15 +86,6 @@ pub fn replace(database: &Database, hash: &Hash, what: &OneTime, now_ms: i64) ->
 }
 
 /// Recovery codes in the place of those before.
-pub fn replace_recovery_codes(
-    database: &Database,
-    user: i64,
-    hashes: &[Hash],
-    now_ms: i64,
-) -> Result<(), StoreError> {
-    settle(change(database, |transaction| Ok(recovery_codes_in(transaction, user, hashes, now_ms)?)))
-}
-
 pub(crate) fn recovery_codes_in(
     transaction: &Transaction<'_>,
     user: i64,
@@ -124,6 +116,18 @@ fn issue_in(transaction: &Transaction<'_>, hash: &Hash, what: &OneTime, now_ms: 
     Ok(())
 }
 
+/// Invitations that are open, the latest first, with the beginning of their hash to name them by.
+pub fn invitations(database: &Database, now_ms: i64) -> Result<Vec<(Hash, OneTime)>, StoreError> {
+    database.read(|connection| {
+        let mut statement = connection.prepare(
+            "SELECT user_id, email, role, group_id, by_mail, expires_ms, hash FROM one_time_tokens
+             WHERE purpose = 'invitation' AND expires_ms > ?1 ORDER BY created_ms DESC LIMIT 1000",
+        )?;
+        let rows = statement.query_map([now_ms], |row| Ok((row.get(6)?, read(row, Purpose::Invitation)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    })
+}
+
 /// Takes it: nobody can take it again.
 pub fn take(
     database: &Database,
@@ -146,19 +150,21 @@ pub(crate) fn take_in(
             "DELETE FROM one_time_tokens WHERE hash = ?1 AND purpose = ?2 AND expires_ms > ?3
              RETURNING user_id, email, role, group_id, by_mail, expires_ms",
             params![hash, purpose.name(), now_ms],
-            |row| {
-                Ok(OneTime {
-                    purpose,
-                    user_id: row.get(0)?,
-                    email: row.get(1)?,
-                    role: row.get::<_, Option<String>>(2)?.as_deref().and_then(Role::named),
-                    group_id: row.get(3)?,
-                    by_mail: row.get(4)?,
-                    expires_ms: row.get(5)?,
-                })
-            },
+            |row| read(row, purpose),
         )
         .optional()
+}
+
+fn read(row: &Row<'_>, purpose: Purpose) -> rusqlite::Result<OneTime> {
+    Ok(OneTime {
+        purpose,
+        user_id: row.get(0)?,
+        email: row.get(1)?,
+        role: row.get::<_, Option<String>>(2)?.as_deref().and_then(Role::named),
+        group_id: row.get(3)?,
+        by_mail: row.get(4)?,
+        expires_ms: row.get(5)?,
+    })
 }
 
 /// Takes a recovery code of this user.
@@ -195,7 +201,7 @@ pub(crate) fn forget_in(transaction: &Transaction<'_>, user: i64, purpose: Purpo
 /// Nothing in here is refused but by the database itself.
 fn settle<T>(result: Result<T, Refused>) -> Result<T, StoreError> {
     result.map_err(|refused| match refused {
-        Refused::Store(error) => error,
+        Refused::Change(ChangeError::Store(error)) => error,
         other => StoreError::Statement(format!("{other:?}")),
     })
 }

@@ -5,10 +5,11 @@
 use rusqlite::params;
 
 use crate::{
+    audit::By,
     database::Database,
     error::StoreError,
     one_time::{self, Hash, Purpose},
-    users::{Refused, change},
+    users::{Refused, change, note},
 };
 
 /// Keeps a sealed secret that its user has to confirm.
@@ -20,11 +21,11 @@ pub fn offer(database: &Database, user: i64, sealed: &[u8]) -> Result<(), StoreE
 /// Puts the secret `sealed`, which was offered, in force, with recovery codes. `false`: it is not the one on offer any more.
 pub fn confirm(
     database: &Database,
+    by: &By,
     user: i64,
     sealed: &[u8],
     step: i64,
     recovery_codes: &[Hash],
-    now_ms: i64,
 ) -> Result<bool, Refused> {
     change(database, |transaction| {
         let confirmed = transaction.execute(
@@ -33,7 +34,8 @@ pub fn confirm(
             params![user, sealed, step],
         )?;
         if confirmed == 1 {
-            one_time::recovery_codes_in(transaction, user, recovery_codes, now_ms)?;
+            one_time::recovery_codes_in(transaction, user, recovery_codes, by.at_ms)?;
+            note(transaction, by, "second_factor", user)?;
         }
         Ok(confirmed == 1)
     })
@@ -49,13 +51,26 @@ pub fn use_step(database: &Database, user: i64, step: i64) -> Result<bool, Store
 }
 
 /// Takes the second factor away, with its recovery codes.
-pub fn remove(database: &Database, user: i64) -> Result<(), Refused> {
+pub fn remove(database: &Database, by: &By, user: i64) -> Result<(), Refused> {
     change(database, |transaction| {
         transaction.execute(
             "UPDATE users SET totp = NULL, totp_pending = NULL, totp_step = NULL WHERE id = ?1",
             [user],
         )?;
         one_time::forget_in(transaction, user, Purpose::RecoveryCode)?;
-        Ok(())
+        note(transaction, by, "no_second_factor", user)
+    })
+}
+
+/// Recovery codes in the place of those before.
+pub fn renew_recovery_codes(
+    database: &Database,
+    by: &By,
+    user: i64,
+    recovery_codes: &[Hash],
+) -> Result<(), Refused> {
+    change(database, |transaction| {
+        one_time::recovery_codes_in(transaction, user, recovery_codes, by.at_ms)?;
+        note(transaction, by, "recovery_codes", user)
     })
 }

@@ -6,10 +6,11 @@
 use rusqlite::{OptionalExtension, Row, params};
 
 use crate::{
+    audit::By,
     database::Database,
     error::StoreError,
     one_time::Hash,
-    users::{COLUMN_COUNT, COLUMNS, Refused, User, change, read_user},
+    users::{COLUMN_COUNT, COLUMNS, Refused, User, change, note, read_user},
 };
 
 /// Sessions that a user may have; the one that was not seen for longest makes room.
@@ -40,12 +41,13 @@ pub struct Session {
 /// Signs a user in. It does nothing for one who is not active any more.
 pub fn open(
     database: &Database,
+    by: &By,
     user: i64,
     hash: &Hash,
-    from: (&str, &str),
+    agent: &str,
     lasting: Lasting,
-    now_ms: i64,
 ) -> Result<bool, Refused> {
+    let now_ms = by.at_ms;
     change(database, |transaction| {
         transaction.execute(
             "DELETE FROM sessions WHERE expires_ms <= ?1 OR seen_ms <= ?2",
@@ -59,8 +61,18 @@ pub fn open(
         let opened = transaction.execute(
             "INSERT INTO sessions (hash, user_id, created_ms, seen_ms, expires_ms, address, agent)
              SELECT ?1, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?2 AND status = 'active'",
-            params![hash, user, now_ms, now_ms.saturating_add(lasting.total_ms), from.0, from.1],
+            params![
+                hash,
+                user,
+                now_ms,
+                now_ms.saturating_add(lasting.total_ms),
+                by.address.as_deref().unwrap_or_default(),
+                agent
+            ],
         )?;
+        if opened == 1 {
+            note(transaction, by, "sign_in", user)?;
+        }
         Ok(opened == 1)
     })
 }

@@ -5,7 +5,13 @@
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
-use crate::{database::Database, error::StoreError, one_time};
+use crate::{
+    audit::{self, By},
+    change::ChangeError,
+    database::Database,
+    error::StoreError,
+    one_time::{self, Purpose},
+};
 
 /// What a user may do. The order is that of power.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,7 +52,7 @@ pub struct User {
     pub created_ms: i64,
 }
 
-/// What a sign-in is checked against. For the checking code alone.
+/// What a sign-in is checked against. For the checking code alone: it cannot be printed.
 pub struct Credentials {
     pub user: User,
     /// argon2id in its own notation.
@@ -70,7 +76,7 @@ pub struct NewUser {
 
 /// How a user is looked for.
 #[derive(Clone, Copy, Debug)]
-pub enum By<'a> {
+pub enum Who<'a> {
     Id(i64),
     Name(&'a str),
     Email(&'a str),
@@ -82,24 +88,26 @@ pub enum By<'a> {
 pub enum Refused {
     /// The link was used, has expired, or never was.
     Token,
-    NameTaken,
-    EmailTaken,
     /// Somebody is root already.
     SetUp,
-    /// There is no such user, or not any more.
-    NoUser,
-    Store(StoreError),
+    Change(ChangeError),
+}
+
+impl From<ChangeError> for Refused {
+    fn from(error: ChangeError) -> Refused {
+        Refused::Change(error)
+    }
 }
 
 impl From<StoreError> for Refused {
     fn from(error: StoreError) -> Refused {
-        Refused::Store(error)
+        Refused::Change(error.into())
     }
 }
 
 impl From<rusqlite::Error> for Refused {
     fn from(error: rusqlite::Error) -> Refused {
-        Refused::Store(error.into())
+        Refused::Change(error.into())
     }
 }
 
@@ -129,16 +137,16 @@ pub(crate) fn read_user(row: &Row<'_>) -> rusqlite::Result<Option<User>> {
 }
 
 /// The user, if there is one. Disabled ones are found too.
-pub fn find(database: &Database, by: By<'_>) -> Result<Option<User>, StoreError> {
-    database.read(|connection| Ok(credentials_in(connection, by)?.map(|found| found.user)))
+pub fn find(database: &Database, who: Who<'_>) -> Result<Option<User>, StoreError> {
+    database.read(|connection| Ok(credentials_in(connection, who)?.map(|found| found.user)))
 }
 
 /// The user with what his sign-in is checked against.
-pub fn credentials(database: &Database, by: By<'_>) -> Result<Option<Credentials>, StoreError> {
-    database.read(|connection| credentials_in(connection, by))
+pub fn credentials(database: &Database, who: Who<'_>) -> Result<Option<Credentials>, StoreError> {
+    database.read(|connection| credentials_in(connection, who))
 }
 
-fn credentials_in(connection: &Connection, by: By<'_>) -> Result<Option<Credentials>, StoreError> {
+fn credentials_in(connection: &Connection, who: Who<'_>) -> Result<Option<Credentials>, StoreError> {
     let select = |condition: &str| {
         format!("SELECT {COLUMNS}, u.password, u.totp, u.totp_pending FROM users u WHERE {condition}")
     };
@@ -148,11 +156,11 @@ fn credentials_in(connection: &Connection, by: By<'_>) -> Result<Option<Credenti
         let (totp, totp_pending) = (row.get(COLUMN_COUNT + 1)?, row.get(COLUMN_COUNT + 2)?);
         Ok(Some(Credentials { user, password, totp, totp_pending }))
     };
-    let found = match by {
-        By::Id(id) => connection.query_row(&select("u.id = ?1"), [id], read),
-        By::Name(name) => connection.query_row(&select("u.name = ?1"), [name], read),
-        By::Email(email) => connection.query_row(&select("lower(u.email) = lower(?1)"), [email], read),
-        By::Oidc { issuer, subject } => connection.query_row(
+    let found = match who {
+        Who::Id(id) => connection.query_row(&select("u.id = ?1"), [id], read),
+        Who::Name(name) => connection.query_row(&select("u.name = ?1"), [name], read),
+        Who::Email(email) => connection.query_row(&select("lower(u.email) = lower(?1)"), [email], read),
+        Who::Oidc { issuer, subject } => connection.query_row(
             &select("u.oidc_issuer = ?1 AND u.oidc_subject = ?2"),
             [issuer, subject],
             read,
@@ -171,128 +179,114 @@ fn root_exists(connection: &Connection) -> rusqlite::Result<bool> {
 }
 
 /// Makes the first user, who is root, for the one setup link. Returns his id.
-pub fn set_up(
-    database: &Database,
-    token: &one_time::Hash,
-    user: &NewUser,
-    now_ms: i64,
-) -> Result<i64, Refused> {
+pub fn set_up(database: &Database, by: &By, token: &one_time::Hash, user: &NewUser) -> Result<i64, Refused> {
     change(database, |transaction| {
         if root_exists(transaction)? {
             return Err(Refused::SetUp);
         }
-        one_time::take_in(transaction, token, one_time::Purpose::Setup, now_ms)?.ok_or(Refused::Token)?;
-        let user = NewUser { role: Role::Root, ..user.clone() };
-        create_in(transaction, &user, now_ms)
+        one_time::take_in(transaction, token, Purpose::Setup, by.at_ms)?.ok_or(Refused::Token)?;
+        create_in(transaction, by, &NewUser { role: Role::Root, ..user.clone() })
     })
 }
 
 /// Makes a user and his account.
-pub fn create(database: &Database, user: &NewUser, now_ms: i64) -> Result<i64, Refused> {
-    change(database, |transaction| create_in(transaction, user, now_ms))
+pub fn create(database: &Database, by: &By, user: &NewUser) -> Result<i64, Refused> {
+    change(database, |transaction| create_in(transaction, by, user))
 }
 
-/// Makes a user and his account within a larger change.
-pub(crate) fn create_in(transaction: &Transaction<'_>, user: &NewUser, now_ms: i64) -> Result<i64, Refused> {
+/// Makes a user and his account within a larger change. Without an actor it is himself who does it.
+fn create_in(transaction: &Transaction<'_>, by: &By, user: &NewUser) -> Result<i64, Refused> {
     let (email, verified) = user.email.clone().unzip();
-    let verified_ms = verified.unwrap_or(false).then_some(now_ms);
+    let verified_ms = verified.unwrap_or(false).then_some(by.at_ms);
     let (issuer, subject) = user.oidc.clone().unzip();
-    let made = transaction.execute(
+    transaction.execute(
         "INSERT INTO users (name, role, group_id, email, email_verified_ms, password, oidc_issuer, oidc_subject, created_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![user.name, user.role.name(), user.group_id, email, verified_ms, user.password, issuer, subject, now_ms],
-    );
-    made.map_err(taken_by_another)?;
+        params![user.name, user.role.name(), user.group_id, email, verified_ms, user.password, issuer, subject, by.at_ms],
+    )?;
     let id = transaction.last_insert_rowid();
     transaction.execute("INSERT INTO accounts (user_id) VALUES (?1)", [id])?;
+    let after: String = transaction.query_row(
+        "SELECT json_object('name', name, 'role', role, 'group_id', group_id, 'email', email) FROM users WHERE id = ?1",
+        [id],
+        |row| row.get(0),
+    )?;
+    let by = match by.actor_id {
+        Some(_) => by.clone(),
+        None => By { actor_id: Some(id), actor: user.name.clone(), ..by.clone() },
+    };
+    audit::write(transaction, &by, "create", "user", &id.to_string(), None, Some(&after))?;
     Ok(id)
 }
 
-/// Which of the things that must be one's own somebody else has.
-fn taken_by_another(error: rusqlite::Error) -> Refused {
-    let text = error.to_string();
-    if error.sqlite_error_code() != Some(rusqlite::ErrorCode::ConstraintViolation) {
-        return error.into();
-    }
-    if text.contains("users.name") {
-        Refused::NameTaken
-    } else if text.contains("users_by_email") {
-        Refused::EmailTaken
-    } else {
-        error.into()
-    }
-}
-
 /// Gives a new password. All sessions of the user end with the old one.
-pub fn set_password(database: &Database, user: i64, password: &str) -> Result<(), Refused> {
-    change(database, |transaction| password_in(transaction, user, password))
+pub fn set_password(database: &Database, by: &By, user: i64, password: &str) -> Result<(), Refused> {
+    change(database, |transaction| {
+        password_in(transaction, user, password)?;
+        note(transaction, by, "password", user)
+    })
 }
 
 fn password_in(transaction: &Transaction<'_>, user: i64, password: &str) -> Result<(), Refused> {
-    match transaction.execute("UPDATE users SET password = ?2 WHERE id = ?1", params![user, password])? {
-        1 => Ok(()),
-        _ => Err(Refused::NoUser),
-    }
+    one(transaction.execute("UPDATE users SET password = ?2 WHERE id = ?1", params![user, password])?)
 }
 
 /// Gives a new password for a reset link. All sessions *and* access tokens of the user end: whoever asks for a reset may
 /// not know who else got in. Returns whose it was.
 pub fn reset_password(
     database: &Database,
+    by: &By,
     token: &one_time::Hash,
     password: &str,
-    now_ms: i64,
 ) -> Result<i64, Refused> {
     change(database, |transaction| {
-        let taken = one_time::take_in(transaction, token, one_time::Purpose::PasswordReset, now_ms)?;
+        let taken = one_time::take_in(transaction, token, Purpose::PasswordReset, by.at_ms)?;
         let user = taken.and_then(|taken| taken.user_id).ok_or(Refused::Token)?;
-        let active: bool = transaction
-            .query_row("SELECT status = 'active' FROM users WHERE id = ?1", [user], |row| row.get(0))
-            .optional()?
-            .unwrap_or(false);
-        if !active {
-            return Err(Refused::Token);
-        }
+        let name = active(transaction, user)?.ok_or(Refused::Token)?;
         password_in(transaction, user, password)?;
         transaction.execute("DELETE FROM access_tokens WHERE user_id = ?1", [user])?;
-        one_time::forget_in(transaction, user, one_time::Purpose::PasswordReset)?;
+        one_time::forget_in(transaction, user, Purpose::PasswordReset)?;
+        note(transaction, &By { actor_id: Some(user), actor: name, ..by.clone() }, "password_reset", user)?;
         Ok(user)
     })
 }
 
+/// The name of a user who is active.
+fn active(transaction: &Transaction<'_>, user: i64) -> rusqlite::Result<Option<String>> {
+    let name = "SELECT name FROM users WHERE id = ?1 AND status = 'active'";
+    transaction.query_row(name, [user], |row| row.get(0)).optional()
+}
+
 /// Makes the address of a verification link that of its user. Returns who and which.
-pub fn verify_email(
-    database: &Database,
-    token: &one_time::Hash,
-    now_ms: i64,
-) -> Result<(i64, String), Refused> {
+pub fn verify_email(database: &Database, by: &By, token: &one_time::Hash) -> Result<(i64, String), Refused> {
     change(database, |transaction| {
-        let taken = one_time::take_in(transaction, token, one_time::Purpose::Email, now_ms)?;
-        let taken = taken.ok_or(Refused::Token)?;
-        let (Some(user), Some(email)) = (taken.user_id, taken.email) else { return Err(Refused::Token) };
-        let changed = transaction
-            .execute(
-                "UPDATE users SET email = ?2, email_verified_ms = ?3 WHERE id = ?1",
-                params![user, email, now_ms],
-            )
-            .map_err(taken_by_another)?;
+        let taken = one_time::take_in(transaction, token, Purpose::Email, by.at_ms)?;
+        let Some((Some(user), Some(email))) = taken.map(|taken| (taken.user_id, taken.email)) else {
+            return Err(Refused::Token);
+        };
+        let name = active(transaction, user)?.ok_or(Refused::Token)?;
+        one(transaction.execute(
+            "UPDATE users SET email = ?2, email_verified_ms = ?3 WHERE id = ?1",
+            params![user, email, by.at_ms],
+        )?)?;
         // A reset link that went to the address before must not open the account any more.
-        one_time::forget_in(transaction, user, one_time::Purpose::PasswordReset)?;
-        if changed == 1 { Ok((user, email)) } else { Err(Refused::NoUser) }
+        one_time::forget_in(transaction, user, Purpose::PasswordReset)?;
+        note(transaction, &By { actor_id: Some(user), actor: name, ..by.clone() }, "email", user)?;
+        Ok((user, email))
     })
 }
 
 /// Makes a user for an invitation, or for a link that proved an address. Returns his id.
 pub fn sign_up(
     database: &Database,
+    by: &By,
     token: &one_time::Hash,
-    purpose: one_time::Purpose,
+    purpose: Purpose,
     name: &str,
     password: &str,
-    now_ms: i64,
 ) -> Result<i64, Refused> {
     change(database, |transaction| {
-        let taken = one_time::take_in(transaction, token, purpose, now_ms)?.ok_or(Refused::Token)?;
+        let taken = one_time::take_in(transaction, token, purpose, by.at_ms)?.ok_or(Refused::Token)?;
         let user = NewUser {
             name: name.to_owned(),
             role: taken.role.unwrap_or(Role::User),
@@ -301,24 +295,35 @@ pub fn sign_up(
             password: Some(password.to_owned()),
             oidc: None,
         };
-        create_in(transaction, &user, now_ms)
+        create_in(transaction, by, &user)
     })
 }
 
-/// Ties a user to an OpenID subject.
-pub fn tie_oidc(database: &Database, user: i64, issuer: &str, subject: &str) -> Result<(), Refused> {
+/// Ties a user to an OpenID subject, or unties him.
+pub fn tie_oidc(
+    database: &Database,
+    by: &By,
+    user: i64,
+    identity: Option<(&str, &str)>,
+) -> Result<(), Refused> {
     change(database, |transaction| {
-        let changed = transaction
-            .execute(
-                "UPDATE users SET oidc_issuer = ?2, oidc_subject = ?3 WHERE id = ?1",
-                params![user, issuer, subject],
-            )
-            .map_err(|error| match error.sqlite_error_code() {
-                Some(rusqlite::ErrorCode::ConstraintViolation) => Refused::NameTaken,
-                _ => error.into(),
-            })?;
-        if changed == 1 { Ok(()) } else { Err(Refused::NoUser) }
+        let (issuer, subject) = identity.unzip();
+        one(transaction.execute(
+            "UPDATE users SET oidc_issuer = ?2, oidc_subject = ?3 WHERE id = ?1",
+            params![user, issuer, subject],
+        )?)?;
+        note(transaction, by, if subject.is_some() { "tie_oidc" } else { "untie_oidc" }, user)
     })
+}
+
+/// A row of the audit trail about a user, without what changed: that is a secret.
+pub(crate) fn note(transaction: &Transaction<'_>, by: &By, action: &str, user: i64) -> Result<(), Refused> {
+    Ok(audit::write(transaction, by, action, "user", &user.to_string(), None, None)?)
+}
+
+/// The one row that a change was about.
+fn one(changed: usize) -> Result<(), Refused> {
+    if changed == 1 { Ok(()) } else { Err(ChangeError::Missing.into()) }
 }
 
 /// Runs a change that is made as a whole or not at all.

@@ -2,16 +2,25 @@
 
 use store::{
     Database, access_tokens,
+    audit::{self, By},
+    change::ChangeError,
     one_time::{self, OneTime, Purpose},
     second_factor,
     sessions::{self, Lasting},
-    users::{self, By, NewUser, Refused, Role},
+    users::{self, NewUser, Refused, Role, Who},
 };
 
 use crate::scratch::Scratch;
 
 const LASTING: Lasting = Lasting { idle_ms: 1_000, total_ms: 10_000 };
-const FROM: (&str, &str) = ("127.0.0.1", "curl");
+
+fn by(at_ms: i64) -> By {
+    By { actor_id: None, actor: String::new(), via: "session", address: None, request_id: [0; 16], at_ms }
+}
+
+fn is_taken<T>(result: Result<T, Refused>, name: &str) -> bool {
+    matches!(result, Err(Refused::Change(ChangeError::Taken { field })) if field == name)
+}
 
 fn new_user(name: &str) -> NewUser {
     NewUser {
@@ -27,12 +36,12 @@ fn new_user(name: &str) -> NewUser {
 fn start() -> (Scratch, Database, i64) {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let user = users::create(&database, &new_user("ann"), 1).unwrap();
+    let user = users::create(&database, &by(1), &new_user("ann")).unwrap();
     (scratch, database, user)
 }
 
 fn signed_in(database: &Database, user: i64, token: u8) {
-    assert!(sessions::open(database, user, &[token; 32], FROM, LASTING, 5).unwrap());
+    assert!(sessions::open(database, &by(5), user, &[token; 32], "curl", LASTING).unwrap());
 }
 
 fn is_signed_in(database: &Database, token: u8) -> bool {
@@ -47,13 +56,13 @@ fn the_setup_link_makes_one_root_and_no_second() {
         one_time::replace(&database, &hash, &OneTime::new(Purpose::Setup, None, 100), 1).unwrap();
     }
     let set_up = |token: u8, name: &str, now| {
-        users::set_up(&database, &[token; 32], &NewUser { email: None, ..new_user(name) }, now)
+        users::set_up(&database, &by(now), &[token; 32], &NewUser { email: None, ..new_user(name) })
     };
     assert!(matches!(set_up(1, "root", 2), Err(Refused::Token)), "only the latest link is good");
     assert!(matches!(set_up(2, "root", 100), Err(Refused::Token)), "and not for ever");
-    assert!(matches!(set_up(2, "ann", 2), Err(Refused::NameTaken)));
+    assert!(is_taken(set_up(2, "ann", 2), "name"));
     let root = set_up(2, "root", 2).unwrap();
-    assert_eq!(users::find(&database, By::Id(root)).unwrap().unwrap().role, Role::Root);
+    assert_eq!(users::find(&database, Who::Id(root)).unwrap().unwrap().role, Role::Root);
     assert!(users::is_set_up(&database).unwrap());
     one_time::replace(&database, &[3; 32], &OneTime::new(Purpose::Setup, None, 100), 1).unwrap();
     assert!(matches!(set_up(3, "another", 2), Err(Refused::SetUp)));
@@ -103,18 +112,18 @@ fn a_disabled_user_cannot_sign_in_and_his_tokens_sleep() {
         scopes: "[]",
         expires_ms: 100,
     };
-    let id = access_tokens::create(&database, token, 1).unwrap().unwrap();
+    let id = access_tokens::create(&database, &by(1), token).unwrap().unwrap();
     let found = |now| access_tokens::find(&database, &[4; 32], now).unwrap();
     assert_eq!(found(5).map(|(user, token)| (user.name, token.id)), Some(("ann".to_owned(), id)));
     assert!(found(100).is_none(), "expired");
     let raw = rusqlite::Connection::open(scratch.path()).unwrap();
     raw.execute("UPDATE users SET status = 'disabled'", []).unwrap();
     assert!(found(5).is_none());
-    assert!(!sessions::open(&database, user, &[1; 32], FROM, LASTING, 5).unwrap());
+    assert!(!sessions::open(&database, &by(5), user, &[1; 32], "curl", LASTING).unwrap());
     raw.execute("UPDATE users SET status = 'active', role = 'admin'", []).unwrap();
     assert_eq!(found(5).unwrap().0.role, Role::Admin, "as he is now");
-    assert!(!access_tokens::remove(&database, user + 1, id).unwrap(), "another's");
-    assert!(access_tokens::remove(&database, user, id).unwrap());
+    assert!(!access_tokens::remove(&database, &by(5), user + 1, id).unwrap(), "another's");
+    assert!(access_tokens::remove(&database, &by(5), user, id).unwrap());
     assert!(found(5).is_none());
 }
 
@@ -126,7 +135,7 @@ fn sessions_expire_and_the_oldest_make_room() {
     assert!(find(1_004).is_some());
     assert!(find(1_006).is_none(), "not used for too long");
     for token in 2..120 {
-        sessions::open(&database, user, &[token; 32], FROM, LASTING, 5 + i64::from(token)).unwrap();
+        sessions::open(&database, &by(5 + i64::from(token)), user, &[token; 32], "curl", LASTING).unwrap();
     }
     let list = sessions::list(&database, user, LASTING, 200).unwrap();
     assert_eq!((list.len(), list[0].hash, list[49].hash), (50, [119; 32], [70; 32]));
@@ -146,18 +155,18 @@ fn a_reset_ends_sessions_and_tokens_and_works_once() {
         scopes: "[]",
         expires_ms: 100,
     };
-    access_tokens::create(&database, token, 1).unwrap();
+    access_tokens::create(&database, &by(1), token).unwrap();
     for hash in [[7; 32], [8; 32]] {
         one_time::issue(&database, &hash, &OneTime::new(Purpose::PasswordReset, Some(user), 50), 1).unwrap();
     }
-    assert_eq!(users::reset_password(&database, &[7; 32], "$argon2id$new", 2).unwrap(), user);
+    assert_eq!(users::reset_password(&database, &by(2), &[7; 32], "$argon2id$new").unwrap(), user);
     assert!(!is_signed_in(&database, 1));
     assert!(access_tokens::find(&database, &[4; 32], 5).unwrap().is_none());
     for hash in [[7; 32], [8; 32]] {
-        let again = users::reset_password(&database, &hash, "$argon2id$x", 2);
+        let again = users::reset_password(&database, &by(2), &hash, "$argon2id$x");
         assert!(matches!(again, Err(Refused::Token)), "used, and those beside it");
     }
-    let credentials = users::credentials(&database, By::Email("ANN@example.com")).unwrap().unwrap();
+    let credentials = users::credentials(&database, Who::Email("ANN@example.com")).unwrap().unwrap();
     assert_eq!(credentials.password.as_deref(), Some("$argon2id$new"));
 }
 
@@ -166,10 +175,10 @@ fn an_invitation_that_failed_is_still_good() {
     let (_scratch, database, _) = start();
     let invitation = OneTime { role: Some(Role::Admin), ..OneTime::new(Purpose::Invitation, None, 50) };
     one_time::issue(&database, &[5; 32], &invitation, 1).unwrap();
-    let come = |name| users::sign_up(&database, &[5; 32], Purpose::Invitation, name, "$argon2id$x", 2);
-    assert!(matches!(come("ann"), Err(Refused::NameTaken)));
+    let come = |name| users::sign_up(&database, &by(2), &[5; 32], Purpose::Invitation, name, "$argon2id$x");
+    assert!(is_taken(come("ann"), "name"));
     let bob = come("bob").unwrap();
-    assert_eq!(users::find(&database, By::Id(bob)).unwrap().unwrap().role, Role::Admin);
+    assert_eq!(users::find(&database, Who::Id(bob)).unwrap().unwrap().role, Role::Admin);
     assert!(matches!(come("carl"), Err(Refused::Token)));
     let account: i64 = database
         .read(|connection| {
@@ -183,9 +192,9 @@ fn an_invitation_that_failed_is_still_good() {
 #[test]
 fn an_address_belongs_to_one_user() {
     let (_scratch, database, _) = start();
-    let bob = users::create(&database, &NewUser { email: None, ..new_user("bob") }, 1).unwrap();
+    let bob = users::create(&database, &by(1), &NewUser { email: None, ..new_user("bob") }).unwrap();
     let twin = NewUser { email: Some(("Ann@Example.com".to_owned(), false)), ..new_user("carl") };
-    assert!(matches!(users::create(&database, &twin, 1), Err(Refused::EmailTaken)));
+    assert!(is_taken(users::create(&database, &by(1), &twin), "email"));
     let verify = |hash: u8, email: &str| {
         let what = OneTime {
             email: Some(email.to_owned()),
@@ -193,11 +202,11 @@ fn an_address_belongs_to_one_user() {
             ..OneTime::new(Purpose::Email, Some(bob), 50)
         };
         one_time::issue(&database, &[hash; 32], &what, 1).unwrap();
-        users::verify_email(&database, &[hash; 32], 2)
+        users::verify_email(&database, &by(2), &[hash; 32])
     };
-    assert!(matches!(verify(1, "ann@example.com"), Err(Refused::EmailTaken)));
+    assert!(is_taken(verify(1, "ann@example.com"), "email"));
     assert_eq!(verify(2, "bob@example.com").unwrap(), (bob, "bob@example.com".to_owned()));
-    assert!(users::find(&database, By::Id(bob)).unwrap().unwrap().email_verified);
+    assert!(users::find(&database, Who::Id(bob)).unwrap().unwrap().email_verified);
 }
 
 #[test]
@@ -205,8 +214,8 @@ fn no_step_of_a_second_factor_counts_twice() {
     let (_scratch, database, user) = start();
     second_factor::offer(&database, user, b"sealed").unwrap();
     assert!(!second_factor::use_step(&database, user, 9).unwrap(), "not in force yet");
-    assert!(!second_factor::confirm(&database, user, b"another", 10, &[], 1).unwrap());
-    assert!(second_factor::confirm(&database, user, b"sealed", 10, &[[1; 32], [2; 32]], 1).unwrap());
+    assert!(!second_factor::confirm(&database, &by(1), user, b"another", 10, &[]).unwrap());
+    assert!(second_factor::confirm(&database, &by(1), user, b"sealed", 10, &[[1; 32], [2; 32]]).unwrap());
     assert!(!second_factor::use_step(&database, user, 10).unwrap());
     assert!(second_factor::use_step(&database, user, 11).unwrap());
     assert!(!second_factor::use_step(&database, user, 9).unwrap());
@@ -215,14 +224,26 @@ fn no_step_of_a_second_factor_counts_twice() {
     assert!(take(1, user));
     assert!(!take(1, user));
     assert_eq!(one_time::recovery_codes_left(&database, user).unwrap(), 1);
-    second_factor::remove(&database, user).unwrap();
+    second_factor::remove(&database, &by(1), user).unwrap();
     assert!(!take(2, user));
-    assert!(!users::find(&database, By::Id(user)).unwrap().unwrap().has_totp);
+    assert!(!users::find(&database, Who::Id(user)).unwrap().unwrap().has_totp);
 }
 
 #[test]
 fn built_in_users_are_nobody_who_signs_in() {
     let (_scratch, database, _) = start();
-    store::keys::sync_config_keys(&database, &[], 1).unwrap();
-    assert_eq!(users::find(&database, By::Name("config")).unwrap(), None);
+    store::sync::sync(&database, &[], &[], 1).unwrap();
+    assert_eq!(users::find(&database, Who::Name("config")).unwrap(), None);
+}
+
+#[test]
+fn s18_what_is_changed_about_signing_in_is_in_the_audit_trail_without_a_secret() {
+    let (_scratch, database, user) = start();
+    signed_in(&database, user, 1);
+    users::set_password(&database, &by(7), user, "$argon2id$secret").unwrap();
+    let rows = audit::list(&database, &audit::Filter::default(), None, 9).unwrap();
+    let actions: Vec<&str> = rows.iter().map(|row| &*row.action).collect();
+    assert_eq!(actions, ["password", "sign_in", "create"]);
+    assert_eq!(rows[2].actor, "ann", "who signs up acts himself");
+    assert!(!format!("{rows:?}").contains("argon2"));
 }
