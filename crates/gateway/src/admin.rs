@@ -5,13 +5,22 @@
 //! made for it, and never hold up a request of the data plane: bodies, time and the number of requests at once are bounded,
 //! and the database is asked on threads that may wait.
 
+mod accounts;
 pub mod actor;
 pub mod asked;
 pub mod audit;
+mod channels;
+mod codes;
+mod fields;
+mod groups;
 pub mod input;
+mod keys;
 pub mod local;
 pub mod paging;
+mod prices;
 pub mod problem;
+pub(crate) mod settings;
+mod users;
 
 use std::{
     convert::Infallible,
@@ -72,7 +81,15 @@ struct Document;
 fn api() -> OpenApiRouter {
     OpenApiRouter::with_openapi(Document::openapi()).nest(
         PREFIX,
-        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(audit::routes()),
+        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(users::routes())
+            .merge(groups::routes())
+            .merge(keys::routes())
+            .merge(channels::routes())
+            .merge(prices::routes())
+            .merge(codes::routes())
+            .merge(accounts::routes())
+            .merge(settings::routes())
+            .merge(audit::routes()),
     )
 }
 

@@ -36,7 +36,7 @@ pub struct Person {
     pub max_in_flight: Option<u32>,
     pub balance: Nanos,
     pub unlimited: bool,
-    pub keys: u64,
+    pub keys: u32,
     pub created_ms: i64,
 }
 
@@ -99,7 +99,7 @@ pub fn list(
     filter: &Filter,
     after: Option<i64>,
     limit: u32,
-) -> Result<(Vec<Person>, u64), StoreError> {
+) -> Result<(Vec<Person>, u32), StoreError> {
     database.read(|connection| {
         let of = params![filter.name, filter.search, filter.role, filter.status, filter.group_id];
         let total = connection.query_row(
