@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Account {
+struct Account {
     user_id: i64,
     user: String,
     /// What he uses is counted and not limited by the balance.
@@ -71,7 +71,7 @@ async fn show_account(actor: Actor, asked: Asked, Path(user): Path<String>) -> R
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Entry {
+struct Entry {
     id: i64,
     /// settlement, top_up, refund, redemption, adjustment.
     kind: String,

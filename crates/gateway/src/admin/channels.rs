@@ -37,7 +37,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Channel {
+struct Channel {
     id: i64,
     name: String,
     /// active, disabled.

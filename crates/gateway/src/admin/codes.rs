@@ -43,7 +43,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Code {
+struct Code {
     id: i64,
     batch: String,
     /// Its last four characters.

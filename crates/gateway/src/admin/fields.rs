@@ -15,11 +15,11 @@ use super::problem::Problem;
 
 /// Dollars: `"12.5"`; whole ones may come as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Usd(pub Nanos);
+pub(super) struct Usd(pub(super) Nanos);
 
 /// A factor with up to six decimals: `"0.8"`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Share(pub Factor);
+pub(super) struct Share(pub(super) Factor);
 
 /// The most that a factor may be: more is a slip.
 const MOST_SHARE: u32 = 1000;
@@ -104,12 +104,12 @@ impl ToSchema for Share {}
 /// Longest name: more does not fit into a line of the log.
 const NAME_CHARS: usize = 100;
 /// Longest text that somebody writes for a reason.
-pub const TEXT_CHARS: usize = 500;
+pub(super) const TEXT_CHARS: usize = 500;
 /// Longest list of models or networks.
 const LIST: usize = 1000;
 
 /// A name of 1 to 100 printable characters, without blanks around it.
-pub fn name(field: &str, name: &str) -> Result<(), Problem> {
+pub(super) fn name(field: &str, name: &str) -> Result<(), Problem> {
     let good = !name.is_empty()
         && name.trim() == name
         && name.chars().count() <= NAME_CHARS
@@ -121,7 +121,7 @@ pub fn name(field: &str, name: &str) -> Result<(), Problem> {
 }
 
 /// One of a few words.
-pub fn one_of(field: &str, word: Option<&str>, words: &[&str]) -> Result<(), Problem> {
+pub(super) fn one_of(field: &str, word: Option<&str>, words: &[&str]) -> Result<(), Problem> {
     match word {
         Some(word) if !words.contains(&word) => {
             Err(Problem::bad(field, format!("expected one of {}", words.join(", "))))
@@ -131,7 +131,7 @@ pub fn one_of(field: &str, word: Option<&str>, words: &[&str]) -> Result<(), Pro
 }
 
 /// An amount that is not negative.
-pub fn not_negative(field: &str, amount: Option<Usd>) -> Result<(), Problem> {
+pub(super) fn not_negative(field: &str, amount: Option<Usd>) -> Result<(), Problem> {
     match amount {
         Some(Usd(amount)) if amount < Nanos::ZERO => Err(Problem::bad(field, "expected no less than 0")),
         _ => Ok(()),
@@ -139,7 +139,7 @@ pub fn not_negative(field: &str, amount: Option<Usd>) -> Result<(), Problem> {
 }
 
 /// Limits of nought would be a riddle: what is to do nothing is disabled.
-pub fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -> Result<(), Problem> {
+pub(super) fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -> Result<(), Problem> {
     for (field, limit) in limits {
         if limit.flatten() == Some(0) {
             return Err(Problem::bad(field, "expected at least 1, or null for no limit"));
@@ -149,7 +149,7 @@ pub fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -> Resul
 }
 
 /// Patterns of models: a name, or the start of one and `*`. As the JSON that is kept.
-pub fn models(field: &str, models: Option<&[String]>) -> Result<Option<String>, Problem> {
+pub(super) fn models(field: &str, models: Option<&[String]>) -> Result<Option<String>, Problem> {
     list(field, models, "expected a model's name, with * only at its end", |model| {
         let stem = model.strip_suffix('*').unwrap_or(model);
         !model.is_empty() && !stem.contains('*') && !stem.chars().any(|c| c.is_control() || c.is_whitespace())
@@ -157,7 +157,7 @@ pub fn models(field: &str, models: Option<&[String]>) -> Result<Option<String>, 
 }
 
 /// Addresses and networks. As the JSON that is kept.
-pub fn networks(field: &str, networks: Option<&[String]>) -> Result<Option<String>, Problem> {
+pub(super) fn networks(field: &str, networks: Option<&[String]>) -> Result<Option<String>, Problem> {
     list(field, networks, "expected an address or a network such as 10.0.0.0/8", |network| {
         let (address, bits) = network.split_once('/').map_or((network, None), |(left, right)| (left, Some(right)));
         let Ok(address) = address.parse::<IpAddr>() else { return false };
@@ -168,7 +168,7 @@ pub fn networks(field: &str, networks: Option<&[String]>) -> Result<Option<Strin
 }
 
 /// Names of things that must not be empty. As the JSON that is kept.
-pub fn names(field: &str, names: Option<&[String]>) -> Result<Option<String>, Problem> {
+pub(super) fn names(field: &str, names: Option<&[String]>) -> Result<Option<String>, Problem> {
     list(field, names, "expected a name", |name| self::name("", name).is_ok())
 }
 
@@ -189,7 +189,7 @@ fn list(
 }
 
 /// A list as it is kept.
-pub fn kept(list: &str) -> Vec<String> {
+pub(super) fn kept(list: &str) -> Vec<String> {
     serde_json::from_str(list).unwrap_or_default()
 }
 

@@ -25,7 +25,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Group {
+struct Group {
     id: i64,
     name: String,
     /// What its users pay of each price.

@@ -34,7 +34,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Key {
+struct Key {
     id: i64,
     user_id: i64,
     user: String,

@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Price {
+struct Price {
     id: i64,
     /// `*` at the end matches any rest.
     model: String,
@@ -51,7 +51,7 @@ pub struct Price {
 
 /// The same price as one-api counts: ratio 1 is two dollars per million tokens. Null where no decimal says it exactly.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Ratio {
+struct Ratio {
     model: Option<String>,
     completion: Option<String>,
 }

@@ -26,7 +26,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct User {
+struct User {
     id: i64,
     name: String,
     /// user, admin, root.
