@@ -17,6 +17,7 @@ use crate::{
     config::{ChannelConfig, Config},
     connection::{Connection, Connections},
     flow::Flow,
+    limits::Meters,
     pipeline::{
         admission::Admission,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},
@@ -55,6 +56,7 @@ pub struct App {
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
     purses: Mutex<Purses>,
+    meters: Mutex<Meters>,
 }
 
 impl std::fmt::Debug for App {
@@ -86,7 +88,8 @@ impl App {
         let admission = Admission::new(&config.bounds);
         let payers = Payers::sync(&database, &config)?;
         let mut purses = Purses::default();
-        let catalog = Catalog::build(config, payers, None, &mut purses, &*connect);
+        let mut meters = Meters::new(flow.clock);
+        let catalog = Catalog::build(config, payers, None, &mut purses, &mut meters, &*connect);
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -102,6 +105,7 @@ impl App {
             settlements,
             connect,
             purses: Mutex::new(purses),
+            meters: Mutex::new(meters),
         };
         Ok((Arc::new(app), receiver))
     }
@@ -111,8 +115,10 @@ impl App {
     pub fn apply(&self, config: Config) -> Result<(), StoreError> {
         let payers = Payers::sync(&self.database, &config)?;
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
-        let catalog = Catalog::build(config, payers, Some(&before), &mut purses, &*self.connect);
+        let catalog =
+            Catalog::build(config, payers, Some(&before), &mut purses, &mut meters, &*self.connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

@@ -24,7 +24,10 @@ use store::{
 use crate::{
     charge::Payer,
     config::{ChannelConfig, Config, KeyConfig, PriceConfig, Proxy, Timeouts},
+    group::Group,
     health::{Health, SecretHealth},
+    limits::{Caps, Limits, Meters, Whose},
+    networks::Networks,
     occupancy::Occupancy,
     provider::{self, Auth, Provider},
     redact::Redaction,
@@ -99,8 +102,15 @@ pub struct Key {
     /// Of the user it belongs to.
     pub account: Arc<Purse>,
     pub models: Patterns,
-    pub max_in_flight: Option<u32>,
-    pub occupancy: Arc<Occupancy>,
+    pub group: Arc<Group>,
+    /// Its own, its user's and its group's.
+    pub limits: Arc<Limits>,
+    /// Switched off: known, and refused.
+    pub is_disabled: bool,
+    /// From then on it is refused, in milliseconds since 1970 (UTC).
+    pub expires_ms: Option<i64>,
+    /// Where its callers may be; empty: anywhere.
+    pub networks: Networks,
 }
 
 /// Model names, the last character of each may be `*`; none at all allows every model.
@@ -232,18 +242,26 @@ impl Catalog {
         payers: Payers,
         before: Option<&Catalog>,
         purses: &mut Purses,
+        meters: &mut Meters,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Catalog {
         let account = match before {
             Some(before) => before.account.clone(),
             None => Purse::new(payers.account, None, Nanos::ZERO),
         };
+        let group = Arc::new(Group::default_group());
+        // The built-in user of the file's keys; a user goes by his account, of which he has one.
+        let user_meter = meters.set(Whose::User, account.id, config.limits.caps);
+        let group_meter = meters.set(Whose::Group, group.id, Caps::default());
         let keys = config
             .keys
             .iter()
             .zip(&payers.keys)
             .map(|(key, row)| {
-                (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before, purses)))
+                let meter = meters.set(Whose::Key, row.id, key.caps);
+                let limits = Limits::new(meter, user_meter.clone(), group_meter.clone());
+                let key_in_force = Key::build(key, row, &account, &group, limits, purses);
+                (digest(bare(key.secret.reveal())), Arc::new(key_in_force))
             })
             .collect();
         let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price));
@@ -313,15 +331,16 @@ impl Catalog {
         self.by_model.get_key_value(model).map_or_else(|| self.other.clone(), |(name, _)| name.clone())
     }
 
-    /// Every model that is named in full and that some channel can be asked for in `dialect`, in order.
-    pub fn models(&self, dialect: Dialect) -> Vec<&str> {
+    /// Every model that is named in full and that some channel of the key's can be asked for in `dialect`, in order.
+    pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
         let speaks = |channel: &Arc<Channel>| {
-            channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect)
+            key.group.may_use(channel)
+                && channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect)
         };
         let mut models: Vec<&str> = self
             .by_model
             .iter()
-            .filter(|(_, channels)| channels.iter().any(speaks))
+            .filter(|(model, channels)| key.allows(model) && channels.iter().any(speaks))
             .map(|(model, _)| &**model)
             .collect();
         models.sort_unstable();
@@ -334,6 +353,11 @@ impl Key {
         Payer { account: self.account.id, key: self.purse.id }
     }
 
+    /// Whether it may ask for a model, by its own list and its group's.
+    pub fn allows(&self, model: &str) -> bool {
+        self.models.allow(model) && self.group.models.allow(model)
+    }
+
     /// Whether what it uses is paid for: a model without a price is not for such a key.
     pub fn pays(&self) -> bool {
         self.purse.state().limit.is_some() || self.account.state().limit.is_some()
@@ -343,10 +367,10 @@ impl Key {
         config: &KeyConfig,
         row: &KeyRow,
         account: &Arc<Purse>,
-        before: Option<&Catalog>,
+        group: &Arc<Group>,
+        limits: Limits,
         purses: &mut Purses,
     ) -> Key {
-        let old = before.and_then(|catalog| catalog.keys.values().find(|key| *key.name == *config.name));
         let purse =
             purses.entry(row.id).or_insert_with(|| Purse::new(row.id, row.spend_limit, row.spent)).clone();
         purse.set_limit(row.spend_limit);
@@ -355,8 +379,11 @@ impl Key {
             purse,
             account: account.clone(),
             models: Patterns(config.models.clone()),
-            max_in_flight: config.max_in_flight,
-            occupancy: old.map(|key| key.occupancy.clone()).unwrap_or_default(),
+            group: group.clone(),
+            limits: Arc::new(limits),
+            is_disabled: false,
+            expires_ms: config.expires_ms,
+            networks: config.networks.clone(),
         }
     }
 }

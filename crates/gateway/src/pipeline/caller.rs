@@ -1,15 +1,21 @@
 //! Step 2: who calls.
 //!
-//! In: the request's head and the catalog. Out: a [`Caller`], or the fault of having no key or a wrong one. It must run
-//! before the body is read: strangers cost no memory.
+//! In: the request's head, its peer and the catalog. Out: a [`Caller`], or the fault of having no key, a wrong one, or one
+//! that is not good now or from there. It must run before the body is read: strangers cost no memory.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{
+    borrow::Cow,
+    net::IpAddr,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     catalog::{Catalog, Key},
     fault::ClientFault,
+    networks::client_address,
     pipeline::inbound::Head,
 };
 
@@ -28,15 +34,22 @@ static KEY_HEADERS: [HeaderName; 3] = [
 
 impl Caller {
     /// Tries every key the request carries: clients often send two, one of them a placeholder.
-    pub fn identify(head: &Head, catalog: &Catalog) -> Result<Caller, ClientFault> {
-        Caller::of(&head.parts.headers, head.parts.uri.query(), catalog)
+    pub fn identify(head: &Head, peer: IpAddr, catalog: &Catalog) -> Result<Caller, ClientFault> {
+        Caller::of(peer, &head.parts.headers, head.parts.uri.query(), catalog)
     }
 
-    pub fn of(headers: &HeaderMap, query: Option<&str>, catalog: &Catalog) -> Result<Caller, ClientFault> {
+    pub fn of(
+        peer: IpAddr,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Caller, ClientFault> {
         let mut any = false;
         for presented in presented(headers, query) {
             any = true;
             if let Some(key) = catalog.key(&presented) {
+                let proxies = &catalog.config.proxies.trusted;
+                check(key, || client_address(peer, headers, proxies))?;
                 return Ok(Caller { key: key.clone() });
             }
         }
@@ -47,6 +60,26 @@ impl Caller {
     pub fn name(&self) -> &Arc<str> {
         &self.key.name
     }
+}
+
+/// Whether a key is good now, and from there.
+fn check(key: &Key, address: impl FnOnce() -> Option<IpAddr>) -> Result<(), ClientFault> {
+    if key.is_disabled {
+        return Err(ClientFault::KeyDisabled);
+    }
+    if let Some(expires_ms) = key.expires_ms {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if now.as_millis() as i64 >= expires_ms {
+            return Err(ClientFault::KeyExpired);
+        }
+    }
+    if !key.networks.0.is_empty() {
+        let address = address();
+        if !key.networks.allow(address) {
+            return Err(ClientFault::AddressNotAllowed { address });
+        }
+    }
+    Ok(())
 }
 
 /// Every key that the request carries, in every form that clients send them.
