@@ -117,8 +117,7 @@ impl App {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
-        let catalog =
-            Catalog::build(config, payers, Some(&before), &mut purses, &mut meters, &*self.connect);
+        let catalog = Catalog::build(config, payers, Some(&before), &mut purses, &mut meters, &*self.connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

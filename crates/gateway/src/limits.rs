@@ -92,7 +92,9 @@ impl Limits {
         let mut blocked: Option<Blocked> = None;
         for (rank, state) in states.iter_mut().enumerate() {
             let Some(state) = state else { continue };
-            let Some(shortage) = state.shortage(tokens, self.0[rank].inside(), now_ms, ticket) else { continue };
+            let Some(shortage) = state.shortage(tokens, self.0[rank].inside(), now_ms, ticket) else {
+                continue;
+            };
             let short = shortage.told(Whose::ALL[rank]);
             match &mut blocked {
                 Some(first) if first.short.retry_after_ms >= short.retry_after_ms => {}

@@ -100,9 +100,11 @@ where
     if !lease.has_reserved() {
         return Err(Fault::Rejection(Rejection::SettlementsFull));
     }
-    let peer = lease.mark().entry.connection.peer.ip();
-    let caller = Caller::identify(&head, peer, catalog).map_err(Fault::Client)?;
+    let (peer, asking) = (lease.mark().entry.connection.peer.ip(), &head.parts);
+    let caller = Caller::identify(&asking.headers, asking.uri.query(), catalog).map_err(Fault::Client)?;
     lease.record().key = Some(caller.name().clone());
+    // A key that is not good is named in the log; in the books it has no line.
+    caller.check(peer, &asking.headers, catalog).map_err(Fault::Client)?;
     lease.record().payer = Some(caller.key.payer());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));

@@ -76,8 +76,11 @@ fn unix_ms(datetime: &Datetime) -> Option<i64> {
     match (datetime.time, datetime.offset) {
         (None, None) => Some(day_ms + minutes_ms(24 * 60)),
         (Some(time), Some(offset)) => {
-            let seconds = u64::from(time.hour) * 3600 + u64::from(time.minute) * 60 + u64::from(time.second.unwrap_or(0));
-            let time = Duration::from_secs(seconds) + Duration::from_nanos(time.nanosecond.unwrap_or(0).into());
+            let seconds = u64::from(time.hour) * 3600
+                + u64::from(time.minute) * 60
+                + u64::from(time.second.unwrap_or(0));
+            let time =
+                Duration::from_secs(seconds) + Duration::from_nanos(time.nanosecond.unwrap_or(0).into());
             let ahead = match offset {
                 Offset::Z => 0,
                 Offset::Custom { minutes } => i64::from(minutes),

@@ -12,7 +12,8 @@ use super::{
 };
 
 /// A clock of a millisecond is for tests; a day is longer than any request.
-pub(super) const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+pub(super) const WAITS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 /// Channels tried for one request: more would only multiply an outage.
 const ATTEMPTS_MAX: RangeInclusive<i128> = 1..=20;
 /// A request needs some room; beyond 1 GiB a body would not fit into memory twice.

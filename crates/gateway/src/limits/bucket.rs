@@ -43,7 +43,11 @@ impl Bucket {
     pub(super) fn missing_ms(&mut self, count: u64, now_ms: u64) -> u64 {
         self.refill(now_ms);
         let missing = self.clamped(count) * MINUTE_MS - self.level;
-        if count == 0 || missing <= 0 { 0 } else { missing.unsigned_abs().div_ceil(self.per_minute.unsigned_abs()) }
+        if count == 0 || missing <= 0 {
+            0
+        } else {
+            missing.unsigned_abs().div_ceil(self.per_minute.unsigned_abs())
+        }
     }
 
     /// Takes what [`Bucket::missing_ms`] has found to be there; returns how much.
@@ -58,7 +62,8 @@ impl Bucket {
         self.refill(now_ms);
         let most = self.per_minute * LONGEST_DEBT_MINUTES;
         let over = i64::try_from(used).unwrap_or(i64::MAX).saturating_sub(reserved as i64).min(most);
-        self.level = (self.level.saturating_sub(over.saturating_mul(MINUTE_MS))).clamp(self.lowest(), self.full());
+        self.level =
+            (self.level.saturating_sub(over.saturating_mul(MINUTE_MS))).clamp(self.lowest(), self.full());
     }
 
     pub(super) fn level(&mut self, now_ms: u64) -> Level {

@@ -169,7 +169,8 @@ impl State {
     }
 
     fn take(&mut self, tokens: u64) -> Share {
-        let take = |bucket: &mut Option<Bucket>, count| bucket.as_mut().map_or(0, |bucket| bucket.take(count));
+        let take =
+            |bucket: &mut Option<Bucket>, count| bucket.as_mut().map_or(0, |bucket| bucket.take(count));
         let share = Share { requests: take(&mut self.requests, 1), tokens: take(&mut self.tokens, tokens) };
         self.reserved += share.tokens;
         share

@@ -188,7 +188,8 @@ fn tokens_are_corrected_by_what_was_used() {
     paused(async {
         let clock = Clock::start();
         let mut meters = Meters::new(clock);
-        let limits = limits(&mut meters, 1, [caps(None, Some(1_000), None), Caps::default(), Caps::default()]);
+        let limits =
+            limits(&mut meters, 1, [caps(None, Some(1_000), None), Caps::default(), Caps::default()]);
         let left = || {
             let taken = limits.take(0, clock).unwrap();
             taken.levels().tokens.unwrap().remaining
@@ -309,7 +310,8 @@ fn who_waits_in_vain_is_let_go_in_time() {
     paused(async {
         let clock = Clock::start();
         let mut meters = Meters::new(clock);
-        let all = limits(&mut meters, 1, [caps(None, Some(600), None), Caps::default(), caps(None, None, Some(1))]);
+        let all =
+            limits(&mut meters, 1, [caps(None, Some(600), None), Caps::default(), caps(None, None, Some(1))]);
         let inside = all.take(600, clock).unwrap();
         let large = waiting(&all, clock, 600, 5_000).await;
         let small = waiting(&all, clock, 1, 7_000).await;
@@ -323,7 +325,10 @@ fn who_waits_in_vain_is_let_go_in_time() {
         let taken = timeout(Duration::from_millis(1), small).await.unwrap().unwrap().unwrap();
         drop(taken);
         for whose in Whose::ALL {
-            assert_eq!((all.of(whose).waiting(), all.of(whose).inside(), all.of(whose).reserved()), (0, 0, 0));
+            assert_eq!(
+                (all.of(whose).waiting(), all.of(whose).inside(), all.of(whose).reserved()),
+                (0, 0, 0)
+            );
         }
     });
 }

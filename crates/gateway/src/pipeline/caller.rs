@@ -16,7 +16,6 @@ use crate::{
     catalog::{Catalog, Key},
     fault::ClientFault,
     networks::client_address,
-    pipeline::inbound::Head,
 };
 
 /// The key a request came with.
@@ -33,13 +32,8 @@ static KEY_HEADERS: [HeaderName; 3] = [
 ];
 
 impl Caller {
-    /// Tries every key the request carries: clients often send two, one of them a placeholder.
-    pub fn identify(head: &Head, peer: IpAddr, catalog: &Catalog) -> Result<Caller, ClientFault> {
-        Caller::of(peer, &head.parts.headers, head.parts.uri.query(), catalog)
-    }
-
-    pub fn of(
-        peer: IpAddr,
+    /// Whose key it is. Tries every key the request carries: clients often send two, one of them a placeholder.
+    pub fn identify(
         headers: &HeaderMap,
         query: Option<&str>,
         catalog: &Catalog,
@@ -48,12 +42,38 @@ impl Caller {
         for presented in presented(headers, query) {
             any = true;
             if let Some(key) = catalog.key(&presented) {
-                let proxies = &catalog.config.proxies.trusted;
-                check(key, || client_address(peer, headers, proxies))?;
                 return Ok(Caller { key: key.clone() });
             }
         }
         Err(if any { ClientFault::WrongKey } else { ClientFault::NoKey })
+    }
+
+    /// Whether the key is good now, and from there.
+    pub fn check(&self, peer: IpAddr, headers: &HeaderMap, catalog: &Catalog) -> Result<(), ClientFault> {
+        let key = &self.key;
+        if key.is_disabled {
+            return Err(ClientFault::KeyDisabled);
+        }
+        if key.expires_ms.is_some_and(|expires_ms| unix_now_ms() >= expires_ms) {
+            return Err(ClientFault::KeyExpired);
+        }
+        if key.networks.0.is_empty() {
+            return Ok(());
+        }
+        let address = client_address(peer, headers, &catalog.config.proxies.trusted);
+        if key.networks.allow(address) { Ok(()) } else { Err(ClientFault::AddressNotAllowed { address }) }
+    }
+
+    /// Who calls, with a key that is good.
+    pub fn of(
+        peer: IpAddr,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Caller, ClientFault> {
+        let caller = Caller::identify(headers, query, catalog)?;
+        caller.check(peer, headers, catalog)?;
+        Ok(caller)
     }
 
     /// Names what a caller made, apart from every other caller's.
@@ -62,24 +82,8 @@ impl Caller {
     }
 }
 
-/// Whether a key is good now, and from there.
-fn check(key: &Key, address: impl FnOnce() -> Option<IpAddr>) -> Result<(), ClientFault> {
-    if key.is_disabled {
-        return Err(ClientFault::KeyDisabled);
-    }
-    if let Some(expires_ms) = key.expires_ms {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        if now.as_millis() as i64 >= expires_ms {
-            return Err(ClientFault::KeyExpired);
-        }
-    }
-    if !key.networks.0.is_empty() {
-        let address = address();
-        if !key.networks.allow(address) {
-            return Err(ClientFault::AddressNotAllowed { address });
-        }
-    }
-    Ok(())
+fn unix_now_ms() -> i64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// Every key that the request carries, in every form that clients send them.

@@ -33,7 +33,10 @@ fn waiting_is_asked_for() {
     for none in ["wait = \"none\"", "wait = 0", "queue = 7"] {
         assert_eq!(patience(none), None);
     }
-    says("[limits]\nqueue = 0", &["line 2: limits.queue: found 0, expected a whole number from 1 to 1000000"]);
+    says(
+        "[limits]\nqueue = 0",
+        &["line 2: limits.queue: found 0, expected a whole number from 1 to 1000000"],
+    );
 }
 
 #[test]
@@ -52,7 +55,8 @@ fn a_day_is_good_to_its_end_and_a_moment_says_which() {
     }
     assert_eq!(expires("2027-01-01T00:00:00.125Z"), Some(new_year + 125));
     assert_eq!(read(&key("")).unwrap().keys[0].expires_ms, None);
-    let form = "expected a day such as 2027-01-31, which is its last, or a moment such as 2027-01-31T12:00:00Z";
+    let form =
+        "expected a day such as 2027-01-31, which is its last, or a moment such as 2027-01-31T12:00:00Z";
     for (value, found) in [
         ("2027-01-01T00:00:00", "a date"),
         ("12:00:00", "a date"),
@@ -66,7 +70,8 @@ fn a_day_is_good_to_its_end_and_a_moment_says_which() {
 
 #[test]
 fn networks_are_lists_of_addresses() {
-    let config = read(&(key("networks = [\"10.0.0.1/8\", \"::1\"]") + "[proxies]\ntrusted = [\"192.0.2.7\"]"));
+    let config =
+        read(&(key("networks = [\"10.0.0.1/8\", \"::1\"]") + "[proxies]\ntrusted = [\"192.0.2.7\"]"));
     let config = config.unwrap();
     assert_eq!(format!("{:?}", config.keys[0].networks), "Networks([10.0.0.0/8, ::1/128])");
     assert_eq!(format!("{:?}", config.proxies.trusted), "Networks([192.0.2.7/32])");
