@@ -1,6 +1,10 @@
 //! The API under `/api/v1`: who may do what, what is never told, and that a change is all there or not at all.
 
+mod channels;
+mod keys;
 mod local;
+mod money;
+mod users;
 
 use local::operated;
 
