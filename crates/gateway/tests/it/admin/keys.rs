@@ -57,7 +57,7 @@ async fn a_changed_key_is_another_key_at_once() {
     let (secret, path) = (made["secret"].as_str().unwrap(), format!("/api/v1/keys/{}", made["id"]));
     assert_eq!(chat(&world, secret).await, 200);
     operator.good("PATCH", &path, Some(json!({"status": "disabled"}))).await;
-    assert_eq!(chat(&world, secret).await, 401);
+    assert_eq!(chat(&world, secret).await, 403);
     operator.good("PATCH", &path, Some(json!({"status": "active", "models": ["other"]}))).await;
     assert!(matches!(chat(&world, secret).await, 403 | 404));
     operator.good("PATCH", &path, Some(json!({"models": ["sim"]}))).await;
