@@ -81,7 +81,10 @@ struct Document;
 fn api() -> OpenApiRouter {
     OpenApiRouter::with_openapi(Document::openapi()).nest(
         PREFIX,
-        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(users::routes())
+        OpenApiRouter::new()
+            .routes(routes!(openapi))
+            .merge(actor::routes())
+            .merge(users::routes())
             .merge(groups::routes())
             .merge(keys::routes())
             .merge(channels::routes())
