@@ -3,11 +3,7 @@
 //! In: settlements, and the requests in flight. Out: charges, and rows for the store. A request is charged by what the
 //! provider says was used, at the price in force when it was admitted; what nothing was delivered for costs nothing.
 
-use std::{
-    collections::HashSet,
-    sync::Arc,
-    time::{Duration, UNIX_EPOCH},
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use dialect::{Envelope, Operation, Usage};
 use store::{
@@ -18,7 +14,10 @@ use store::{
     usage::Tokens,
 };
 
-use crate::{ending::Ending, flow::Flow, pipeline::inbound::Inbound, settlement::Settlement, settler::line};
+use crate::{
+    clock::ms_since_1970, ending::Ending, flow::Flow, pipeline::inbound::Inbound, settlement::Settlement,
+    settler::line,
+};
 
 /// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
 /// that had just been admitted. Everything older is there, unless the disk was slower than the window.
@@ -69,14 +68,20 @@ pub fn is_free(inbound: &Inbound) -> bool {
     }
 }
 
-/// What is set aside for a request.
-pub fn estimate(price: &Price, inbound: &Inbound) -> Nanos {
+/// Tokens that a request may need: of its prompt, and of its answers.
+pub fn foreseen(inbound: &Inbound) -> (u64, u64) {
     let input = (inbound.body.len() as u64).div_ceil(BYTES_PER_TOKEN);
     let writes =
         matches!(inbound.door.operation, Operation::Chat | Operation::Completions | Operation::Compact);
     let Envelope { max_output, choices, .. } = inbound.envelope;
     let each = max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT));
-    price.at_most(input, if writes { each.saturating_mul(choices) } else { 0 }, 1)
+    (input, if writes { each.saturating_mul(choices) } else { 0 })
+}
+
+/// What is set aside for a request.
+pub fn estimate(price: &Price, inbound: &Inbound) -> Nanos {
+    let (input, output) = foreseen(inbound);
+    price.at_most(input, output, 1)
 }
 
 /// Decides what a request cost, and turns its hold into that.
@@ -162,7 +167,7 @@ impl Open {
         let id = settlement.request_id.into_bytes();
         Some(Ended {
             id,
-            at_ms: settlement.at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64,
+            at_ms: ms_since_1970(settlement.at),
             account: Some(payer.account),
             key: Some(payer.key),
             dialect: settlement.door.dialect.name(),

@@ -238,7 +238,7 @@ pub fn enter(
     )? == 1;
     if entered {
         transaction.execute(
-            "UPDATE accounts SET balance_nanos = balance_nanos + ?2 WHERE id = ?1",
+            "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1",
             params![account, amount.0],
         )?;
     }

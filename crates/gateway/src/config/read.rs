@@ -8,10 +8,10 @@ use std::{collections::HashMap, net::SocketAddr};
 use toml::de::DeTable;
 
 use super::{
-    Config, KeyConfig,
+    ChannelConfig, Config, KeyConfig, Timeouts,
     channel::{self, models},
     fields::{Field, Fields, quoted},
-    known, money,
+    known, limits, money,
     report::{Problem, Report},
     sections,
 };
@@ -57,6 +57,22 @@ pub fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Vec<Pr
     if report.is_clean() { Ok(config) } else { Err(report.into_problems()) }
 }
 
+/// Reads the one channel of a text that is not the file: from a document, without an environment.
+pub(super) fn parse_block(text: &str, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
+    let nothing = |_: &str| None;
+    let mut report = Report::new(text, &nothing);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        report.problem(0, "", error.message().trim().to_owned());
+    }
+    let top = Fields::open(&mut report, document.get_ref(), String::new(), 1, known::TOP);
+    let channel = channel::channels(&mut report, &top, timeouts).pop();
+    match channel {
+        Some(channel) if report.is_clean() => Ok(channel),
+        _ => Err(report.into_problems()),
+    }
+}
+
 fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
@@ -69,6 +85,8 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         timeouts,
         attempts: sections::attempts(report, &top),
         bounds: sections::bounds(report, &top),
+        limits: limits::limits(report, &top),
+        proxies: limits::proxies(report, &top),
         shutdown: sections::shutdown(report, &top),
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
@@ -111,11 +129,23 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
             }
         }
         let models = models(report, fields.get(report, "models"));
-        let max_in_flight = sections::max_in_flight(report, &fields);
+        let caps = limits::caps(report, &fields);
+        let expires_ms = limits::expires(report, fields.get(report, "expires"));
+        let networks = limits::networks(report, fields.get(report, "networks"));
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
+        let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit });
+            keys.push(KeyConfig {
+                name,
+                secret,
+                models,
+                caps,
+                expires_ms,
+                networks,
+                spend_limit,
+                reset_period,
+            });
         }
     }
     keys

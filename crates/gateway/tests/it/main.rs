@@ -8,6 +8,7 @@
 mod harness;
 mod wire;
 
+mod admin;
 mod bad_input;
 mod books;
 mod bounds;
@@ -17,7 +18,9 @@ mod doors;
 mod edits;
 mod failover;
 mod incident;
+mod key_rules;
 mod leaving;
+mod limits;
 mod midstream;
 mod models;
 mod money;

@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{
     Database, Nanos,
-    keys::{ConfigKey, sync_config_keys},
+    directory::{Directory, KeyRow, LimitColumns},
+    keys::KeyTerms,
     ledger::{Batch, Ended, EntryKind, Opened, commit, enter, recover},
     report,
+    sync::{ConfigKey, sync},
 };
 
 use crate::{model::Model, scratch::Scratch};
@@ -46,8 +48,19 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn keys() -> Vec<ConfigKey> {
-    let key = |name: &str, byte: u8| ConfigKey { name: name.to_owned(), hash: [byte; 32], spend_limit: None };
+    let key = |name: &str, byte: u8| ConfigKey {
+        name: name.to_owned(),
+        hash: [byte; 32],
+        terms: KeyTerms::default(),
+    };
     vec![key("one", 1), key("two", 2)]
+}
+
+/// The account of the file's keys, and their rows.
+fn synced(database: &Database, now_ms: i64) -> (i64, Vec<KeyRow>) {
+    sync(database, &keys(), &LimitColumns::default(), &[], now_ms).unwrap();
+    let directory = Directory::read(database).unwrap();
+    (directory.accounts[0].id, directory.keys)
 }
 
 fn opened(id: u8, hold: i64, account: i64, key: i64) -> Opened {
@@ -104,7 +117,7 @@ fn key_of(id: u8, keys: &[i64]) -> i64 {
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let scratch = Scratch::new();
     let mut database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut model = Model::default();
     let mut last = Batch::default();
@@ -145,7 +158,7 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(recover(&database, 99).unwrap(), model.recover());
             }
             Step::Sync => {
-                let (_, again) = sync_config_keys(&database, &keys(), 2).unwrap();
+                let (_, again) = synced(&database, 2);
                 for row in again {
                     let spent = model.spent.get(&row.id).copied().unwrap_or_default();
                     prop_assert_eq!(row.spent, Nanos(spent));
@@ -196,7 +209,7 @@ proptest! {
 fn entries_cannot_be_changed_or_removed() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, _) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, _) = synced(&database, 1);
     assert!(enter(&database, account, EntryKind::TopUp, Nanos(5), b"a", 1, "").unwrap());
     drop(database);
     // Not even by somebody with the file in his hands and a plain SQLite.
@@ -211,7 +224,7 @@ fn entries_cannot_be_changed_or_removed() {
 fn books_that_were_tampered_with_are_found_out() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let batch = Batch { opened: Vec::new(), ended: vec![ended(1, 700, account, rows[0].id, false)] };
     commit(&database, &batch).unwrap();
     let raw = rusqlite::Connection::open(scratch.path()).unwrap();

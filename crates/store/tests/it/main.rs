@@ -1,6 +1,7 @@
 //! The store against its promises, on real SQLite files.
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
+mod identity;
 mod ledger_vs_model;
 mod model;
 mod owner;
