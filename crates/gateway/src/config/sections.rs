@@ -130,7 +130,7 @@ pub(super) fn section<'t>(
     field.fields(report, &format!("a table that starts with [{name}], one bracket each"), known)
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }
