@@ -4,11 +4,7 @@
 
 use rusqlite::Connection;
 
-use crate::{
-    error::StoreError,
-    ledger,
-    money::Nanos,
-};
+use crate::{error::StoreError, ledger, money::Nanos};
 
 /// The books at one moment.
 #[derive(Debug)]

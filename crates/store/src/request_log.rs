@@ -136,8 +136,7 @@ pub fn keys_named(connection: &Connection, name: &str) -> Result<Vec<i64>, Store
 
 /// The account of the user of this name.
 pub fn account_of(connection: &Connection, user: &str) -> Result<Option<i64>, StoreError> {
-    const ACCOUNT: &str =
-        "SELECT a.id FROM accounts a JOIN users u ON u.id = a.user_id WHERE u.name = ?1";
+    const ACCOUNT: &str = "SELECT a.id FROM accounts a JOIN users u ON u.id = a.user_id WHERE u.name = ?1";
     Ok(connection.query_row(ACCOUNT, [user], |row| row.get(0)).optional()?)
 }
 
@@ -184,11 +183,7 @@ fn search(
 }
 
 /// The index whose next rows reach furthest: it has the fewest of them.
-fn sparsest(
-    transaction: &Transaction<'_>,
-    mut leads: Vec<Lead>,
-    range: &Range,
-) -> Result<Lead, StoreError> {
+fn sparsest(transaction: &Transaction<'_>, mut leads: Vec<Lead>, range: &Range) -> Result<Lead, StoreError> {
     if leads.len() == 1 {
         return Ok(leads.remove(0));
     }

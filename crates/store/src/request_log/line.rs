@@ -47,7 +47,8 @@ const ENDED: &str = "SELECT r.id, r.at_ms, r.account_id, u.name, r.key_id, k.nam
     r.charge_nanos, r.bytes_in, r.bytes_out, r.queued_ms, r.first_byte_ms, r.total_ms, r.upstream_request_id
     FROM requests r";
 
-const OPEN: &str = "SELECT r.id, r.at_ms, r.account_id, u.name, r.key_id, k.name, r.dialect, r.operation, r.model,
+const OPEN: &str =
+    "SELECT r.id, r.at_ms, r.account_id, u.name, r.key_id, k.name, r.dialect, r.operation, r.model,
     r.stream, NULL, '[]', 'open', 0, NULL, NULL, 0, 0, r.hold_nanos,
     0, r.bytes_in, 0, 0, NULL, 0, NULL
     FROM open_requests r";

@@ -127,7 +127,9 @@ pub(super) fn condition(filter: &Filter, known: &[Part], values: &mut Values) ->
 
 /// The indexes that know a part of the filter; the log itself, if none does.
 pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Vec<Lead>, StoreError> {
-    use Part::{Account, Channel, Dear, Endings as Ended, Estimated, Keys, Model, Retried, Slow, Status, Unpriced};
+    use Part::{
+        Account, Channel, Dear, Endings as Ended, Estimated, Keys, Model, Retried, Slow, Status, Unpriced,
+    };
     let mut leads = Vec::new();
     let mut lead = |index, place, arms, known| leads.push(Lead { index, place, arms, known });
     let endings = endings(transaction, filter)?;

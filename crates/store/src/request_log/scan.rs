@@ -158,8 +158,7 @@ pub(super) fn among(
     if let Some(upstream_id) = &filter.upstream_id {
         condition += &format!(" AND upstream_request_id = {}", values.put(upstream_id.clone()));
     }
-    let mut look =
-        transaction.prepare(&format!("SELECT 1 FROM requests WHERE id = ?1 AND {condition}"))?;
+    let mut look = transaction.prepare(&format!("SELECT 1 FROM requests WHERE id = ?1 AND {condition}"))?;
     let mut found = Vec::new();
     ids.retain(|id| range.has(id));
     for id in ids {
@@ -180,9 +179,11 @@ pub(super) fn by_upstream_id(
     transaction: &Transaction<'_>,
     upstream_id: &str,
 ) -> Result<Vec<RequestId>, StoreError> {
-    const INDEX: &str = "FROM requests INDEXED BY requests_by_upstream_id WHERE upstream_request_id IS NOT NULL";
-    let mut earlier = transaction
-        .prepare(&format!("SELECT at_ms / 3600000 {INDEX} AND at_ms / 3600000 < ?1 ORDER BY 1 DESC LIMIT 1"))?;
+    const INDEX: &str =
+        "FROM requests INDEXED BY requests_by_upstream_id WHERE upstream_request_id IS NOT NULL";
+    let mut earlier = transaction.prepare(&format!(
+        "SELECT at_ms / 3600000 {INDEX} AND at_ms / 3600000 < ?1 ORDER BY 1 DESC LIMIT 1"
+    ))?;
     let mut look = transaction
         .prepare(&format!("SELECT id {INDEX} AND at_ms / 3600000 = ?1 AND upstream_request_id = ?2"))?;
     let (mut found, mut hour) = (Vec::new(), i64::MAX);

@@ -253,15 +253,18 @@ fn a_file_of_the_first_step_keeps_its_requests_and_gains_its_sums() {
         .groups
         .iter()
         .map(|group| {
-            (group.from_ms, group.channel.as_deref(), group.sums.requests, group.sums.failed, group.sums.charge)
+            (
+                group.from_ms,
+                group.channel.as_deref(),
+                group.sums.requests,
+                group.sums.failed,
+                group.sums.charge,
+            )
         })
         .collect();
     assert_eq!(
         told,
-        [
-            (Some(7_200_000), Some("c"), 1, 0, Nanos(700)),
-            (Some(7_200_000), Some(""), 2, 2, Nanos(0))
-        ]
+        [(Some(7_200_000), Some("c"), 1, 0, Nanos(700)), (Some(7_200_000), Some(""), 2, 2, Nanos(0))]
     );
     assert_eq!((usage.total.input_tokens, usage.total.output_tokens, usage.total.first_bytes), (3, 6, 1));
 }

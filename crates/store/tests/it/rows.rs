@@ -134,7 +134,8 @@ pub(crate) fn filter(payers: Vec<Payer>) -> impl Strategy<Value = Filter> {
         prop::option::weighted(0.3, (0..4_u8).prop_map(|model| format!("m{model}"))),
         prop::option::weighted(0.3, (0..3_u8).prop_map(|channel| format!("c{channel}"))),
     );
-    let status = prop::sample::select(vec![(0, 0), (200, 299), (400, 499), (500, 599), (100, 502), (429, 429)]);
+    let status =
+        prop::sample::select(vec![(0, 0), (200, 299), (400, 499), (500, 599), (100, 502), (429, 429)]);
     let how = (
         endings,
         prop::option::weighted(0.2, status),
