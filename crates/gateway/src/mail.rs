@@ -118,9 +118,15 @@ mod tests {
     #[test]
     fn addresses_are_those_that_letters_reach() {
         assert!(address("ann@example.com").is_some());
-        for wrong in
-            ["", "ann", "ann@", "@example.com", "ann@localhost", "a b@example.com", "a@example.com\r\nBcc: b@c.d"]
-        {
+        for wrong in [
+            "",
+            "ann",
+            "ann@",
+            "@example.com",
+            "ann@localhost",
+            "a b@example.com",
+            "a@example.com\r\nBcc: b@c.d",
+        ] {
             assert!(address(wrong).is_none(), "{wrong}");
         }
         assert!(address(&format!("{}@example.com", "a".repeat(300))).is_none());

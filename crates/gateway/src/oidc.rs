@@ -10,8 +10,8 @@ use std::{
 
 use bytes::Bytes;
 use openidconnect::{
-    AsyncHttpClient, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse, IssuerUrl,
-    Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
+    AsyncHttpClient, AuthorizationCode, ClientId, ClientSecret, CsrfToken, HttpRequest, HttpResponse,
+    IssuerUrl, Nonce, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, Scope, TokenResponse,
     core::{CoreAuthenticationFlow, CoreClient, CoreProviderMetadata},
 };
 use serde::{Deserialize, Serialize};
@@ -114,20 +114,21 @@ impl Providers {
     ) -> Result<(String, Journey), OidcError> {
         let metadata = self.metadata(oidc).await?;
         let redirect = RedirectUrl::new(redirect.to_owned()).map_err(|error| failed("redirect")(&error))?;
-        let client = CoreClient::from_provider_metadata(metadata, ClientId::new(oidc.client_id.clone()), None)
-            .set_redirect_uri(redirect);
-        let (state, nonce, verifier) = (random::token(""), random::token(""), random::token(""));
-        let verifier = PkceCodeVerifier::new(verifier);
-        let (url, _, _) = client
+        let client =
+            CoreClient::from_provider_metadata(metadata, ClientId::new(oidc.client_id.clone()), None)
+                .set_redirect_uri(redirect);
+        let verifier = PkceCodeVerifier::new(random::token(""));
+        let (url, state, nonce) = client
             .authorize_url(
                 CoreAuthenticationFlow::AuthorizationCode,
-                || CsrfToken::new(state.clone()),
-                || Nonce::new(nonce.clone()),
+                || CsrfToken::new(random::token("")),
+                || Nonce::new(random::token("")),
             )
             .add_scope(Scope::new("email".to_owned()))
             .add_scope(Scope::new("profile".to_owned()))
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .url();
+        let (state, nonce) = (state.into_secret(), nonce.secret().to_owned());
         let journey = Journey { state, nonce, verifier: verifier.into_secret(), user, expires_ms };
         Ok((url.to_string(), journey))
     }
@@ -162,9 +163,11 @@ impl Providers {
         let client =
             CoreClient::from_provider_metadata(metadata, ClientId::new(oidc.client_id.clone()), secret)
                 .set_redirect_uri(redirect);
-        let exchange = client.exchange_code(AuthorizationCode::new(code)).map_err(|error| failed("token")(&error))?;
+        let exchange =
+            client.exchange_code(AuthorizationCode::new(code)).map_err(|error| failed("token")(&error))?;
         let fetch = Fetch(self.sockets.clone());
-        let tokens = exchange.set_pkce_verifier(PkceCodeVerifier::new(journey.verifier)).request_async(&fetch).await;
+        let tokens =
+            exchange.set_pkce_verifier(PkceCodeVerifier::new(journey.verifier)).request_async(&fetch).await;
         let tokens = tokens.map_err(|error| failed("token")(&chain(&error)))?;
         let id = tokens.id_token().ok_or_else(|| OidcError("token: no id_token in it".to_owned()))?;
         let claims = id
@@ -212,5 +215,8 @@ async fn fetch(upstream: HttpUpstream, request: HttpRequest) -> Result<HttpRespo
 
 /// An error with its causes.
 fn chain(error: &dyn std::error::Error) -> String {
-    std::iter::successors(Some(error), |error| error.source()).map(ToString::to_string).collect::<Vec<_>>().join(": ")
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }
