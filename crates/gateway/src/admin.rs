@@ -5,13 +5,22 @@
 //! made for it, and never hold up a request of the data plane: bodies, time and the number of requests at once are bounded,
 //! and the database is asked on threads that may wait.
 
+pub mod account;
 pub mod actor;
 pub mod asked;
 pub mod audit;
+pub mod cookie;
 pub mod input;
+pub mod letters;
 pub mod local;
+pub mod oidc;
 pub mod paging;
+pub mod password_reset;
 pub mod problem;
+pub mod proof;
+pub mod session;
+pub mod setup;
+pub mod sign_up;
 
 use std::{
     convert::Infallible,
@@ -72,7 +81,16 @@ struct Document;
 fn api() -> OpenApiRouter {
     OpenApiRouter::with_openapi(Document::openapi()).nest(
         PREFIX,
-        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(audit::routes()),
+        OpenApiRouter::new()
+            .routes(routes!(openapi))
+            .merge(actor::routes())
+            .merge(audit::routes())
+            .merge(setup::routes())
+            .merge(session::routes())
+            .merge(account::routes())
+            .merge(sign_up::routes())
+            .merge(password_reset::routes())
+            .merge(oidc::routes()),
     )
 }
 

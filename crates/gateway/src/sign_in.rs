@@ -2,7 +2,10 @@
 //!
 //! All of it is in memory and bounded: a restart forgets the tries, and locks out nobody.
 
-use std::sync::{Arc, atomic::AtomicI64};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicI64},
+};
 
 use store::sessions::Lasting;
 
@@ -47,10 +50,17 @@ pub fn lasting(admin: &Admin) -> Lasting {
     Lasting { idle_ms: ms(admin.session_idle), total_ms: ms(admin.session_total) }
 }
 
-/// Where people reach the gateway, without a trailing slash: what the operator says, else where it listens.
+/// Where people reach the gateway, without a trailing slash: what the operator says, else where it was told to listen.
 pub fn public_url(config: &Config) -> String {
+    reachable_at(config, config.listen)
+}
+
+/// The same, where the address that it listens on is known.
+pub fn reachable_at(config: &Config, listening: SocketAddr) -> String {
     match &config.admin.public_url {
         Some(url) => url.to_string().trim_end_matches('/').to_owned(),
-        None => format!("http://{}", config.listen),
+        // An address that stands for all is nowhere one can go.
+        None if listening.ip().is_unspecified() => format!("http://127.0.0.1:{}", listening.port()),
+        None => format!("http://{listening}"),
     }
 }
