@@ -33,7 +33,7 @@ use std::{
 
 use axum::{Router, extract::DefaultBodyLimit};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::{
     sync::Semaphore,
@@ -192,6 +192,10 @@ async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
 /// Answers a request that is all there. A panic is that request's 500 and nobody else's trouble.
 pub async fn respond(asked: Asked, request: Request<Bytes>) -> Response<Bytes> {
     let request_id = asked.request_id;
+    if from_another_site(&request) {
+        let detail = "A page of another site cannot change anything here.";
+        return told(Problem::new(Code::NotAllowed, detail), request_id);
+    }
     let mut request = request.map(axum::body::Body::from);
     // The one place where the router lets a value travel beside the request.
     request.extensions_mut().insert(asked);
@@ -207,6 +211,13 @@ pub async fn respond(asked: Asked, request: Request<Bytes>) -> Response<Bytes> {
             told(Problem::internal(), request_id)
         }
     }
+}
+
+/// A browser says whose page asks. Programs say nothing, and are not led by pages.
+fn from_another_site(request: &Request<Bytes>) -> bool {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let site = request.headers().get("sec-fetch-site");
+    !looks && site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 async fn caught<T>(mut serving: Pin<&mut impl Future<Output = T>>) -> Option<T> {

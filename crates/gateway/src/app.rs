@@ -16,6 +16,7 @@ use crate::{
     connection::{Connection, Connections},
     enroll,
     flow::Flow,
+    limits::Meters,
     pipeline::{
         admission::Admission,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},
@@ -57,6 +58,7 @@ pub struct App {
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
     purses: Mutex<Purses>,
+    meters: Mutex<Meters>,
 }
 
 impl std::fmt::Debug for App {
@@ -90,7 +92,8 @@ impl App {
         let directory = enroll::directory(&database, &config)?;
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
-        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &*connect);
+        let mut meters = Meters::new(flow.clock);
+        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &mut meters, &*connect);
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -107,6 +110,7 @@ impl App {
             settlements,
             connect,
             purses: Mutex::new(purses),
+            meters: Mutex::new(meters),
         };
         Ok((Arc::new(app), receiver))
     }
@@ -125,11 +129,13 @@ impl App {
     /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
     fn renew(&self, config: impl FnOnce(&Catalog) -> Config) -> Result<(), StoreError> {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
         let config = config(&before);
         let directory = enroll::directory(&self.database, &config)?;
         let kept = enroll::kept(&self.database, &directory, &config.timeouts);
-        let catalog = Catalog::build(config, &directory, kept, Some(&before), &mut purses, &*self.connect);
+        let (before, connect) = (Some(&*before), &*self.connect);
+        let catalog = Catalog::build(config, &directory, kept, before, &mut purses, &mut meters, connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

@@ -68,14 +68,20 @@ pub fn is_free(inbound: &Inbound) -> bool {
     }
 }
 
-/// What is set aside for a request.
-pub fn estimate(price: &Price, inbound: &Inbound) -> Nanos {
+/// Tokens that a request may need: of its prompt, and of its answers.
+pub fn foreseen(inbound: &Inbound) -> (u64, u64) {
     let input = (inbound.body.len() as u64).div_ceil(BYTES_PER_TOKEN);
     let writes =
         matches!(inbound.door.operation, Operation::Chat | Operation::Completions | Operation::Compact);
     let Envelope { max_output, choices, .. } = inbound.envelope;
     let each = max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT));
-    price.at_most(input, if writes { each.saturating_mul(choices) } else { 0 }, 1)
+    (input, if writes { each.saturating_mul(choices) } else { 0 })
+}
+
+/// What is set aside for a request.
+pub fn estimate(price: &Price, inbound: &Inbound) -> Nanos {
+    let (input, output) = foreseen(inbound);
+    price.at_most(input, output, 1)
 }
 
 /// Decides what a request cost, and turns its hold into that.

@@ -8,6 +8,7 @@ mod channel;
 pub mod document;
 mod fields;
 mod known;
+mod limits;
 mod money;
 mod quantity;
 mod read;
@@ -22,7 +23,12 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use dialect::Dialect;
 use store::{Nanos, keys::ResetPeriod, price::Price};
 
-use crate::{provider::Provider, secret::Secret};
+use crate::{
+    limits::{Caps, Patience},
+    networks::Networks,
+    provider::Provider,
+    secret::Secret,
+};
 
 pub use read::{Environment, ProcessEnvironment, parse};
 pub use report::Problem;
@@ -40,6 +46,8 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub attempts: Attempts,
     pub bounds: Bounds,
+    pub limits: LimitsConfig,
+    pub proxies: Proxies,
     pub shutdown: Shutdown,
     pub flow: FlowLimits,
     pub monitor: Monitor,
@@ -57,8 +65,12 @@ pub struct KeyConfig {
     pub secret: Secret,
     /// Model patterns the key may use (`*` at the end matches any rest); empty: all.
     pub models: Vec<String>,
-    /// Requests of this key in flight at once; `None`: no limit of its own.
-    pub max_in_flight: Option<u32>,
+    /// What it may do at once and in a minute.
+    pub caps: Caps,
+    /// From then on it is refused, in milliseconds since 1970 (UTC); `None`: never.
+    pub expires_ms: Option<i64>,
+    /// Where its callers may be; empty: anywhere.
+    pub networks: Networks,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
     /// When that begins anew; `None`: never.
@@ -181,6 +193,22 @@ impl Default for Bounds {
         // 32 MiB is what Anthropic's edge takes, the largest of the four.
         Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000 }
     }
+}
+
+/// Limits beyond those of single keys, and what is done where one is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Of all keys of the file together.
+    pub caps: Caps,
+    /// `None`: who cannot come in at once is refused at once.
+    pub patience: Option<Patience>,
+}
+
+/// What stands in front of us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Who is believed when he says where a request came from.
+    pub trusted: Networks,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -192,8 +192,8 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
             })
         }
         Route::Models(dialect, id) => {
-            let (headers, query) = (request.headers(), request.uri().query());
-            ready(cors::with(models::answer(app, dialect, id.as_deref(), headers, query), origin))
+            let (peer, headers, query) = (connection.peer.ip(), request.headers(), request.uri().query());
+            ready(cors::with(models::answer(app, dialect, id.as_deref(), peer, headers, query), origin))
         }
         Route::Healthz => ready(monitor::healthz()),
         Route::Readyz => ready(monitor::readyz(app)),
@@ -203,7 +203,7 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         Route::Health => ready(monitor::health(app)),
         Route::Metrics => ready(monitor::metrics(app)),
         Route::Admin => {
-            let asked = admin::asked::Asked::new(app, Some(connection.peer.ip()), false);
+            let asked = admin::asked::Asked::by_network(app, connection.peer.ip(), request.headers());
             Box::pin(admin::answer(asked, request))
         }
     }

@@ -68,13 +68,13 @@ where
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
-            let stream = inbound.stream;
+            let (stream, levels) = (inbound.stream, lease.levels());
             let mut run: Run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
             let outcome = if stream { patiently(&mut run).await } else { Some(run.as_mut().await) };
             match outcome {
                 Some(Ok(committed)) => reply::send(&app, committed),
                 Some(Err(failed)) => reply::refuse(dialect, *failed),
-                None => reply::hold(&app, &entry, dialect, framing, run),
+                None => reply::hold(&app, &entry, dialect, framing, levels, run),
             }
         }
         Err(fault) => {
@@ -100,8 +100,11 @@ where
     if !lease.has_reserved() {
         return Err(Fault::Rejection(Rejection::SettlementsFull));
     }
-    let caller = Caller::identify(&head, catalog).map_err(Fault::Client)?;
+    let (peer, asking) = (lease.mark().entry.connection.peer.ip(), &head.parts);
+    let caller = Caller::identify(&asking.headers, asking.uri.query(), catalog).map_err(Fault::Client)?;
     lease.record().key = Some(caller.key.name.clone());
+    // A key that is not good is named in the log; in the books it has no line.
+    caller.check(peer, &asking.headers, catalog).map_err(Fault::Client)?;
     lease.record().payer = Some(caller.key.payer());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));
@@ -117,7 +120,8 @@ where
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
     let terms = terms(&inbound, &caller, catalog)?;
-    app.admission.admit(&caller, bounds.queue, terms, lease).await?;
+    let tokens = tokens(&inbound);
+    app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))
 }
 
@@ -138,6 +142,12 @@ fn terms(inbound: &Inbound, caller: &Caller, catalog: &Catalog) -> Result<Terms,
             Short::Held => Rejection::MoneyHeld { needed },
         })),
     }
+}
+
+/// What a request may need of the tokens that are limited.
+fn tokens(inbound: &Inbound) -> u64 {
+    let (input, output) = charge::foreseen(inbound);
+    if charge::is_free(inbound) { 0 } else { input.saturating_add(output) }
 }
 
 /// Waits for the attempts for as long as a client waits without a sign; `None`: they still run.

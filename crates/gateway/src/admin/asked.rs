@@ -5,14 +5,14 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{HeaderMap, request::Parts};
 use store::{Database, change::ChangeError, users::Refused};
 use tokio::{sync::Semaphore, task::spawn_blocking};
 use tracing::error;
 use uuid::Uuid;
 
 use super::problem::{Code, Problem};
-use crate::app::App;
+use crate::{app::App, networks::client_address};
 
 /// Threads that wait for the database at once: it has one place to write, so more would only stand in line.
 static WAITING: Semaphore = Semaphore::const_new(8);
@@ -32,6 +32,16 @@ pub struct Asked {
 impl Asked {
     pub fn new(app: &Arc<App>, address: Option<IpAddr>, local: bool) -> Asked {
         Asked { app: app.clone(), address, local, request_id: app.new_request_id(), https: false }
+    }
+
+    /// What came in over the network. Only a listed proxy is believed what it says about who sent it, and how.
+    pub fn by_network(app: &Arc<App>, peer: IpAddr, headers: &HeaderMap) -> Asked {
+        let catalog = app.catalog.load();
+        let proxies = &catalog.config.proxies.trusted;
+        let address = client_address(peer, headers, proxies).unwrap_or(peer);
+        let https = proxies.contain(peer.to_canonical())
+            && headers.get("x-forwarded-proto").is_some_and(|scheme| scheme == "https");
+        Asked { https, ..Asked::new(app, Some(address), false) }
     }
 
     /// Does something with the database. An error is told without its SQL, and logged.

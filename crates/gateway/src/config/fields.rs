@@ -5,7 +5,10 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    de::{DeTable, DeValue},
+    value::Datetime,
+};
 
 use super::{known, quantity, report::Report};
 use crate::secret::Secret;
@@ -278,6 +281,15 @@ impl<'t> Field<'t> {
         match self.value.as_str() {
             Some(text) => quantity::duration(text),
             None => self.integer().and_then(|seconds| seconds.try_into().ok()).map(Duration::from_secs),
+        }
+    }
+
+    /// A day or a moment, with or without quotes.
+    pub(super) fn datetime(&self) -> Option<Datetime> {
+        match self.value {
+            DeValue::Datetime(datetime) => Some(*datetime),
+            DeValue::String(text) => text.parse().ok(),
+            _ => None,
         }
     }
 

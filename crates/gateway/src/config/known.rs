@@ -4,11 +4,22 @@
 //! listed is refused, and the tests hold `sluice.example.toml` to them.
 
 pub(super) const TOP: &[&str] = &[
-    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "shutdown", "flow",
-    "monitor", "cors", "admin", "sign_up", "mail", "oidc",
+    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
+    "shutdown", "flow", "monitor", "cors", "admin", "sign_up", "mail", "oidc",
 ];
 pub(super) const STORE: &[&str] = &["url"];
-pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit", "reset_period"];
+pub(super) const KEY: &[&str] = &[
+    "name",
+    "secret",
+    "expires",
+    "networks",
+    "models",
+    "requests_per_minute",
+    "tokens_per_minute",
+    "max_in_flight",
+    "spend_limit",
+    "reset_period",
+];
 pub(super) const PRICE: &[&str] = &[
     "model",
     "input",
@@ -47,6 +58,9 @@ pub(super) const CHANNEL: &[&str] = &[
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
 pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue"];
+pub(super) const LIMITS: &[&str] =
+    &["wait", "queue", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
+pub(super) const PROXIES: &[&str] = &["trusted"];
 pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];

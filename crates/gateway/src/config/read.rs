@@ -11,7 +11,7 @@ use super::{
     ChannelConfig, Config, KeyConfig, Timeouts,
     channel::{self, models},
     fields::{Field, Fields, quoted},
-    known, money,
+    known, limits, money,
     report::{Problem, Report},
     sections, sign_in,
 };
@@ -87,6 +87,8 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         timeouts,
         attempts: sections::attempts(report, &top),
         bounds: sections::bounds(report, &top),
+        limits: limits::limits(report, &top),
+        proxies: limits::proxies(report, &top),
         shutdown: sections::shutdown(report, &top),
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
@@ -133,12 +135,23 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
             }
         }
         let models = models(report, fields.get(report, "models"));
-        let max_in_flight = sections::max_in_flight(report, &fields);
+        let caps = limits::caps(report, &fields);
+        let expires_ms = limits::expires(report, fields.get(report, "expires"));
+        let networks = limits::networks(report, fields.get(report, "networks"));
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
         let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit, reset_period });
+            keys.push(KeyConfig {
+                name,
+                secret,
+                models,
+                caps,
+                expires_ms,
+                networks,
+                spend_limit,
+                reset_period,
+            });
         }
     }
     keys

@@ -5,6 +5,7 @@
 //! the caller's dialect, never an invented end.
 
 mod body;
+mod levels;
 mod passing;
 mod stream;
 mod waiting;
@@ -23,6 +24,7 @@ use crate::{
     ending::Ending,
     fault::{PublicError, status_for},
     flow::Entry,
+    limits::Levels,
     pipeline::{
         attempt::{Answer, Committed, Failed},
         lease::Lease,
@@ -40,7 +42,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
     lease.record().status = status.as_u16();
-    let (dialect, request_id) = (lease.record().door.dialect, lease.request_id());
+    let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, stored_id } => {
             learn(app, &mut lease, &caller, &channel, usage, stored_id.as_deref());
@@ -67,6 +69,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
         }
     };
     sign(&mut headers, dialect, request_id);
+    levels::write(&mut headers, dialect, &levels);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -79,11 +82,13 @@ pub fn hold(
     entry: &Entry,
     dialect: Dialect,
     framing: Framing,
+    levels: Levels,
     run: Run,
 ) -> Response<ReplyBody> {
     entry.head_sent.store(true, Ordering::Relaxed);
     let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
     sign(&mut headers, dialect, entry.request_id);
+    levels::write(&mut headers, dialect, &levels);
     let mut response = Response::new(ReplyBody::waiting(waiting::Waiting::new(app, dialect, framing, run)));
     *response.headers_mut() = headers;
     response
@@ -94,8 +99,10 @@ pub fn refuse(dialect: Dialect, failed: Failed) -> Response<ReplyBody> {
     let Failed { fault, mut lease } = failed;
     let error = fault.public();
     lease.record().status = status_for(dialect, error.status);
-    let request_id = lease.request_id();
-    tell(dialect, &error, request_id, Some(lease))
+    let (request_id, levels) = (lease.request_id(), fault.levels().unwrap_or(lease.levels()));
+    let mut response = tell(dialect, &error, request_id, Some(lease));
+    levels::write(response.headers_mut(), dialect, &levels);
+    response
 }
 
 /// An error as a whole response.

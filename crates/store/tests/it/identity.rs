@@ -4,6 +4,7 @@ use store::{
     Database, access_tokens,
     audit::{self, By},
     change::ChangeError,
+    directory::LimitColumns,
     one_time::{self, OneTime, Purpose},
     second_factor,
     sessions::{self, Lasting},
@@ -232,7 +233,7 @@ fn no_step_of_a_second_factor_counts_twice() {
 #[test]
 fn built_in_users_are_nobody_who_signs_in() {
     let (_scratch, database, _) = start();
-    store::sync::sync(&database, &[], &[], 1).unwrap();
+    store::sync::sync(&database, &[], &LimitColumns::default(), &[], 1).unwrap();
     assert_eq!(users::find(&database, Who::Name("config")).unwrap(), None);
 }
 
