@@ -25,6 +25,7 @@ use crate::{
     rng::Rng,
     settlement::Settlement,
     shutdown::Shutdown,
+    sign_in::SignIn,
     telemetry::Telemetry,
     upstream::{HttpUpstream, Upstream},
 };
@@ -52,6 +53,8 @@ pub struct App {
     pub affinity: Affinity,
     pub rng: Rng,
     pub telemetry: Telemetry,
+    /// Who tries to sign in.
+    pub sign_in: SignIn,
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
     purses: Mutex<Purses>,
@@ -85,6 +88,7 @@ impl App {
     ) -> Result<Begun, StoreError> {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
+        let sign_in = SignIn::new(flow.upstream_sockets.clone());
         let directory = enroll::directory(&database, &config)?;
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
@@ -102,6 +106,7 @@ impl App {
             affinity: Affinity::default(),
             rng,
             telemetry: Telemetry::new(),
+            sign_in,
             settlements,
             connect,
             purses: Mutex::new(purses),

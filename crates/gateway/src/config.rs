@@ -14,6 +14,7 @@ mod quantity;
 mod read;
 mod report;
 mod sections;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +52,10 @@ pub struct Config {
     pub flow: FlowLimits,
     pub monitor: Monitor,
     pub cors: Cors,
+    pub admin: Admin,
+    pub sign_up: SignUp,
+    pub mail: Option<Mail>,
+    pub oidc: Option<Oidc>,
 }
 
 /// A caller's key.
@@ -246,4 +251,71 @@ pub struct Monitor {
 pub struct Cors {
     /// Allowed origins in lower case, `scheme://host[:port]`; `*` allows any; empty: no CORS answers at all.
     pub origins: Vec<String>,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where people reach this gateway; links begin with it. Without a trailing slash.
+    pub public_url: Option<http::Uri>,
+    /// A session that is not used for so long is over.
+    pub session_idle: Duration,
+    /// A session is over after this, however it is used.
+    pub session_total: Duration,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+        Admin { public_url: None, session_idle: hours(24), session_total: hours(30 * 24) }
+    }
+}
+
+/// Who may make himself a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignUp {
+    pub mode: SignUpMode,
+    /// Domains of mail that may sign up when it is open, in lower case; empty: any.
+    pub domains: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Whom an admin invited.
+    Invitation,
+    /// Whoever reads the address that he names.
+    Open,
+}
+
+/// The server that takes letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub from: lettre::message::Mailbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    StartTls,
+    Tls,
+    /// Only to a server on this machine.
+    None,
+}
+
+/// A provider of identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// As its tokens name it.
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: Option<Secret>,
+    /// Whom it knows and we do not becomes a user.
+    pub create_users: bool,
 }

@@ -203,7 +203,7 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         Route::Health => ready(monitor::health(app)),
         Route::Metrics => ready(monitor::metrics(app)),
         Route::Admin => {
-            let asked = admin::asked::Asked::new(app, Some(connection.peer.ip()), false);
+            let asked = admin::asked::Asked::by_network(app, connection.peer.ip(), request.headers());
             Box::pin(admin::answer(asked, request))
         }
     }

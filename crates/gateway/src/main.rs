@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use gateway::{admin, books, config::StoreConfig, demo, listener, reload, server::Server};
+use gateway::{admin, books, config::StoreConfig, demo, listener, reload, server::Server, sign_in};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -198,6 +198,7 @@ async fn serve(path: PathBuf) -> Result<(), String> {
     let address = config.listen;
     let server = start(config, address)?;
     info!(address = %server.address, "listening");
+    say(&mut std::io::stderr(), &first_words(&server));
     let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));
     until_signalled(server).await?;
     watching.abort();
@@ -212,6 +213,7 @@ async fn serve_demo(address: SocketAddr) -> Result<(), String> {
         upstream_sim::Sim::bind_with(here, pace).await.map_err(|error| format!("demo provider: {error}"))?;
     let server = start(demo::config(address, &provider.url()), address)?;
     say(&mut std::io::stdout(), &demo::snippets(server.address));
+    say(&mut std::io::stdout(), &first_words(&server));
     until_signalled(server).await
 }
 
@@ -222,6 +224,12 @@ fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server,
         )
     })?;
     Server::start(config, listener, Box::new(std::io::stdout())).map_err(|error| error.to_string())
+}
+
+/// The setup link, while nobody is root. It is no line of the log: logs are kept and sent on.
+fn first_words(server: &Server) -> String {
+    let url = sign_in::reachable_at(&server.app.catalog.load().config, server.address);
+    server.setup_token.as_ref().map(|token| admin::setup::words(&url, token.reveal())).unwrap_or_default()
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.

@@ -15,12 +15,13 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
-    admin::local::Local,
+    admin::{local::Local, setup},
     app::App,
     calendar,
     clock::unix_ms,
     config::{Config, StoreConfig},
     listener, monitor,
+    secret::Secret,
     settler::{self, Sink},
     shutdown::Stage,
 };
@@ -76,6 +77,8 @@ impl fmt::Display for StartError {
 pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
+    /// Of the link that makes the first user; `None`: there is one.
+    pub setup_token: Option<Secret>,
     accepting: JoinHandle<()>,
     watches: [JoinHandle<()>; 3],
     settling: JoinHandle<()>,
@@ -95,6 +98,7 @@ impl Server {
         if lost > 0 {
             warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
         }
+        let setup_token = setup::link(&database)?.map(Secret::new);
         let (app, queue) = App::new(config, database)?;
         let local = app.database.path().and_then(|path| {
             Local::open(app.clone(), path)
@@ -102,6 +106,7 @@ impl Server {
                 .ok()
         });
         Ok(Server {
+            setup_token,
             local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [

@@ -65,7 +65,8 @@ impl Serialize for Usd {
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
         let text = from.deserialize_any(Decimal)?;
-        let wrong = || de::Error::custom("expected a factor from 0 to 1000 with up to six decimals, such as \"0.8\"");
+        let wrong =
+            || de::Error::custom("expected a factor from 0 to 1000 with up to six decimals, such as \"0.8\"");
         let nanos = Nanos::from_usd(&text).map_err(|_| wrong())?.0;
         let millionths = u32::try_from(nanos / NANOS_IN_MILLIONTH).map_err(|_| wrong())?;
         if nanos % NANOS_IN_MILLIONTH != 0 || millionths > MOST_SHARE * Factor::ONE.0 {

@@ -109,6 +109,14 @@ impl<'t> Field<'t> {
         text
     }
 
+    pub(super) fn truth(&self, report: &mut Report<'_>) -> Option<bool> {
+        let truth = self.value.as_bool();
+        if truth.is_none() {
+            self.wrong(report, "true or false");
+        }
+        truth
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         self.value.as_array().is_some_and(|list| list.is_empty())
     }

@@ -5,7 +5,7 @@
 
 pub(super) const TOP: &[&str] = &[
     "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
-    "shutdown", "flow", "monitor", "cors",
+    "shutdown", "flow", "monitor", "cors", "admin", "sign_up", "mail", "oidc",
 ];
 pub(super) const STORE: &[&str] = &["url"];
 pub(super) const KEY: &[&str] = &[
@@ -65,6 +65,10 @@ pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];
 pub(super) const CORS: &[&str] = &["origins"];
+pub(super) const ADMIN: &[&str] = &["public_url", "session_idle", "session_total"];
+pub(super) const SIGN_UP: &[&str] = &["mode", "domains"];
+pub(super) const MAIL: &[&str] = &["host", "port", "encryption", "user", "password", "from"];
+pub(super) const OIDC: &[&str] = &["issuer", "client_id", "client_secret", "create_users"];
 
 /// More than this many slips in one word, and the guess would be wild.
 const MOST_SLIPS: usize = 3;

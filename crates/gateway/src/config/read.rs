@@ -13,7 +13,7 @@ use super::{
     fields::{Field, Fields, quoted},
     known, limits, money,
     report::{Problem, Report},
-    sections,
+    sections, sign_in,
 };
 
 /// Where the server listens when the file does not say.
@@ -76,6 +76,8 @@ pub(super) fn parse_block(text: &str, timeouts: &Timeouts) -> Result<ChannelConf
 fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
+    let admin = sign_in::admin(report, &top);
+    let mail = sign_in::mail(report, &top, &admin);
     Config {
         listen: listen(report, &top),
         store: money::store(report, &top),
@@ -91,6 +93,10 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
         cors: sections::cors(report, &top),
+        sign_up: sign_in::sign_up(report, &top, mail.as_ref()),
+        oidc: sign_in::oidc(report, &top, &admin),
+        admin,
+        mail,
     }
 }
 

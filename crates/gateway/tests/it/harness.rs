@@ -151,6 +151,12 @@ impl World {
         }
     }
 
+    /// Of the link that makes the first user.
+    pub fn setup_token(&self) -> Option<String> {
+        let server = self.server.as_ref().unwrap();
+        server.setup_token.as_ref().map(|token| token.reveal().to_owned())
+    }
+
     pub async fn client(&self) -> Client {
         Client::connect(self.address, self.heard.clone()).await
     }

@@ -29,3 +29,4 @@ mod patience;
 mod program;
 mod proxies;
 mod shutdown;
+mod sign_in;

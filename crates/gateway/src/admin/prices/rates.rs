@@ -10,17 +10,11 @@ use store::{
 
 use crate::{
     admin::problem::{Code, FieldError, Problem},
-    config,
+    config::document,
 };
 
 pub(super) fn read(model: &str, rates: &Map<String, Value>) -> Result<Price, Problem> {
-    let mut block = rates.clone();
-    block.insert("model".to_owned(), json!(model));
-    let text = toml::to_string(&json!({ "price": [block] }))
-        .map_err(|_| Problem::new(Code::BadInput, "The price cannot be read."))?;
-    // Who may set a price may not read what the process was started with.
-    let nothing_set = |_: &str| None;
-    let config = config::parse(&text, &nothing_set).map_err(|problems| {
+    document::price(model, rates).map_err(|problems| {
         let errors: Vec<FieldError> = problems
             .iter()
             .map(|problem| FieldError {
@@ -31,9 +25,7 @@ pub(super) fn read(model: &str, rates: &Map<String, Value>) -> Result<Price, Pro
         let detail: Vec<String> =
             errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
         Problem { errors, ..Problem::new(Code::BadInput, detail.join("; ")) }
-    })?;
-    let price = config.prices.into_iter().next().map(|named| named.price);
-    price.ok_or_else(|| Problem::bad("model", "has no price"))
+    })
 }
 
 /// The price in the words of the configuration file.
