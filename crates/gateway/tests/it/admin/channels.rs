@@ -54,7 +54,10 @@ async fn secrets_are_masked_sealed_and_revealed_on_the_record_only() {
     let problem = operator.refused("PATCH", &path, Some(masked), 400, "bad_input").await;
     assert_eq!(problem["errors"][0]["field"], "secrets[0]");
     let named = operator.good("PATCH", &path, Some(json!({"weight": 3}))).await;
-    assert_eq!((&named["weight"], &named["priority"], &named["models"]), (&json!(3), &json!(8), &json!(["sim"])));
+    assert_eq!(
+        (&named["weight"], &named["priority"], &named["models"]),
+        (&json!(3), &json!(8), &json!(["sim"]))
+    );
 
     let seen = [
         operator.good("GET", "/api/v1/channels", None).await,
@@ -62,10 +65,15 @@ async fn secrets_are_masked_sealed_and_revealed_on_the_record_only() {
         operator.good("GET", "/api/v1/audit", None).await,
     ];
     for answer in seen {
-        assert!(!answer.to_string().contains(secret) && !answer.to_string().contains("blue-team"), "{answer}");
+        assert!(
+            !answer.to_string().contains(secret) && !answer.to_string().contains("blue-team"),
+            "{answer}"
+        );
     }
     let trail = format!("/api/v1/audit?object=channel&object_id={}", made["id"]);
-    let looks = |trail: &Value| trail["items"].as_array().unwrap().iter().filter(|row| row["action"] == "reveal").count();
+    let looks = |trail: &Value| {
+        trail["items"].as_array().unwrap().iter().filter(|row| row["action"] == "reveal").count()
+    };
     assert_eq!(looks(&operator.good("GET", &trail, None).await), 0);
     let revealed = operator.good("POST", &format!("{path}/reveal"), None).await;
     assert_eq!(revealed, json!({"secrets": [secret], "headers": {"x-team": "the-blue-team-of-the-test"}}));
@@ -73,7 +81,10 @@ async fn secrets_are_masked_sealed_and_revealed_on_the_record_only() {
 
     for end in ["", "-wal"] {
         let bytes = std::fs::read(format!("{}{end}", operator.file.display())).unwrap_or_default();
-        assert!(!contains(&bytes, secret) && !contains(&bytes, "blue-team"), "the database{end} holds a secret");
+        assert!(
+            !contains(&bytes, secret) && !contains(&bytes, "blue-team"),
+            "the database{end} holds a secret"
+        );
     }
     world.close().await;
 }
@@ -97,12 +108,14 @@ async fn a_channel_is_read_as_the_file_reads_it_and_nothing_is_half_written() {
         (with("status", json!("asleep")), "status"),
         (with("headers", json!({"authorization": "x"})), "headers.authorization"),
     ] {
-        let problem = operator.refused("POST", "/api/v1/channels", Some(body.clone()), 400, "bad_input").await;
+        let problem =
+            operator.refused("POST", "/api/v1/channels", Some(body.clone()), 400, "bad_input").await;
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
     assert_eq!(operator.good("GET", "/api/v1/channels", None).await["total"], 0);
     operator.good("POST", "/api/v1/channels", Some(block(&world.sim, "one"))).await;
-    let taken = operator.refused("POST", "/api/v1/channels", Some(block(&world.sim, "one")), 409, "taken").await;
+    let taken =
+        operator.refused("POST", "/api/v1/channels", Some(block(&world.sim, "one")), 409, "taken").await;
     assert_eq!(taken["errors"][0]["field"], "name");
     world.close().await;
 }

@@ -38,7 +38,11 @@ async fn a_secret_is_shown_once_and_kept_as_a_hash() {
     assert_eq!(chat(&world, &secret[3..]).await, 200, "with or without sk-");
     let shown = operator.good("GET", &format!("/api/v1/keys/{}", made["id"]), None).await;
     assert_eq!(shown["shown"], format!("{}…{}", &secret[..7], &secret[47..]));
-    let lists = [operator.good("GET", "/api/v1/keys", None).await, operator.good("GET", "/api/v1/audit", None).await, shown];
+    let lists = [
+        operator.good("GET", "/api/v1/keys", None).await,
+        operator.good("GET", "/api/v1/audit", None).await,
+        shown,
+    ];
     for list in lists {
         assert!(!list.to_string().contains(&secret[3..]), "{list}");
     }
@@ -98,8 +102,11 @@ async fn bad_keys_are_refused_by_field_and_those_of_the_file_are_the_files() {
         let problem = operator.refused("PATCH", &path, Some(body.clone()), 400, "bad_input").await;
         assert_eq!(problem["errors"][0]["field"], field, "{body}: {problem}");
     }
-    operator.refused("POST", "/api/v1/keys", Some(json!({"name": "k", "user_id": made["user_id"]})), 409, "taken").await;
-    let problem = operator.refused("POST", "/api/v1/keys", Some(json!({"name": "k"})), 400, "bad_input").await;
+    operator
+        .refused("POST", "/api/v1/keys", Some(json!({"name": "k", "user_id": made["user_id"]})), 409, "taken")
+        .await;
+    let problem =
+        operator.refused("POST", "/api/v1/keys", Some(json!({"name": "k"})), 400, "bad_input").await;
     assert_eq!(problem["errors"][0]["field"], "user_id");
     let limit = json!({"spend_limit": "2.50", "reset_period": "month"});
     let limited = operator.good("PATCH", &path, Some(limit)).await;

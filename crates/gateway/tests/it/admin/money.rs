@@ -25,7 +25,10 @@ async fn an_amount_is_moved_once_for_each_operation() {
     let paid = operator.good("POST", &path(&ann, "top-up"), Some(pay.clone())).await;
     assert_eq!((&paid["balance"], &paid["repeated"]), (&json!("12.5"), &json!(false)));
     let again = operator.good("POST", &path(&ann, "top-up"), Some(pay.clone())).await;
-    assert_eq!((&again["balance"], &again["repeated"], &again["entry_id"]), (&json!("12.5"), &json!(true), &paid["entry_id"]));
+    assert_eq!(
+        (&again["balance"], &again["repeated"], &again["entry_id"]),
+        (&json!("12.5"), &json!(true), &paid["entry_id"])
+    );
     let header = Request::new("POST", path(&ann, "top-up"))
         .header("connection", "close")
         .header("idempotency-key", "7")
@@ -48,7 +51,15 @@ async fn an_amount_is_moved_once_for_each_operation() {
         let problem = operator.refused("POST", &path(&ann, verb), Some(body), 400, "bad_input").await;
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
-    operator.refused("POST", &path(&json!(99), "top-up"), Some(json!({"amount": 1, "reason": "x"})), 404, "not_found").await;
+    operator
+        .refused(
+            "POST",
+            &path(&json!(99), "top-up"),
+            Some(json!({"amount": 1, "reason": "x"})),
+            404,
+            "not_found",
+        )
+        .await;
     let account = operator.good("GET", &format!("/api/v1/accounts/{ann}"), None).await;
     assert_eq!((&account["balance"], &account["spent"]), (&json!("11.5"), &json!("0")));
     let entries = operator.good("GET", &path(&ann, "entries"), None).await;
@@ -122,10 +133,15 @@ async fn prices_are_read_as_the_file_reads_them_and_tell_their_ratio() {
     let taken = operator.good("POST", "/api/v1/prices/list", Some(json!({"table": newer}))).await;
     assert_eq!((&taken["changed"], &taken["unchanged"]), (&json!(1), &json!(1)));
     let broken = "model\tinput\toutput\nlisted-c\t1\t2\nlisted-d\tx\t4\n";
-    let problem =
-        operator.refused("POST", "/api/v1/prices/list", Some(json!({"table": broken})), 400, "bad_input").await;
+    let problem = operator
+        .refused("POST", "/api/v1/prices/list", Some(json!({"table": broken})), 400, "bad_input")
+        .await;
     assert_eq!(problem["errors"][0]["field"], "table, line 3, input");
-    assert_eq!(operator.good("GET", "/api/v1/prices?search=listed-c", None).await["total"], 0, "all or nothing");
+    assert_eq!(
+        operator.good("GET", "/api/v1/prices?search=listed-c", None).await["total"],
+        0,
+        "all or nothing"
+    );
     operator.good("DELETE", &format!("/api/v1/prices/{}", set["id"]), None).await;
     world.close().await;
 }
@@ -148,6 +164,9 @@ async fn settings_are_known_ones_and_all_or_none_of_a_change_is_made() {
         assert_eq!(problem["errors"][0]["field"], field);
     }
     let back = operator.good("PATCH", "/api/v1/settings", Some(json!({"server_address": null}))).await;
-    assert_eq!((&setting(&back, "system_name")["value"], &setting(&back, "server_address")["changed"]), (&json!("Ours"), &json!(false)));
+    assert_eq!(
+        (&setting(&back, "system_name")["value"], &setting(&back, "server_address")["changed"]),
+        (&json!("Ours"), &json!(false))
+    );
     world.close().await;
 }

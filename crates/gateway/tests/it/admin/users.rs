@@ -56,7 +56,10 @@ async fn a_user_is_made_changed_and_removed_and_the_trail_says_so() {
     assert_eq!(actions, ["delete", "update", "update", "create"]);
     assert_eq!(rows[1]["before"]["max_in_flight"], 2);
     assert_eq!(rows[1]["after"]["max_in_flight"], json!(null));
-    assert_eq!((&rows[0]["after"], &rows[3]["before"], &rows[0]["via"]), (&json!(null), &json!(null), &json!("local")));
+    assert_eq!(
+        (&rows[0]["after"], &rows[3]["before"], &rows[0]["via"]),
+        (&json!(null), &json!(null), &json!("local"))
+    );
     world.close().await;
 }
 
@@ -71,7 +74,8 @@ async fn somebody_is_always_root_and_a_removed_user_takes_his_keys_along() {
     operator.refused("DELETE", &path, None, 409, "conflict").await;
     user(&mut operator, "ruth", "root").await;
     let key = json!({"name": "k", "user_id": root});
-    let secret = operator.good("POST", "/api/v1/keys", Some(key)).await["secret"].as_str().unwrap().to_owned();
+    let secret =
+        operator.good("POST", "/api/v1/keys", Some(key)).await["secret"].as_str().unwrap().to_owned();
     assert!(world.app.catalog.load().key(&secret).is_some());
     operator.good("DELETE", &path, None).await;
     assert!(world.app.catalog.load().key(&secret).is_none());
@@ -94,7 +98,10 @@ async fn groups_have_users_or_can_be_removed() {
         assert_eq!(problem["errors"][0]["field"], field);
     }
     let changed = operator.good("PATCH", &path, Some(json!({"models": []}))).await;
-    assert_eq!((&changed["models"], &changed["channels"], &changed["users"]), (&json!([]), &json!(["one"]), &json!(1)));
+    assert_eq!(
+        (&changed["models"], &changed["channels"], &changed["users"]),
+        (&json!([]), &json!(["one"]), &json!(1))
+    );
     operator.good("DELETE", &format!("/api/v1/users/{}", ann["id"]), None).await;
     operator.good("DELETE", &path, None).await;
     operator.refused("DELETE", "/api/v1/groups/1", None, 409, "conflict").await;
@@ -111,7 +118,8 @@ async fn pages_neither_repeat_nor_hide() {
     let (mut seen, mut path) = (Vec::new(), "/api/v1/users?limit=3".to_owned());
     loop {
         let page = operator.good("GET", &path, None).await;
-        let names = page["items"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
+        let names =
+            page["items"].as_array().unwrap().iter().map(|row| row["name"].as_str().unwrap().to_owned());
         seen.extend(names);
         let Some(next) = page["next"].as_str() else { break };
         path = format!("/api/v1/users?limit=3&cursor={next}");
