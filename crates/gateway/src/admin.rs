@@ -6,21 +6,30 @@
 //! and the database is asked on threads that may wait.
 
 pub mod account;
+mod accounts;
 pub mod actor;
 pub mod asked;
 pub mod audit;
+mod channels;
+mod codes;
 pub mod cookie;
+mod fields;
+mod groups;
 pub mod input;
+mod keys;
 pub mod letters;
 pub mod local;
 pub mod oidc;
 pub mod paging;
 pub mod password_reset;
+mod prices;
 pub mod problem;
 pub mod proof;
 pub mod session;
+pub(crate) mod settings;
 pub mod setup;
 pub mod sign_up;
+mod users;
 
 use std::{
     convert::Infallible,
@@ -84,6 +93,14 @@ fn api() -> OpenApiRouter {
         OpenApiRouter::new()
             .routes(routes!(openapi))
             .merge(actor::routes())
+            .merge(users::routes())
+            .merge(groups::routes())
+            .merge(keys::routes())
+            .merge(channels::routes())
+            .merge(prices::routes())
+            .merge(codes::routes())
+            .merge(accounts::routes())
+            .merge(settings::routes())
             .merge(audit::routes())
             .merge(setup::routes())
             .merge(session::routes())

@@ -10,12 +10,12 @@ use crate::{
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
-    keys::KeyHash,
+    keys::{KeyHash, ResetPeriod},
     money::Nanos,
 };
 
 /// Keys that one user may have: more is a program that has gone wild.
-const MOST: u64 = 1000;
+const MOST: u32 = 1000;
 
 const OBJECT: Object = Object {
     name: "key",
@@ -137,7 +137,7 @@ pub fn list(
     filter: &Filter,
     after: Option<i64>,
     limit: u32,
-) -> Result<(Vec<Key>, u64), StoreError> {
+) -> Result<(Vec<Key>, u32), StoreError> {
     database.read(|connection| {
         let total = connection.query_row(
             &format!("SELECT count(*) FROM api_keys k WHERE {WHERE}"),
@@ -157,7 +157,8 @@ pub fn list(
 
 /// `owner`: only if it is his.
 pub fn find(database: &Database, id: i64, owner: Option<i64>) -> Result<Key, ChangeError> {
-    let select = format!("{SELECT} WHERE k.id = ?1 AND k.status <> 'gone' AND (?2 IS NULL OR k.user_id = ?2)");
+    let select =
+        format!("{SELECT} WHERE k.id = ?1 AND k.status <> 'gone' AND (?2 IS NULL OR k.user_id = ?2)");
     database
         .read(|connection| Ok(connection.query_row(&select, params![id, owner], read)))?
         .map_err(ChangeError::from)
@@ -172,9 +173,11 @@ pub fn create(
 ) -> Result<i64, ChangeError> {
     OBJECT.create(database, by, |transaction| {
         let active: Option<bool> = transaction
-            .query_row("SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1", [user], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1",
+                [user],
+                |row| row.get(0),
+            )
             .map(Some)
             .or_else(|error| match error {
                 rusqlite::Error::QueryReturnedNoRows => Ok(None),
@@ -183,7 +186,7 @@ pub fn create(
         if active != Some(true) {
             return Err(ChangeError::refused("user_id", "there is no such user, or he is not active"));
         }
-        let count: u64 = transaction.query_row(
+        let count: u32 = transaction.query_row(
             "SELECT count(*) FROM api_keys WHERE user_id = ?1 AND status <> 'gone'",
             [user],
             |row| row.get(0),
@@ -197,7 +200,7 @@ pub fn create(
             params![user, key.name, made.hash, made.prefix, made.last4, by.at_ms],
         )?;
         let id = transaction.last_insert_rowid();
-        write(transaction, id, key)?;
+        write(transaction, id, key, by.at_ms)?;
         Ok((id, id))
     })
 }
@@ -211,7 +214,7 @@ pub fn change(
 ) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "update", id, |transaction| {
         may_change(transaction, id, owner)?;
-        write(transaction, id, change)
+        write(transaction, id, change, by.at_ms)
     })
 }
 
@@ -262,7 +265,7 @@ fn may_change(transaction: &Transaction<'_>, id: i64, owner: Option<i64>) -> Res
     if source == "config" { Err(ChangeError::ReadOnly) } else { Ok(()) }
 }
 
-fn write(transaction: &Transaction<'_>, id: i64, change: &Change) -> Result<(), ChangeError> {
+fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -> Result<(), ChangeError> {
     transaction.execute(
         "UPDATE api_keys SET name = coalesce(?2, name), status = coalesce(?3, status),
              spend_limit_nanos = CASE WHEN ?4 THEN ?5 ELSE spend_limit_nanos END,
@@ -292,12 +295,17 @@ fn write(transaction: &Transaction<'_>, id: i64, change: &Change) -> Result<(), 
         ],
     )?;
     let Some(period) = &change.reset_period else { return Ok(()) };
+    let period = match period.as_deref().map(ResetPeriod::from_name) {
+        None => None,
+        Some(Some(period)) => Some(period),
+        Some(None) => return Err(ChangeError::refused("reset_period", "expected day, week or month")),
+    };
     // A period that is new to it begins with what it has spent so far.
     transaction.execute(
-        "UPDATE api_keys SET reset_period = ?2, period_start_ms = CASE WHEN ?2 IS NULL THEN NULL ELSE 0 END,
+        "UPDATE api_keys SET reset_period = ?2, period_start_ms = ?3,
              spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
          WHERE id = ?1 AND reset_period IS NOT ?2",
-        params![id, period],
+        params![id, period.map(ResetPeriod::name), period.map(|period| period.start_ms(now_ms))],
     )?;
     Ok(())
 }

@@ -33,7 +33,7 @@ pub struct Group {
     pub requests_per_minute: Option<u32>,
     pub tokens_per_minute: Option<u32>,
     pub max_in_flight: Option<u32>,
-    pub users: u64,
+    pub users: u32,
     pub created_ms: i64,
 }
 
@@ -150,9 +150,13 @@ pub fn remove(database: &Database, by: &By, id: i64) -> Result<(), ChangeError> 
     }
     OBJECT.change(database, by, "delete", id, |transaction| {
         // Those who are gone have no need of it.
-        transaction.execute("UPDATE users SET group_id = ?2 WHERE group_id = ?1 AND status = 'gone'", [id, DEFAULT])?;
-        let users: u64 =
-            transaction.query_row("SELECT count(*) FROM users WHERE group_id = ?1", [id], |row| row.get(0))?;
+        transaction.execute(
+            "UPDATE users SET group_id = ?2 WHERE group_id = ?1 AND status = 'gone'",
+            [id, DEFAULT],
+        )?;
+        let users: u32 =
+            transaction
+                .query_row("SELECT count(*) FROM users WHERE group_id = ?1", [id], |row| row.get(0))?;
         if users > 0 {
             return Err(ChangeError::conflict("The group has users: give them another one first."));
         }

@@ -289,9 +289,10 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
         },
     )?;
     look(
-        "SELECT k.id, k.spent_nanos, coalesce(-sum(e.amount_nanos), 0) AS charged
-         FROM api_keys k LEFT JOIN entries e ON e.key_id = k.id
-         GROUP BY k.id, k.spent_nanos HAVING charged <> k.spent_nanos",
+        "SELECT k.id, k.spent_nanos, coalesce(e.charged, 0)
+         FROM api_keys k LEFT JOIN (
+             SELECT key_id, -sum(amount_nanos) AS charged FROM entries GROUP BY key_id) e ON e.key_id = k.id
+         WHERE coalesce(e.charged, 0) <> k.spent_nanos",
         &|key, spent, charged| {
             format!("key {key}: {} is spent, its entries sum to {}", Nanos(spent), Nanos(charged))
         },

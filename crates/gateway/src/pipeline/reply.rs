@@ -147,6 +147,7 @@ fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage)
         code: Some(&error.code),
         param: error.param,
         request_id: request_id.hyphenated().encode_lower(&mut buffer),
+        retry_after_ms: error.retry_after_ms,
     };
     encode_error(dialect, &view, stage)
 }

@@ -108,6 +108,8 @@ CREATE TABLE codes (
     expires_ms INTEGER,
     redeemed_by INTEGER REFERENCES users (id),
     redeemed_ms INTEGER,
+    -- The operation that did it: the same twice is once.
+    redeemed_operation BLOB,
     created_by INTEGER REFERENCES users (id),
     created_ms INTEGER NOT NULL
 ) STRICT;
