@@ -114,7 +114,7 @@ impl Server {
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
             ],
-            settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
+            settling: settler::start(app.clone(), queue, sink),
             app,
             address,
         })

@@ -45,9 +45,23 @@ pub type Sink = Box<dyn Write + Send>;
 /// Lines that wait for a slow reader before settlements are left in their queue.
 const LINES_WAITING: usize = 4 * 1024 * 1024;
 
+/// Starts the settler. Without it nothing is charged and nothing written: a process whose settler panicked must not go on.
+pub fn start(app: Arc<App>, queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let ended = tokio::spawn(run(app, queue, sink)).await;
+        if ended.is_err_and(|error| error.is_panic()) {
+            error!("the settler panicked: the process ends, and what ran is found as lost at the next start");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing can be settled any more: to go on would serve for nothing"
+            )]
+            std::process::abort();
+        }
+    })
+}
+
 /// Writes until the stop is over and the queue is empty.
-pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
-    let _deadly = Deadly;
+async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
     let (mut batch, mut rows) = (Vec::with_capacity(BATCH), Batch::default());
     let mut lines = Lines { sink: Some(sink), waiting: Vec::new(), under_way: None };
     let (mut observer, mut open) = (app.telemetry.observer(), Open::default());
@@ -87,22 +101,6 @@ pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink
     while !lines.waiting.is_empty() || lines.under_way.is_some() {
         lines.begin();
         lines.written().await;
-    }
-}
-
-/// Without the settler nothing is charged and nothing written: a process whose settler panicked must not go on.
-struct Deadly;
-
-impl Drop for Deadly {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "nothing can be settled any more: to go on would serve for nothing"
-    )]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            error!("the settler panicked: the process ends, and what ran is found as lost at the next start");
-            std::process::abort();
-        }
     }
 }
 
