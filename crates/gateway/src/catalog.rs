@@ -246,7 +246,7 @@ impl Catalog {
                 (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before, purses)))
             })
             .collect();
-        let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price));
+        let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price.clone()));
         let (starts, prices): (Vec<_>, Vec<_>) =
             config.prices.iter().map(price).partition(|(model, _)| model.ends_with('*'));
         let mut price_starts: Vec<_> = starts
@@ -289,7 +289,7 @@ impl Catalog {
     pub fn price(&self, model: &str) -> Option<Arc<Price>> {
         let start = || self.price_starts.iter().find(|(start, _)| model.starts_with(start.as_str()));
         let own = self.prices.get(model).or_else(|| start().map(|(_, price)| price));
-        own.cloned().or_else(|| PriceList::bundled().price(model).map(Arc::new))
+        own.or_else(|| PriceList::bundled().price(model)).cloned()
     }
 
     pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {

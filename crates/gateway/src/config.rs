@@ -22,7 +22,7 @@ use store::{Nanos, price::Price};
 
 use crate::{provider::Provider, secret::Secret};
 
-pub use read::{Environment, ProcessEnvironment, parse};
+pub use read::{Environment, ProcessEnvironment, parse, parse_store};
 pub use report::Problem;
 
 /// The whole configuration, checked.
@@ -31,6 +31,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Takes effect at the next start only.
     pub store: StoreConfig,
+    /// Takes effect at the next start only.
+    pub lost: Lost,
     pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
@@ -55,6 +57,8 @@ pub struct KeyConfig {
     pub max_in_flight: Option<u32>,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
+    /// Its output is limited to what it can pay: it never spends more than it has.
+    pub strict: bool,
 }
 
 /// Where the books are kept.
@@ -64,6 +68,25 @@ pub enum StoreConfig {
     Sqlite(PathBuf),
     /// Nowhere: they are gone with the process.
     Memory,
+}
+
+/// What is charged for a request that ran when the process died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lost {
+    #[default]
+    Free,
+    /// What was held for it: the most that it was expected to cost.
+    Estimate,
+}
+
+/// What becomes of the provider's answer when the client goes away before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClientLeft {
+    /// It is given up; what was delivered is charged.
+    #[default]
+    Cancel,
+    /// It is read on, within bounds, to learn what was used.
+    Drain,
 }
 
 /// What a model costs, by the name that callers use.
@@ -98,6 +121,7 @@ pub struct ChannelConfig {
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub proxy: Option<Proxy>,
     pub timeouts: Timeouts,
+    pub on_client_left: OnClientLeft,
 }
 
 /// Egress proxy of a channel.

@@ -90,6 +90,11 @@ impl Database {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Another connection to the same file, that only reads; `None`: in memory there is none.
+    pub(crate) fn sibling(&self) -> Result<Option<Connection>, StoreError> {
+        self.path.as_deref().map(reader).transpose()
+    }
+
     /// Does something on a connection that reads; in memory there is only the one.
     pub fn read<T>(&self, look: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         match &self.path {

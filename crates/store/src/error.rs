@@ -15,6 +15,8 @@ pub enum StoreError {
     TooNew { found: u32, known: u32 },
     /// The file is another program's database.
     Foreign,
+    /// The operation was entered before, with another amount or for somebody else.
+    OtherOperation,
     /// A statement failed.
     Statement(String),
 }
@@ -34,6 +36,9 @@ impl fmt::Display for StoreError {
                 "the database is of a later version (step {found}) than this program knows (step {known})"
             ),
             StoreError::Foreign => f.write_str("the file is the database of another program"),
+            StoreError::OtherOperation => f.write_str(
+                "an operation of this id was entered before, with another amount or for another account",
+            ),
             StoreError::Statement(detail) => write!(f, "the database refused: {detail}"),
         }
     }

@@ -12,7 +12,14 @@ use crate::money::Nanos;
 #[derive(Debug)]
 pub struct Purse {
     pub id: i64,
-    state: Mutex<State>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Inner {
+    state: State,
+    /// What was paid into an account, charges from before the start taken off; counted on where it is unlimited, too.
+    paid: Nanos,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,21 +42,57 @@ impl State {
 
 impl Purse {
     pub fn new(id: i64, limit: Option<Nanos>, spent: Nanos) -> Arc<Purse> {
-        Arc::new(Purse { id, state: Mutex::new(State { limit, spent, held: Nanos::ZERO }) })
+        Purse::with(id, limit, spent, Nanos::ZERO)
+    }
+
+    /// An account's, from its balance in the books. What it spends is counted from here on: the balance has the rest.
+    pub fn of_account(id: i64, balance: Nanos, unlimited: bool) -> Arc<Purse> {
+        Purse::with(id, (!unlimited).then_some(balance), Nanos::ZERO, balance)
+    }
+
+    fn with(id: i64, limit: Option<Nanos>, spent: Nanos, paid: Nanos) -> Arc<Purse> {
+        let state = State { limit, spent, held: Nanos::ZERO };
+        Arc::new(Purse { id, inner: Mutex::new(Inner { state, paid }) })
     }
 
     pub fn state(&self) -> State {
-        *self.lock()
+        self.lock().state
+    }
+
+    /// What an account's balance is, charges included that the books do not have yet.
+    pub fn balance(&self) -> Nanos {
+        let inner = self.lock();
+        inner.paid.minus(inner.state.spent)
     }
 
     /// Another limit; what was spent and is held stays what it is.
     pub fn set_limit(&self, limit: Option<Nanos>) {
-        self.lock().limit = limit;
+        self.lock().state.limit = limit;
+    }
+
+    /// An account is unlimited from now on, or has its balance and no more.
+    pub fn set_unlimited(&self, unlimited: bool) {
+        let mut inner = self.lock();
+        inner.state.limit = (!unlimited).then_some(inner.paid);
+    }
+
+    /// Money was paid into the account, or taken out of it, and that stands in the books.
+    pub fn credit(&self, amount: Nanos) {
+        let mut inner = self.lock();
+        inner.paid = inner.paid.plus(amount);
+        inner.state.limit = inner.state.limit.map(|limit| limit.plus(amount));
+    }
+
+    /// A charge of the key was given back, and that stands in the books.
+    pub fn unspend(&self, amount: Nanos) {
+        let mut inner = self.lock();
+        inner.state.spent = inner.state.spent.minus(amount);
     }
 
     /// `Err`: whether only other holds stand in the way.
     fn take(&self, amount: Nanos) -> Result<(), bool> {
-        let mut state = self.lock();
+        let mut inner = self.lock();
+        let state = &mut inner.state;
         if state.left().is_some_and(|left| left < amount) {
             return Err(state.left().is_some_and(|left| left.plus(state.held) >= amount));
         }
@@ -58,19 +101,21 @@ impl Purse {
     }
 
     fn give_back(&self, amount: Nanos) {
-        let mut state = self.lock();
+        let mut inner = self.lock();
+        let state = &mut inner.state;
         state.held = state.held.minus(amount);
     }
 
     fn spend(&self, held: Nanos, charge: Nanos) {
-        let mut state = self.lock();
+        let mut inner = self.lock();
+        let state = &mut inner.state;
         state.held = state.held.minus(held);
         state.spent = state.spent.plus(charge);
     }
 
     /// Nothing in here is left half done by a panic.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,6 +141,12 @@ impl Hold {
 
     pub fn amount(&self) -> Nanos {
         self.amount
+    }
+
+    /// What both purses leave; `None`: as much as one likes.
+    pub fn left(account: &Purse, key: &Purse) -> Option<Nanos> {
+        let left = [account.state().left(), key.state().left()];
+        left.into_iter().flatten().min()
     }
 
     pub fn account(&self) -> &Arc<Purse> {
@@ -162,6 +213,26 @@ mod tests {
             assert_eq!(account.state(), State { limit, held: Nanos::ZERO, spent: usd(5) });
             assert_eq!(key.state(), State { limit: None, held: Nanos::ZERO, spent: usd(5) });
         }
+    }
+
+    #[test]
+    fn what_is_paid_in_can_be_spent_at_once() {
+        let (account, key) = (Purse::of_account(1, usd(2), false), Purse::new(1, None, Nanos::ZERO));
+        Hold::take(&account, &key, usd(2)).unwrap().settle(usd(2));
+        assert_eq!(Hold::take(&account, &key, usd(1)).unwrap_err(), Short::Account);
+        account.credit(usd(1));
+        let hold = Hold::take(&account, &key, usd(1)).unwrap();
+        assert_eq!((account.balance(), account.state().left()), (usd(1), Some(Nanos::ZERO)));
+        drop(hold);
+        account.credit(usd(-3));
+        assert_eq!((account.balance(), account.state().left()), (usd(-2), Some(usd(-2))));
+        account.set_unlimited(true);
+        Hold::take(&account, &key, usd(9)).unwrap().settle(usd(9));
+        account.credit(usd(1));
+        account.set_unlimited(false);
+        assert_eq!((account.balance(), account.state().left()), (usd(-10), Some(usd(-10))));
+        key.unspend(usd(2));
+        assert_eq!(key.state().spent, usd(9));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use rusqlite::Connection;
 
 use crate::{
     error::StoreError,
-    ledger::{self, RequestId},
+    ledger::{RequestId, sweep},
     money::Nanos,
 };
 
@@ -41,6 +41,8 @@ pub struct KeyLine {
     pub spent: Nanos,
     pub held: Nanos,
     pub requests: u64,
+    /// Sum of what its requests were charged beyond what had been set aside.
+    pub overrun: Nanos,
 }
 
 /// Reads the books in one transaction: sums and rules are of the same moment.
@@ -71,7 +73,9 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
     let mut statement = transaction.prepare(
         "SELECT k.id, k.name, k.status, k.spend_limit_nanos, k.spent_nanos,
              coalesce((SELECT sum(hold_nanos) FROM open_requests o WHERE o.key_id = k.id), 0),
-             (SELECT count(*) FROM requests r WHERE r.key_id = k.id)
+             (SELECT count(*) FROM requests r WHERE r.key_id = k.id),
+             (SELECT coalesce(sum(charge_nanos - hold_nanos), 0) FROM requests r
+              WHERE r.key_id = k.id AND charge_nanos > hold_nanos)
          FROM api_keys k ORDER BY k.id",
     )?;
     let keys = statement
@@ -84,6 +88,7 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
                 spent: Nanos(row.get(4)?),
                 held: Nanos(row.get(5)?),
                 requests: row.get::<_, i64>(6)? as u64,
+                overrun: Nanos(row.get(7)?),
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -99,7 +104,7 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
         entries: count("entries")?,
         requests: count("requests")?,
         open_requests: count("open_requests")?,
-        violations: ledger::violations(transaction)?,
+        violations: sweep::violations(transaction)?,
     })
 }
 
@@ -126,6 +131,13 @@ pub struct RequestLine {
     pub hold: Nanos,
     pub charge: Nanos,
     pub total_ms: i64,
+}
+
+impl RequestLine {
+    /// What was charged beyond what had been set aside.
+    pub fn overrun(&self) -> Nanos {
+        self.charge.minus(self.hold).max(Nanos::ZERO)
+    }
 }
 
 /// Tells the requests in the order in which they came in, the latest `limit` of them if there is one, and then those that

@@ -7,8 +7,8 @@ pub(super) const TOP: &[&str] = &[
     "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "shutdown", "flow",
     "monitor", "cors",
 ];
-pub(super) const STORE: &[&str] = &["url"];
-pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit"];
+pub(super) const STORE: &[&str] = &["url", "lost"];
+pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit", "strict"];
 pub(super) const PRICE: &[&str] = &[
     "model",
     "input",
@@ -22,6 +22,8 @@ pub(super) const PRICE: &[&str] = &[
     "image_input",
     "image_output",
     "per_call",
+    "per_second",
+    "images",
     "long_above",
     "long_input",
     "long_output",
@@ -29,6 +31,8 @@ pub(super) const PRICE: &[&str] = &[
     "long_cache_write",
     "long_cache_write_1h",
 ];
+/// Of a kind of picture in `price.images`.
+pub(super) const IMAGE: &[&str] = &["size", "quality", "each"];
 pub(super) const CHANNEL: &[&str] = &[
     "name",
     "provider",
@@ -43,6 +47,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "headers",
     "proxy",
     "timeouts",
+    "on_client_left",
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];

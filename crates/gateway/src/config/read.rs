@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::SocketAddr};
 use toml::de::DeTable;
 
 use super::{
-    Config, KeyConfig,
+    Config, KeyConfig, StoreConfig,
     channel::{self, models},
     fields::{Field, Fields, quoted},
     known, money,
@@ -57,12 +57,28 @@ pub fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Vec<Pr
     if report.is_clean() { Ok(config) } else { Err(report.into_problems()) }
 }
 
+/// Where the books are, and nothing else: no secret is looked up, and what else is wrong does not count.
+pub fn parse_store(text: &str) -> Result<StoreConfig, Vec<Problem>> {
+    let nobody = |_: &str| None;
+    let mut report = Report::new(text, &nobody);
+    let document = DeTable::parse(text).map_err(|error| {
+        let line = report.line(&error.span().unwrap_or_default());
+        report.problem(line, "", error.message().trim().replace('\n', "; "));
+        std::mem::replace(&mut report, Report::new(text, &nobody)).into_problems()
+    })?;
+    let top = Fields::open(&mut Report::new(text, &nobody), document.get_ref(), String::new(), 1, known::TOP);
+    let (store, _) = money::store(&mut report, &top);
+    if report.is_clean() { Ok(store) } else { Err(report.into_problems()) }
+}
+
 fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
+    let (store, lost) = money::store(report, &top);
     Config {
         listen: listen(report, &top),
-        store: money::store(report, &top),
+        store,
+        lost,
         prices: money::prices(report, &top),
         keys: keys(report, &top),
         channels: channel::channels(report, &top, &timeouts),
@@ -114,8 +130,9 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
         let max_in_flight = sections::max_in_flight(report, &fields);
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
+        let strict = fields.get(report, "strict").and_then(|field| field.flag(report)).unwrap_or_default();
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit });
+            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit, strict });
         }
     }
     keys

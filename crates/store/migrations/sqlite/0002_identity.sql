@@ -36,6 +36,10 @@ CREATE UNIQUE INDEX users_by_email ON users (lower(email)) WHERE email IS NOT NU
 CREATE UNIQUE INDEX users_by_oidc ON users (oidc_issuer, oidc_subject) WHERE oidc_subject IS NOT NULL;
 CREATE INDEX users_by_group ON users (group_id);
 
+-- The request that a refund is of.
+ALTER TABLE entries ADD COLUMN request_id BLOB;
+CREATE INDEX entries_by_request ON entries (request_id, amount_nanos) WHERE request_id IS NOT NULL;
+
 -- What is shown of a secret: its beginning and its last four characters.
 ALTER TABLE api_keys ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
 ALTER TABLE api_keys ADD COLUMN last4 TEXT NOT NULL DEFAULT '';

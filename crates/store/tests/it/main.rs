@@ -4,5 +4,6 @@
 mod ledger_vs_model;
 mod model;
 mod owner;
+mod price_laws;
 mod price_list;
 mod scratch;

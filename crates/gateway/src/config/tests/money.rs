@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use store::price::{Long, Price, Rates};
+use store::price::{ImagePrice, Long, Price, Rates};
 
 use super::*;
 
@@ -20,12 +20,18 @@ fn the_books_are_in_a_file_or_nowhere() {
 
 #[test]
 fn prices_are_read_exactly() {
-    let text = "[[price]]\nmodel = \"m-*\"\ninput = 1.25\noutput = \"10\"\ncache_read = 0.000000001\nper_call = 0.01\n\
+    let text = "[[price]]\nmodel = \"m-*\"\ninput = 1.25\noutput = \"10\"\ncache_read = 0.000000001\nper_call = 0.01\nper_second = 0.0001\n\
+                images = [{ each = 0.04 }, { size = \"1024x1024\", quality = \"high\", each = 0.167 }]\n\
                 long_above = 200000\nlong_input = 2\n";
     let base =
         Rates { input: 1_250_000_000, output: 10_000_000_000, cache_read: Some(1), ..Rates::default() };
     let long = Some(Long { above: 200_000, rates: Rates { input: 2_000_000_000, ..base } });
-    let price = Price { base, long, per_call: 10_000_000 };
+    let kind = |text: &str| Some(text.to_owned());
+    let images = vec![
+        ImagePrice { size: None, quality: None, each: 40_000_000 },
+        ImagePrice { size: kind("1024x1024"), quality: kind("high"), each: 167_000_000 },
+    ];
+    let price = Price { base, long, per_call: 10_000_000, per_second: 100_000, images };
     assert_eq!(read(text).unwrap().prices, [PriceConfig { model: "m-*".to_owned(), price }]);
 }
 
