@@ -13,6 +13,7 @@ pub mod connection;
 pub mod cors;
 pub mod demo;
 pub mod ending;
+pub mod estimate;
 pub mod fault;
 pub mod flow;
 pub mod health;
