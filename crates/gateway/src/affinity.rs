@@ -33,12 +33,10 @@ struct Memory {
 /// caller may make up an id that is found as another's.
 type Name = [u8; 16];
 
-fn name(caller: &str, id: &str) -> Name {
+fn name(caller: i64, id: &str) -> Name {
     let mut digest = Context::new(&SHA256);
-    for part in [caller, id] {
-        digest.update(&part.len().to_le_bytes());
-        digest.update(part.as_bytes());
-    }
+    digest.update(&caller.to_le_bytes());
+    digest.update(id.as_bytes());
     let mut name = Name::default();
     name.copy_from_slice(&digest.finish().as_ref()[..size_of::<Name>()]);
     name
@@ -51,7 +49,7 @@ struct Made {
 }
 
 impl Affinity {
-    pub fn remember(&self, caller: &str, id: &str, channel: &Arc<str>, now_ms: u64) {
+    pub fn remember(&self, caller: i64, id: &str, channel: &Arc<str>, now_ms: u64) {
         if id.is_empty() || id.len() > LONGEST_ID {
             return;
         }
@@ -67,7 +65,7 @@ impl Affinity {
         }
     }
 
-    pub fn recall(&self, caller: &str, id: &str, now_ms: u64) -> Option<Arc<str>> {
+    pub fn recall(&self, caller: i64, id: &str, now_ms: u64) -> Option<Arc<str>> {
         if id.len() > LONGEST_ID {
             return None;
         }
@@ -84,7 +82,7 @@ mod tests {
 
     #[test]
     fn only_the_maker_finds_it_and_the_oldest_go_first() {
-        let (affinity, alice, bob, channel) = (Affinity::default(), "alice", "bob", "c".into());
+        let (affinity, alice, bob, channel) = (Affinity::default(), 1, 2, "c".into());
         affinity.remember(alice, "resp_1", &channel, 5);
         assert_eq!(affinity.recall(alice, "resp_1", 6).as_deref(), Some("c"));
         assert_eq!(affinity.recall(bob, "resp_1", 6), None);

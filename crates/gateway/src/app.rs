@@ -1,9 +1,6 @@
 //! The running program: what all requests share.
 
-use std::{
-    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use arc_swap::ArcSwap;
 use store::{Database, StoreError};
@@ -13,9 +10,11 @@ use uuid::Uuid;
 use crate::{
     affinity::Affinity,
     budget::RetryBudget,
-    catalog::{Catalog, Payers, Purses},
+    catalog::{Catalog, Purses},
+    clock::unix_ms,
     config::{ChannelConfig, Config},
     connection::{Connection, Connections},
+    enroll,
     flow::Flow,
     pipeline::{
         admission::Admission,
@@ -84,9 +83,10 @@ impl App {
     ) -> Result<Begun, StoreError> {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
-        let payers = Payers::sync(&database, &config)?;
+        let directory = enroll::directory(&database, &config)?;
+        let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
-        let catalog = Catalog::build(config, payers, None, &mut purses, &*connect);
+        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &*connect);
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -109,10 +109,22 @@ impl App {
     /// Puts a new configuration in force; requests under way keep the one they began with.
     /// It waits for the database: not for a thread that serves requests.
     pub fn apply(&self, config: Config) -> Result<(), StoreError> {
-        let payers = Payers::sync(&self.database, &config)?;
+        self.renew(|_| config)
+    }
+
+    /// Puts in force what was changed in the database. It waits, as [`App::apply`] does.
+    pub fn refresh(&self) -> Result<(), StoreError> {
+        self.renew(|before| before.config.clone())
+    }
+
+    /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
+    fn renew(&self, config: impl FnOnce(&Catalog) -> Config) -> Result<(), StoreError> {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
-        let catalog = Catalog::build(config, payers, Some(&before), &mut purses, &*self.connect);
+        let config = config(&before);
+        let directory = enroll::directory(&self.database, &config)?;
+        let kept = enroll::kept(&self.database, &directory, &config.timeouts);
+        let catalog = Catalog::build(config, &directory, kept, Some(&before), &mut purses, &*self.connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }
@@ -126,11 +138,10 @@ impl App {
 
     /// A UUID of version 7: sorts by time. Its random part need not be secret.
     pub fn new_request_id(&self) -> Uuid {
-        let millis = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
         let mut random = [0; 10];
         random[..8].copy_from_slice(&self.rng.next().to_le_bytes());
         random[8..].copy_from_slice(&(self.rng.next() as u16).to_le_bytes());
-        uuid::Builder::from_unix_timestamp_millis(millis, &random).into_uuid()
+        uuid::Builder::from_unix_timestamp_millis(unix_ms() as u64, &random).into_uuid()
     }
 
     /// Settlements that are reserved or wait to be written.

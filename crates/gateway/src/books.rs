@@ -12,7 +12,8 @@ use std::{
 use serde_json::{Value, json};
 use store::{
     StoreError, database,
-    report::{self, Books, RequestLine},
+    report::{self, Books},
+    request_log::{self, Filter, Order, RequestLine},
 };
 
 /// Writes the books; whether every rule holds.
@@ -24,14 +25,35 @@ pub fn books(path: &Path, as_json: bool, out: &mut dyn Write) -> Result<bool, St
     Ok(books.violations.is_empty())
 }
 
-/// Writes requests in the order in which they came in, the latest `limit` of them.
+/// Requests read at once.
+const PAGE: usize = 500;
+
+/// Writes requests in the order in which they came in, the latest `limit` of them, and then those that are open.
 pub fn requests(path: &Path, as_json: bool, limit: Option<u32>, out: &mut dyn Write) -> Result<(), String> {
     let reader = database::reader(path).map_err(told)?;
-    report::requests(&reader, limit, |line| {
-        let text = if as_json { format!("{}\n", request_json(&line)) } else { request_text(&line) };
+    let mut tell = |line: &RequestLine| {
+        let text = if as_json { format!("{}\n", request_json(line)) } else { request_text(line) };
         let _ = out.write_all(text.as_bytes());
-    })
-    .map_err(told)
+    };
+    let page = |order, after, limit| {
+        request_log::page(&reader, &Filter::default(), order, after, limit).map_err(told)
+    };
+    match limit {
+        Some(limit) => page(Order::NewestFirst, None, limit as usize)?.lines.iter().rev().for_each(&mut tell),
+        None => {
+            let mut after = None;
+            loop {
+                let found = page(Order::OldestFirst, after, PAGE)?;
+                found.lines.iter().for_each(&mut tell);
+                after = found.next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    request_log::open(&reader).map_err(told)?.iter().for_each(tell);
+    Ok(())
 }
 
 fn told(error: StoreError) -> String {

@@ -1,21 +1,20 @@
 //! One immutable picture of keys, channels and models; a request sees one picture from beginning to end.
 //!
-//! In: a checked [`Config`]. Out: look-ups by key, by model and by door. What must outlive a reload (health, places
+//! In: a checked [`Config`] and the [`Directory`] of the database. Out: look-ups by key, by model and by door. What must outlive a reload (health, places
 //! taken, connections) is taken over from the picture before, by name.
 
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
     sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use dialect::{Dialect, Door, Operation};
 use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
 use store::{
-    Database, Nanos, StoreError,
-    keys::{ConfigKey, KeyRow, sync_config_keys},
+    Factor,
+    directory::{AccountRow, Directory, KeyRow},
     price::Price,
     price_list::PriceList,
     purse::Purse,
@@ -23,7 +22,8 @@ use store::{
 
 use crate::{
     charge::Payer,
-    config::{ChannelConfig, Config, KeyConfig, PriceConfig, Proxy, Timeouts},
+    clock::unix_ms,
+    config::{ChannelConfig, Config, PriceConfig, Proxy, Timeouts},
     health::{Health, SecretHealth},
     occupancy::Occupancy,
     provider::{self, Auth, Provider},
@@ -42,14 +42,14 @@ pub fn digest(secret: &str) -> Digest {
 }
 
 /// Clients send keys with or without `sk-`; both are one key.
-fn bare(secret: &str) -> &str {
+pub fn bare(secret: &str) -> &str {
     secret.strip_prefix("sk-").unwrap_or(secret)
 }
 
 #[derive(Debug)]
 pub struct Catalog {
     pub config: Config,
-    keys: HashMap<Digest, Arc<Key>, RandomState>,
+    keys: HashMap<Digest, Known, RandomState>,
     /// By falling priority.
     channels: Vec<Arc<Channel>>,
     /// Channels of every model that a channel names in full, by falling priority.
@@ -59,34 +59,38 @@ pub struct Catalog {
     prices: HashMap<String, Arc<Price>, RandomState>,
     /// Those with a `*`, without it; the longest first.
     price_starts: Vec<(String, Arc<Price>)>,
-    /// The account of the keys of the configuration file.
-    account: Arc<Purse>,
 }
 
-/// The purse of every key that was ever in force, by its number in the books. One that is taken out may come back, and its
-/// requests may run on meanwhile: what it holds and has spent is in no other place until it is written.
-pub type Purses = HashMap<i64, Arc<Purse>>;
-
-/// Who pays, by the books.
+/// A secret in force.
 #[derive(Debug)]
-pub struct Payers {
-    account: i64,
-    /// In the order of the configuration's keys.
-    keys: Vec<KeyRow>,
+struct Known {
+    key: Arc<Key>,
+    /// Until when it is good, in milliseconds since 1970, if another has taken its place.
+    until_ms: Option<i64>,
 }
 
-impl Payers {
-    /// Makes the keys of the configuration those of the books.
-    pub fn sync(database: &Database, config: &Config) -> Result<Payers, StoreError> {
-        let key = |key: &KeyConfig| ConfigKey {
-            name: key.name.clone(),
-            hash: digest(bare(key.secret.reveal())),
-            spend_limit: key.spend_limit,
-        };
-        let keys: Vec<ConfigKey> = config.keys.iter().map(key).collect();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (account, keys) = sync_config_keys(database, &keys, now.as_millis() as i64)?;
-        Ok(Payers { account, keys })
+/// The purse of every account and key that was ever in force, by its number in the books. One that is taken out may come
+/// back, and its requests may run on meanwhile: what it holds and has spent is in no other place until it is written.
+#[derive(Debug, Default)]
+pub struct Purses {
+    accounts: HashMap<i64, Arc<Purse>>,
+    keys: HashMap<i64, Arc<Purse>>,
+}
+
+impl Purses {
+    fn account(&mut self, row: &AccountRow) -> Arc<Purse> {
+        let limit = (!row.unlimited).then_some(row.paid);
+        let purse = self.accounts.entry(row.id).or_insert_with(|| Purse::new(row.id, limit, row.spent));
+        purse.set_limit(limit);
+        purse.clone()
+    }
+
+    fn key(&mut self, row: &KeyRow) -> Arc<Purse> {
+        // What was spent before the period began is as if it had never been a limit's.
+        let limit = row.terms.spend_limit.map(|limit| limit.plus(row.spent_before));
+        let purse = self.keys.entry(row.id).or_insert_with(|| Purse::new(row.id, limit, row.spent));
+        purse.set_limit(limit);
+        purse.clone()
     }
 }
 
@@ -108,6 +112,11 @@ pub struct Key {
 pub struct Patterns(Vec<String>);
 
 impl Patterns {
+    /// From a JSON list. What is no list allows nothing: it must not open what was meant to be shut.
+    fn read(json: &str) -> Patterns {
+        Patterns(serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]))
+    }
+
     pub fn allow(&self, model: &str) -> bool {
         self.0.is_empty() || self.0.iter().any(|pattern| matches(pattern, model))
     }
@@ -125,6 +134,8 @@ pub struct Channel {
     pub name: Arc<str>,
     pub provider: &'static Provider,
     pub config: ChannelConfig,
+    /// What its answers cost, of the price.
+    pub discount: Factor,
     pub secrets: Vec<ChannelSecret>,
     pub redaction: Redaction,
     pub health: Arc<Health>,
@@ -226,26 +237,17 @@ impl Channel {
 }
 
 impl Catalog {
-    /// Builds the picture; `connect` makes a channel's way out where the one before cannot be taken over.
+    /// Builds the picture; `kept` are the channels that the database keeps, and `connect` makes a channel's way out where the
+    /// one before cannot be taken over.
     pub fn build(
         config: Config,
-        payers: Payers,
+        directory: &Directory,
+        kept: Vec<ChannelConfig>,
         before: Option<&Catalog>,
         purses: &mut Purses,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Catalog {
-        let account = match before {
-            Some(before) => before.account.clone(),
-            None => Purse::new(payers.account, None, Nanos::ZERO),
-        };
-        let keys = config
-            .keys
-            .iter()
-            .zip(&payers.keys)
-            .map(|(key, row)| {
-                (digest(bare(key.secret.reveal())), Arc::new(Key::build(key, row, &account, before, purses)))
-            })
-            .collect();
+        let keys = keys(directory, before, purses);
         let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price.clone()));
         let (starts, prices): (Vec<_>, Vec<_>) =
             config.prices.iter().map(price).partition(|(model, _)| model.ends_with('*'));
@@ -255,12 +257,16 @@ impl Catalog {
             .collect();
         price_starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
         let prices = prices.into_iter().collect();
+        let discounts: HashMap<&str, Factor> =
+            directory.channels.iter().map(|row| (row.name.as_str(), row.discount)).collect();
         let mut channels: Vec<Arc<Channel>> = config
             .channels
             .iter()
+            .chain(&kept)
             .map(|channel| {
                 let old = before.and_then(|catalog| catalog.channel(&channel.name));
-                Arc::new(Channel::build(channel, old, connect))
+                let discount = discounts.get(channel.name.as_str()).copied().unwrap_or(Factor::ONE);
+                Arc::new(Channel::build(channel, discount, old, connect))
             })
             .collect();
         channels.sort_by_key(|channel| std::cmp::Reverse(channel.config.priority));
@@ -278,11 +284,12 @@ impl Catalog {
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
         let other = "other".into();
-        Catalog { config, keys, channels, by_model, other, prices, price_starts, account }
+        Catalog { config, keys, channels, by_model, other, prices, price_starts }
     }
 
     pub fn key(&self, presented: &str) -> Option<&Arc<Key>> {
-        self.keys.get(&digest(bare(presented)))
+        let known = self.keys.get(&digest(bare(presented)))?;
+        known.until_ms.is_none_or(|until_ms| unix_ms() < until_ms).then_some(&known.key)
     }
 
     /// What a model costs, by the name that callers use: the operator's price, else that of the public list.
@@ -339,31 +346,47 @@ impl Key {
         self.purse.state().limit.is_some() || self.account.state().limit.is_some()
     }
 
-    fn build(
-        config: &KeyConfig,
-        row: &KeyRow,
-        account: &Arc<Purse>,
-        before: Option<&Catalog>,
-        purses: &mut Purses,
-    ) -> Key {
-        let old = before.and_then(|catalog| catalog.keys.values().find(|key| *key.name == *config.name));
-        let purse =
-            purses.entry(row.id).or_insert_with(|| Purse::new(row.id, row.spend_limit, row.spent)).clone();
-        purse.set_limit(row.spend_limit);
+    fn build(row: &KeyRow, account: &Arc<Purse>, old: Option<&Arc<Key>>, purses: &mut Purses) -> Key {
         Key {
-            name: config.name.as_str().into(),
-            purse,
+            name: row.name.as_str().into(),
+            purse: purses.key(row),
             account: account.clone(),
-            models: Patterns(config.models.clone()),
-            max_in_flight: config.max_in_flight,
+            models: Patterns::read(&row.terms.models),
+            max_in_flight: row.terms.limits.max_in_flight,
             occupancy: old.map(|key| key.occupancy.clone()).unwrap_or_default(),
         }
     }
 }
 
+/// Every key in force, by the digests of its secrets.
+fn keys(
+    directory: &Directory,
+    before: Option<&Catalog>,
+    purses: &mut Purses,
+) -> HashMap<Digest, Known, RandomState> {
+    let accounts: HashMap<i64, Arc<Purse>> =
+        directory.accounts.iter().map(|row| (row.id, purses.account(row))).collect();
+    let old: HashMap<i64, &Arc<Key>> = before
+        .iter()
+        .flat_map(|catalog| catalog.keys.values())
+        .map(|known| (known.key.purse.id, &known.key))
+        .collect();
+    let mut keys = HashMap::default();
+    for row in &directory.keys {
+        let Some(account) = accounts.get(&row.account_id) else { continue };
+        let key = Arc::new(Key::build(row, account, old.get(&row.id).copied(), purses));
+        if let Some((hash, until_ms)) = row.previous {
+            keys.insert(hash, Known { key: key.clone(), until_ms: Some(until_ms) });
+        }
+        keys.insert(row.hash, Known { key, until_ms: None });
+    }
+    keys
+}
+
 impl Channel {
     fn build(
         config: &ChannelConfig,
+        discount: Factor,
         old: Option<&Arc<Channel>>,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Channel {
@@ -398,6 +421,7 @@ impl Channel {
             endpoints: endpoints(config),
             host: HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("")),
             config: config.clone(),
+            discount,
         }
     }
 }

@@ -1,6 +1,18 @@
-//! The time since the process began, in whole milliseconds that fit an atomic.
+//! The time since the process began, in whole milliseconds that fit an atomic; and the calendar's.
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Duration, Instant};
+
+/// Milliseconds since 1970, UTC.
+pub fn unix_ms() -> i64 {
+    ms_since_1970(SystemTime::now())
+}
+
+/// The same of a moment.
+pub fn ms_since_1970(at: SystemTime) -> i64 {
+    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+}
 
 /// A monotonic clock with a fixed start; follows tokio's clock, so a paused one too.
 #[derive(Clone, Copy, Debug)]

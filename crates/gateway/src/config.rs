@@ -5,6 +5,7 @@
 
 mod address;
 mod channel;
+pub mod document;
 mod fields;
 mod known;
 mod money;
@@ -18,7 +19,7 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use dialect::Dialect;
-use store::{Nanos, price::Price};
+use store::{Nanos, keys::ResetPeriod, price::Price};
 
 use crate::{provider::Provider, secret::Secret};
 
@@ -59,6 +60,8 @@ pub struct KeyConfig {
     pub spend_limit: Option<Nanos>,
     /// Its output is limited to what it can pay: it never spends more than it has.
     pub strict: bool,
+    /// When that begins anew; `None`: never.
+    pub reset_period: Option<ResetPeriod>,
 }
 
 /// Where the books are kept.
@@ -87,6 +90,19 @@ pub enum OnClientLeft {
     Cancel,
     /// It is read on, within bounds, to learn what was used.
     Drain,
+}
+
+impl OnClientLeft {
+    pub(crate) const WORDS: [(&'static str, OnClientLeft); 2] =
+        [("cancel", OnClientLeft::Cancel), ("drain", OnClientLeft::Drain)];
+
+    /// As the file says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnClientLeft::Cancel => "cancel",
+            OnClientLeft::Drain => "drain",
+        }
+    }
 }
 
 /// What a model costs, by the name that callers use.
@@ -190,12 +206,14 @@ pub struct Bounds {
     pub in_flight: usize,
     /// Requests waiting for admission at once.
     pub queue: usize,
+    /// Answers read on at once after their clients have left.
+    pub draining: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
         // 32 MiB is what Anthropic's edge takes, the largest of the four.
-        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000 }
+        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000, draining: 256 }
     }
 }
 

@@ -19,6 +19,7 @@ use tracing::error;
 use uuid::Uuid;
 
 use crate::{
+    admin,
     app::App,
     connection::Connection,
     cors,
@@ -41,7 +42,12 @@ pub enum Route {
     Readyz,
     Health,
     Metrics,
+    /// The rest of `/api`, whatever there is or is not.
+    Admin,
 }
+
+/// The methods of [`Route::Admin`]: its own router knows which path takes which.
+const ANY: &str = "GET, HEAD, POST, PUT, PATCH, DELETE";
 
 /// Finds the route of a path, and the methods it takes.
 pub fn find(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<(Route, &'static str)> {
@@ -64,6 +70,7 @@ pub fn find(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<(Rou
         "/readyz" => Some((Route::Readyz, "GET, HEAD")),
         "/api/monitor/health" => Some((Route::Health, "GET")),
         "/metrics" => Some((Route::Metrics, "GET")),
+        _ if path == "/api" || path.starts_with("/api/") => Some((Route::Admin, ANY)),
         _ => stored(path, query).or_else(|| gemini(path, headers)),
     }
 }
@@ -148,7 +155,9 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infalli
 
 /// Answers one request.
 pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Incoming>) -> Answering {
-    let origin = cors::allowed_origin(app, request.headers());
+    // Browsers are told nothing about what can be managed here: it is for pages of our own.
+    let managing = matches!(find(request.uri().path(), request.headers(), None), Some((Route::Admin, _)));
+    let origin = if managing { None } else { cors::allowed_origin(app, request.headers()) };
     let unread = !request.body().is_end_stream();
     if request.method() == Method::OPTIONS && origin.is_some() {
         let response = cors::preflight(request.headers());
@@ -193,6 +202,10 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         }
         Route::Health => ready(monitor::health(app)),
         Route::Metrics => ready(monitor::metrics(app)),
+        Route::Admin => {
+            let asked = admin::asked::Asked::new(app, Some(connection.peer.ip()), false);
+            Box::pin(admin::answer(asked, request))
+        }
     }
 }
 

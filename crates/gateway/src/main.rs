@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use gateway::{books, config::StoreConfig, demo, listener, reload, server::Server};
+use gateway::{admin, books, config::StoreConfig, demo, listener, reload, server::Server};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -25,6 +25,7 @@ Usage:
                                 what is spent and held, and whether the books balance (exit status 1: they do not)
   sluice requests --config FILE [--json] [--limit N]
                                 the requests, the latest N of them, as one line each
+  sluice openapi                the description of the API under /api/v1, as docs/openapi.json has it
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
 
@@ -38,6 +39,7 @@ enum Command {
     Books { config: PathBuf, json: bool },
     Requests { config: PathBuf, json: bool, limit: Option<u32> },
     Demo(SocketAddr),
+    OpenApi,
     Help,
     Version,
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
     };
     match command {
         Command::Help => say(&mut std::io::stdout(), USAGE),
+        Command::OpenApi => say(&mut std::io::stdout(), &admin::document()),
         Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(path) => return check(&path),
         Command::Books { config, json } => {
@@ -94,6 +97,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("books") => Ok(Command::Books { config: config()?, json }),
         Some("requests") => Ok(Command::Requests { config: config()?, json, limit }),
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
+        Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),
         Some(other) => Err(format!("there is no command `{other}`").into()),
     }

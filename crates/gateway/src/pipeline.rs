@@ -101,7 +101,7 @@ where
         return Err(Fault::Rejection(Rejection::SettlementsFull));
     }
     let caller = Caller::identify(&head, catalog).map_err(Fault::Client)?;
-    lease.record().key = Some(caller.name().clone());
+    lease.record().key = Some(caller.key.name.clone());
     lease.record().payer = Some(caller.key.payer());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));

@@ -4,12 +4,7 @@
 //! and new work gets 503, running requests go on to the drain limit, then they end in words, then what is left is
 //! dropped, and at last the settler has written everything down.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc};
 
 use store::{Database, StoreError, ledger};
 use tokio::{
@@ -20,7 +15,10 @@ use tokio::{
 use tracing::{info, warn};
 
 use crate::{
+    admin::local::Local,
     app::App,
+    calendar,
+    clock::unix_ms,
     config::{Config, StoreConfig},
     listener, monitor,
     settler::{self, Sink},
@@ -79,8 +77,10 @@ pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 2],
+    watches: [JoinHandle<()>; 3],
     settling: JoinHandle<()>,
+    /// For the commands of this machine.
+    local: Option<Local>,
 }
 
 impl Server {
@@ -91,15 +91,24 @@ impl Server {
             StoreConfig::Sqlite(path) => Database::open(path)?,
             StoreConfig::Memory => Database::in_memory()?,
         };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let lost = ledger::recover(&database, now.as_millis() as i64)?;
+        let lost = ledger::recover(&database, unix_ms())?;
         if lost > 0 {
             warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
         }
         let (app, queue) = App::new(config, database)?;
+        let local = app.database.path().and_then(|path| {
+            Local::open(app.clone(), path)
+                .inspect_err(|error| warn!(%error, "commands cannot reach this process: its socket beside the database cannot be made"))
+                .ok()
+        });
         Ok(Server {
+            local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
-            watches: [tokio::spawn(listener::watch(app.clone())), tokio::spawn(monitor::watch(app.clone()))],
+            watches: [
+                tokio::spawn(listener::watch(app.clone())),
+                tokio::spawn(monitor::watch(app.clone())),
+                tokio::spawn(calendar::watch(app.clone())),
+            ],
             settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
             app,
             address,
@@ -125,6 +134,7 @@ impl Server {
         }
         app.shutdown.advance(Stage::Over);
         app.connections.drop_all();
+        drop(self.local);
         for watch in &self.watches {
             watch.abort();
         }

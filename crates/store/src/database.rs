@@ -7,18 +7,22 @@ use std::{
     fs::{File, TryLockError},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
-use crate::error::StoreError;
+use crate::{
+    error::StoreError,
+    seal::{KEY_VARIABLE, SealError, Sealer},
+};
 
 /// Numbered steps, never changed once released.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("../migrations/sqlite/0001_books.sql"),
     include_str!("../migrations/sqlite/0002_identity.sql"),
+    include_str!("../migrations/sqlite/0003_request_log.sql"),
 ];
 /// Marks a database file as Sluice's: "Slui".
 const APPLICATION: i32 = 0x536C_7569;
@@ -32,6 +36,8 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Database {
     path: Option<PathBuf>,
     writer: Mutex<Connection>,
+    /// Found or made when the first secret is sealed or opened.
+    sealer: OnceLock<Sealer>,
     /// Held until this is dropped; `None`: in memory, which nobody else can see.
     _lock: Option<File>,
 }
@@ -82,7 +88,7 @@ impl Database {
         connection.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut connection)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        Ok(Database { path, writer: Mutex::new(connection), _lock: lock })
+        Ok(Database { path, writer: Mutex::new(connection), sealer: OnceLock::new(), _lock: lock })
     }
 
     /// The one connection that writes. A panic under it left no transaction open: dropping one rolls it back.
@@ -93,6 +99,28 @@ impl Database {
     /// Another connection to the same file, that only reads; `None`: in memory there is none.
     pub(crate) fn sibling(&self) -> Result<Option<Connection>, StoreError> {
         self.path.as_deref().map(reader).transpose()
+    }
+
+    /// What secrets in this database are sealed with: the key of the environment, or else of a file beside the database.
+    pub fn sealer(&self) -> Result<&Sealer, SealError> {
+        if let Some(sealer) = self.sealer.get() {
+            return Ok(sealer);
+        }
+        let sealer = match (std::env::var(KEY_VARIABLE), &self.path) {
+            (Ok(text), _) => Sealer::from_text(&text)?,
+            (Err(_), Some(path)) => {
+                let mut beside = path.as_os_str().to_owned();
+                beside.push(".key");
+                Sealer::from_file(Path::new(&beside))?
+            }
+            (Err(_), None) => Sealer::ephemeral()?,
+        };
+        Ok(self.sealer.get_or_init(|| sealer))
+    }
+
+    /// Where the file is; `None`: in memory.
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     /// Does something on a connection that reads; in memory there is only the one.
@@ -155,7 +183,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 2 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 3 })));
     }
 
     #[test]

@@ -17,6 +17,10 @@ pub enum StoreError {
     Foreign,
     /// The operation was entered before, with another amount or for somebody else.
     OtherOperation,
+    /// A channel of the file has the name of one that the admin keeps.
+    NameTaken { name: String },
+    /// A key of the file has the secret of one that is kept in the database.
+    SecretTaken { name: String },
     /// A statement failed.
     Statement(String),
 }
@@ -34,6 +38,14 @@ impl fmt::Display for StoreError {
             StoreError::TooNew { found, known } => write!(
                 f,
                 "the database is of a later version (step {found}) than this program knows (step {known})"
+            ),
+            StoreError::NameTaken { name } => write!(
+                f,
+                "[[channel]] {name:?} has the name of a channel that is kept in the database: rename one of them"
+            ),
+            StoreError::SecretTaken { name } => write!(
+                f,
+                "[[key]] {name:?} has the secret of a key that is kept in the database: give it one of its own"
             ),
             StoreError::Foreign => f.write_str("the file is the database of another program"),
             StoreError::OtherOperation => f.write_str(

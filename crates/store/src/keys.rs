@@ -1,86 +1,162 @@
-//! Keys and the accounts that pay for them.
+//! What keys may do, and the periods of their spend limits.
 //!
-//! In: the keys of the configuration file. Out: their rows, with what they have spent. They belong to the built-in user
-//! `config`, whose account is unlimited.
+//! In: a key's terms, and the time. Out: its row. Nothing here knows a secret: only its hash is kept.
 
-use rusqlite::{OptionalExtension, TransactionBehavior, params};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
-use crate::{database::Database, error::StoreError, money::Nanos};
+use crate::{database::Database, directory::LimitColumns, error::StoreError, money::Nanos};
 
 /// SHA-256 of a secret.
 pub type KeyHash = [u8; 32];
 
-/// A key of the configuration file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ConfigKey {
-    pub name: String,
-    pub hash: KeyHash,
-    pub spend_limit: Option<Nanos>,
-}
+const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
-/// Where a key stands.
+/// When a spend limit begins anew, by the calendar of UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KeyRow {
-    pub id: i64,
-    pub spend_limit: Option<Nanos>,
-    pub spent: Nanos,
+pub enum ResetPeriod {
+    Day,
+    /// From Monday on.
+    Week,
+    Month,
 }
 
-/// Makes the keys of the file the keys of the database; one that is not in the file any more stays as *gone*, with what
-/// it has spent. Returns the `config` user's account, and the rows in the order of `keys`.
-pub fn sync_config_keys(
-    database: &Database,
-    keys: &[ConfigKey],
+impl ResetPeriod {
+    pub const ALL: [ResetPeriod; 3] = [ResetPeriod::Day, ResetPeriod::Week, ResetPeriod::Month];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            ResetPeriod::Day => "day",
+            ResetPeriod::Week => "week",
+            ResetPeriod::Month => "month",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<ResetPeriod> {
+        ResetPeriod::ALL.into_iter().find(|period| period.name() == name)
+    }
+
+    /// When the period began that a moment is in.
+    pub fn start_ms(self, at_ms: i64) -> i64 {
+        let days = at_ms.div_euclid(DAY_MS);
+        let start = match self {
+            ResetPeriod::Day => days,
+            // The first day of 1970 was a Thursday.
+            ResetPeriod::Week => days - (days + 3).rem_euclid(7),
+            ResetPeriod::Month => days - i64::from(day_of_month(days)) + 1,
+        };
+        start * DAY_MS
+    }
+}
+
+/// From days since 1970 to the day of the month (the era arithmetic of Howard Hinnant's `civil_from_days`).
+fn day_of_month(days: i64) -> u32 {
+    let day_of_era = (days + 719_468).rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    (day_of_year - (153 * month + 2) / 5 + 1) as u32
+}
+
+/// What a key may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyTerms {
+    pub limits: LimitColumns,
+    /// `None`: unlimited.
+    pub spend_limit: Option<Nanos>,
+    /// `None`: the limit is for good.
+    pub reset_period: Option<ResetPeriod>,
+    pub expires_ms: Option<i64>,
+    /// JSON lists: patterns of models, addresses and networks; empty: all.
+    pub models: String,
+    pub networks: String,
+    /// Its output is limited to what it can pay.
+    pub strict: bool,
+}
+
+impl Default for KeyTerms {
+    fn default() -> KeyTerms {
+        KeyTerms {
+            limits: LimitColumns::default(),
+            spend_limit: None,
+            reset_period: None,
+            expires_ms: None,
+            models: "[]".to_owned(),
+            networks: "[]".to_owned(),
+            strict: false,
+        }
+    }
+}
+
+/// Writes what a key may do. A period that is new to it begins with what it has spent so far.
+pub fn set_terms(
+    transaction: &Transaction<'_>,
+    key: i64,
+    terms: &KeyTerms,
     now_ms: i64,
-) -> Result<(i64, Vec<KeyRow>), StoreError> {
+) -> Result<(), StoreError> {
+    let period = terms.reset_period.map(ResetPeriod::name);
+    let before: Option<Option<String>> = transaction
+        .query_row("SELECT reset_period FROM api_keys WHERE id = ?1", [key], |row| row.get(0))
+        .optional()?;
+    if before.is_some_and(|before| before.as_deref() != period) {
+        let start = terms.reset_period.map(|period| period.start_ms(now_ms));
+        transaction.execute(
+            "UPDATE api_keys SET period_start_ms = ?2, spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
+             WHERE id = ?1",
+            params![key, start],
+        )?;
+    }
+    transaction.execute(
+        "UPDATE api_keys SET spend_limit_nanos = ?2, reset_period = ?3, expires_ms = ?4, models = ?5, networks = ?6,
+             strict = ?7, requests_per_minute = ?8, tokens_per_minute = ?9, max_in_flight = ?10
+         WHERE id = ?1",
+        params![
+            key,
+            terms.spend_limit.map(|limit| limit.0),
+            period,
+            terms.expires_ms,
+            terms.models,
+            terms.networks,
+            terms.strict,
+            terms.limits.requests_per_minute,
+            terms.limits.tokens_per_minute.map(|tokens| tokens as i64),
+            terms.limits.max_in_flight,
+        ],
+    )?;
+    Ok(())
+}
+
+/// Begins the periods that are due: what was spent until now does not count any more. Returns how many began.
+pub fn begin_periods(database: &Database, now_ms: i64) -> Result<usize, StoreError> {
     let mut writer = database.writer();
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    transaction.execute(
-        "INSERT INTO users (name, role, created_ms) VALUES ('config', 'config', ?1) ON CONFLICT (name) DO NOTHING",
-        [now_ms],
-    )?;
-    let user: i64 =
-        transaction.query_row("SELECT id FROM users WHERE name = 'config'", [], |row| row.get(0))?;
-    transaction.execute(
-        "INSERT INTO accounts (user_id, unlimited) VALUES (?1, 1) ON CONFLICT (user_id) DO NOTHING",
-        [user],
-    )?;
-    let account: i64 =
-        transaction.query_row("SELECT id FROM accounts WHERE user_id = ?1", [user], |row| row.get(0))?;
-    // Secrets may have changed places: no hash stands in the way of another key's.
-    transaction.execute(
-        "UPDATE api_keys SET status = 'gone', hash = CAST('gone:' || id AS BLOB) WHERE source = 'config'",
-        [],
-    )?;
-    let mut rows = Vec::with_capacity(keys.len());
-    for key in keys {
-        let limit = key.spend_limit.map(|limit| limit.0);
-        let known: Option<(i64, i64)> = transaction
-            .query_row(
-                "SELECT id, spent_nanos FROM api_keys WHERE source = 'config' AND user_id = ?1 AND name = ?2",
-                params![user, key.name],
-                |row| Ok((row.get(0)?, row.get(1)?)),
-            )
-            .optional()?;
-        let (id, spent) = match known {
-            Some((id, spent)) => {
-                transaction.execute(
-                    "UPDATE api_keys SET status = 'active', hash = ?2, spend_limit_nanos = ?3 WHERE id = ?1",
-                    params![id, key.hash, limit],
-                )?;
-                (id, spent)
-            }
-            None => {
-                transaction.execute(
-                    "INSERT INTO api_keys (user_id, source, name, hash, spend_limit_nanos, created_ms)
-                     VALUES (?1, 'config', ?2, ?3, ?4, ?5)",
-                    params![user, key.name, key.hash, limit, now_ms],
-                )?;
-                (transaction.last_insert_rowid(), 0)
-            }
-        };
-        rows.push(KeyRow { id, spend_limit: key.spend_limit, spent: Nanos(spent) });
+    let mut begun = 0;
+    for period in ResetPeriod::ALL {
+        begun += transaction.execute(
+            "UPDATE api_keys SET spent_before_nanos = spent_nanos, period_start_ms = ?2
+             WHERE reset_period = ?1 AND period_start_ms < ?2",
+            params![period.name(), period.start_ms(now_ms)],
+        )?;
     }
     transaction.commit()?;
-    Ok((account, rows))
+    Ok(begun)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn periods_begin_by_the_calendar() {
+        // Sunday, 1 March 2026, 10:00 UTC; 2024 had a 29 February.
+        let sunday = 1_772_359_200_000;
+        assert_eq!(ResetPeriod::Day.start_ms(sunday), 1_772_323_200_000);
+        assert_eq!(ResetPeriod::Week.start_ms(sunday), 1_771_804_800_000, "Monday, 23 February");
+        assert_eq!(ResetPeriod::Month.start_ms(sunday), 1_772_323_200_000);
+        let leap = 1_709_251_199_999;
+        assert_eq!(ResetPeriod::Day.start_ms(leap), 1_709_164_800_000, "29 February 2024");
+        assert_eq!(ResetPeriod::Month.start_ms(leap), 1_706_745_600_000, "1 February 2024");
+        assert_eq!(ResetPeriod::Month.start_ms(leap + 1), leap + 1);
+        assert_eq!(ResetPeriod::Month.start_ms(-1), -31 * DAY_MS, "December 1969");
+    }
 }

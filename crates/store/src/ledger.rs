@@ -10,7 +10,12 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use rusqlite::{Transaction, TransactionBehavior, params};
 
-use crate::{database::Database, error::StoreError, money::Nanos};
+use crate::{
+    database::Database,
+    error::StoreError,
+    money::Nanos,
+    usage::{self, Tokens},
+};
 
 /// A request's id: a UUID of version 7.
 pub type RequestId = [u8; 16];
@@ -52,6 +57,8 @@ pub struct Ended {
     pub cause: Option<String>,
     /// JSON object of buckets; `None`: not known.
     pub usage: Option<String>,
+    /// The same in the buckets that are summed up.
+    pub tokens: Tokens,
     /// The usage is our estimate, not the provider's word.
     pub estimated: bool,
     /// There was no price for the model: served, and charged nothing.
@@ -131,6 +138,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
          VALUES (?1, ?2, 'settlement', ?3, ?4, ?5)",
     )?;
     let (mut accounts, mut keys) = (BTreeMap::<i64, Nanos>::new(), BTreeMap::<i64, Nanos>::new());
+    let mut usage = usage::Batch::default();
     for row in ended {
         let written = insert.execute(params![
             row.id,
@@ -161,7 +169,11 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
         if row.was_opened {
             close.execute([row.id])?;
         }
-        if row.charge == Nanos::ZERO || written == 0 {
+        if written == 0 {
+            continue;
+        }
+        usage.add(row);
+        if row.charge == Nanos::ZERO {
             continue;
         }
         enter.execute(params![
@@ -187,7 +199,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
     for (key, charged) in keys {
         spend.execute(params![key, charged.0])?;
     }
-    Ok(())
+    usage.write(transaction)
 }
 
 /// What is charged for a request that was lost.
@@ -203,6 +215,7 @@ pub fn recover(database: &Database, now_ms: i64, charge: LostCharge) -> Result<u
     let mut writer = database.writer();
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let charged = charge == LostCharge::Hold;
+    usage::add_lost(&transaction, charged)?;
     let lost = transaction.execute(
         "INSERT INTO requests (id, at_ms, account_id, key_id, dialect, operation, model, stream, attempts, ending,
              status, cause, hold_nanos, charge_nanos, estimated, bytes_in, bytes_out, queued_ms, total_ms)

@@ -3,16 +3,30 @@
 //! Requests are admitted in memory ([`purse`]) and written behind in batches ([`ledger`]); the database file has one owner
 //! ([`database`]).
 
+pub mod access_tokens;
+pub mod audit;
+pub mod change;
 pub mod database;
+pub mod directory;
 pub mod error;
 pub mod keys;
 pub mod ledger;
 pub mod money;
+pub mod one_time;
 pub mod price;
 pub mod price_list;
 pub mod purse;
 pub mod ratio;
 pub mod report;
+pub mod request_log;
+pub mod retention;
+pub mod sample;
+pub mod seal;
+pub mod second_factor;
+pub mod sessions;
+pub mod sync;
+pub mod usage;
+pub mod users;
 
 pub use database::Database;
 pub use error::StoreError;

@@ -12,14 +12,7 @@ use crate::money::Nanos;
 #[derive(Debug)]
 pub struct Purse {
     pub id: i64,
-    inner: Mutex<Inner>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Inner {
-    state: State,
-    /// What was paid into an account, charges from before the start taken off; counted on where it is unlimited, too.
-    paid: Nanos,
+    state: Mutex<State>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,57 +35,27 @@ impl State {
 
 impl Purse {
     pub fn new(id: i64, limit: Option<Nanos>, spent: Nanos) -> Arc<Purse> {
-        Purse::with(id, limit, spent, Nanos::ZERO)
-    }
-
-    /// An account's, from its balance in the books. What it spends is counted from here on: the balance has the rest.
-    pub fn of_account(id: i64, balance: Nanos, unlimited: bool) -> Arc<Purse> {
-        Purse::with(id, (!unlimited).then_some(balance), Nanos::ZERO, balance)
-    }
-
-    fn with(id: i64, limit: Option<Nanos>, spent: Nanos, paid: Nanos) -> Arc<Purse> {
-        let state = State { limit, spent, held: Nanos::ZERO };
-        Arc::new(Purse { id, inner: Mutex::new(Inner { state, paid }) })
+        Arc::new(Purse { id, state: Mutex::new(State { limit, spent, held: Nanos::ZERO }) })
     }
 
     pub fn state(&self) -> State {
-        self.lock().state
-    }
-
-    /// What an account's balance is, charges included that the books do not have yet.
-    pub fn balance(&self) -> Nanos {
-        let inner = self.lock();
-        inner.paid.minus(inner.state.spent)
+        *self.lock()
     }
 
     /// Another limit; what was spent and is held stays what it is.
     pub fn set_limit(&self, limit: Option<Nanos>) {
-        self.lock().state.limit = limit;
+        self.lock().limit = limit;
     }
 
-    /// An account is unlimited from now on, or has its balance and no more.
-    pub fn set_unlimited(&self, unlimited: bool) {
-        let mut inner = self.lock();
-        inner.state.limit = (!unlimited).then_some(inner.paid);
-    }
-
-    /// Money was paid into the account, or taken out of it, and that stands in the books.
-    pub fn credit(&self, amount: Nanos) {
-        let mut inner = self.lock();
-        inner.paid = inner.paid.plus(amount);
-        inner.state.limit = inner.state.limit.map(|limit| limit.plus(amount));
-    }
-
-    /// A charge of the key was given back, and that stands in the books.
+    /// A charge of a key was given back, and that stands in the books.
     pub fn unspend(&self, amount: Nanos) {
-        let mut inner = self.lock();
-        inner.state.spent = inner.state.spent.minus(amount);
+        let mut state = self.lock();
+        state.spent = state.spent.minus(amount);
     }
 
     /// `Err`: whether only other holds stand in the way.
     fn take(&self, amount: Nanos) -> Result<(), bool> {
-        let mut inner = self.lock();
-        let state = &mut inner.state;
+        let mut state = self.lock();
         if state.left().is_some_and(|left| left < amount) {
             return Err(state.left().is_some_and(|left| left.plus(state.held) >= amount));
         }
@@ -101,21 +64,19 @@ impl Purse {
     }
 
     fn give_back(&self, amount: Nanos) {
-        let mut inner = self.lock();
-        let state = &mut inner.state;
+        let mut state = self.lock();
         state.held = state.held.minus(amount);
     }
 
     fn spend(&self, held: Nanos, charge: Nanos) {
-        let mut inner = self.lock();
-        let state = &mut inner.state;
+        let mut state = self.lock();
         state.held = state.held.minus(held);
         state.spent = state.spent.plus(charge);
     }
 
     /// Nothing in here is left half done by a panic.
-    fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -216,23 +177,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paid_in_can_be_spent_at_once() {
-        let (account, key) = (Purse::of_account(1, usd(2), false), Purse::new(1, None, Nanos::ZERO));
+    fn what_is_paid_in_can_be_spent_at_once_and_what_is_given_back_again() {
+        // The limit of an account is all that was ever paid in.
+        let (account, key) = (Purse::new(1, Some(usd(12)), usd(10)), Purse::new(1, Some(usd(4)), Nanos::ZERO));
+        assert_eq!(Hold::left(&account, &key), Some(usd(2)));
         Hold::take(&account, &key, usd(2)).unwrap().settle(usd(2));
         assert_eq!(Hold::take(&account, &key, usd(1)).unwrap_err(), Short::Account);
-        account.credit(usd(1));
+        account.set_limit(Some(usd(13)));
         let hold = Hold::take(&account, &key, usd(1)).unwrap();
-        assert_eq!((account.balance(), account.state().left()), (usd(1), Some(Nanos::ZERO)));
+        assert_eq!(Hold::left(&account, &key), Some(Nanos::ZERO));
         drop(hold);
-        account.credit(usd(-3));
-        assert_eq!((account.balance(), account.state().left()), (usd(-2), Some(usd(-2))));
-        account.set_unlimited(true);
-        Hold::take(&account, &key, usd(9)).unwrap().settle(usd(9));
-        account.credit(usd(1));
-        account.set_unlimited(false);
-        assert_eq!((account.balance(), account.state().left()), (usd(-10), Some(usd(-10))));
         key.unspend(usd(2));
-        assert_eq!(key.state().spent, usd(9));
+        assert_eq!(key.state().left(), Some(usd(4)));
+        account.set_limit(None);
+        assert_eq!(Hold::left(&account, &key), Some(usd(4)));
     }
 
     #[test]

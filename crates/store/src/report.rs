@@ -4,11 +4,7 @@
 
 use rusqlite::Connection;
 
-use crate::{
-    error::StoreError,
-    ledger::{RequestId, sweep},
-    money::Nanos,
-};
+use crate::{error::StoreError, ledger::sweep, money::Nanos};
 
 /// The books at one moment.
 #[derive(Debug)]
@@ -106,88 +102,4 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
         open_requests: count("open_requests")?,
         violations: sweep::violations(transaction)?,
     })
-}
-
-/// One request as the books have it; one that is open has the ending `open` and no charge yet.
-#[derive(Debug)]
-pub struct RequestLine {
-    pub id: RequestId,
-    pub at_ms: i64,
-    pub key: Option<String>,
-    pub dialect: String,
-    pub operation: String,
-    pub model: String,
-    pub stream: bool,
-    pub channel: Option<String>,
-    /// JSON.
-    pub attempts: String,
-    pub ending: String,
-    pub status: u16,
-    pub cause: Option<String>,
-    /// JSON.
-    pub usage: Option<String>,
-    pub estimated: bool,
-    pub unpriced: bool,
-    pub hold: Nanos,
-    pub charge: Nanos,
-    pub total_ms: i64,
-}
-
-impl RequestLine {
-    /// What was charged beyond what had been set aside.
-    pub fn overrun(&self) -> Nanos {
-        self.charge.minus(self.hold).max(Nanos::ZERO)
-    }
-}
-
-/// Tells the requests in the order in which they came in, the latest `limit` of them if there is one, and then those that
-/// are open.
-pub fn requests(
-    connection: &Connection,
-    limit: Option<u32>,
-    mut tell: impl FnMut(RequestLine),
-) -> Result<(), StoreError> {
-    const ENDED: &str = "SELECT r.id, r.at_ms, k.name, r.dialect, r.operation, r.model, r.stream, r.channel, r.attempts,
-             r.ending, r.status, r.cause, r.usage, r.estimated, r.unpriced, r.hold_nanos, r.charge_nanos, r.total_ms
-         FROM requests r LEFT JOIN api_keys k ON k.id = r.key_id";
-    const OPEN: &str = "SELECT o.id, o.at_ms, k.name, o.dialect, o.operation, o.model, o.stream, NULL, '[]',
-             'open', 0, NULL, NULL, 0, 0, o.hold_nanos, 0, 0
-         FROM open_requests o LEFT JOIN api_keys k ON k.id = o.key_id ORDER BY o.id";
-    match limit {
-        // In the order of the key: nothing is sorted, however many there are.
-        None => each(connection, &format!("{ENDED} ORDER BY r.id"), &mut tell)?,
-        Some(limit) => {
-            let latest = format!("SELECT * FROM ({ENDED} ORDER BY r.id DESC LIMIT {limit}) ORDER BY 1");
-            each(connection, &latest, &mut tell)?;
-        }
-    }
-    each(connection, OPEN, &mut tell)
-}
-
-fn each(connection: &Connection, query: &str, tell: &mut dyn FnMut(RequestLine)) -> Result<(), StoreError> {
-    let mut statement = connection.prepare(query)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        tell(RequestLine {
-            id: row.get(0)?,
-            at_ms: row.get(1)?,
-            key: row.get(2)?,
-            dialect: row.get(3)?,
-            operation: row.get(4)?,
-            model: row.get(5)?,
-            stream: row.get(6)?,
-            channel: row.get(7)?,
-            attempts: row.get(8)?,
-            ending: row.get(9)?,
-            status: row.get(10)?,
-            cause: row.get(11)?,
-            usage: row.get(12)?,
-            estimated: row.get(13)?,
-            unpriced: row.get(14)?,
-            hold: Nanos(row.get(15)?),
-            charge: Nanos(row.get(16)?),
-            total_ms: row.get(17)?,
-        });
-    }
-    Ok(())
 }

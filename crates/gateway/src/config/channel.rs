@@ -54,9 +54,9 @@ fn channel(
     let headers = headers(report, fields);
     let proxy = proxy(report, fields);
     let timeouts = sections::timeouts(report, fields.get(report, "timeouts"), timeouts);
-    let words = [("cancel", OnClientLeft::Cancel), ("drain", OnClientLeft::Drain)];
+    let on_client_left = fields.get(report, "on_client_left");
     let on_client_left =
-        fields.get(report, "on_client_left").and_then(|field| field.one_of(report, &words)).unwrap_or_default();
+        on_client_left.and_then(|field| field.one_of(report, &OnClientLeft::WORDS)).unwrap_or_default();
     Some(ChannelConfig {
         name: name?,
         provider: provider?,

@@ -8,7 +8,8 @@ pub(super) const TOP: &[&str] = &[
     "monitor", "cors",
 ];
 pub(super) const STORE: &[&str] = &["url", "lost"];
-pub(super) const KEY: &[&str] = &["name", "secret", "models", "max_in_flight", "spend_limit", "strict"];
+pub(super) const KEY: &[&str] =
+    &["name", "secret", "models", "max_in_flight", "spend_limit", "reset_period", "strict"];
 pub(super) const PRICE: &[&str] = &[
     "model",
     "input",
@@ -51,7 +52,7 @@ pub(super) const CHANNEL: &[&str] = &[
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
-pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue"];
+pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue", "draining"];
 pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];

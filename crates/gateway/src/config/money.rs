@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use store::{
     Nanos,
+    keys::ResetPeriod,
     price::{ImagePrice, Price},
 };
 
@@ -121,6 +122,28 @@ fn optional(report: &mut Report<'_>, fields: &Fields<'_>, name: &str) -> Option<
 fn rate(report: &mut Report<'_>, field: &Field<'_>) -> Option<u64> {
     let nanos = amount(report, field)?;
     u64::try_from(nanos.0).ok()
+}
+
+/// When a key's spend limit begins anew.
+pub(super) fn reset_period(
+    report: &mut Report<'_>,
+    fields: &Fields<'_>,
+    limited: bool,
+) -> Option<ResetPeriod> {
+    let expected = "\"day\", \"week\" or \"month\"";
+    let field = fields.get(report, "reset_period")?;
+    let period = field.text(report, expected).and_then(ResetPeriod::from_name);
+    match period {
+        None => field.wrong(report, expected),
+        Some(_) if !limited => {
+            field.problem(
+                report,
+                "found a period, expected spend_limit beside it: what begins anew".to_owned(),
+            );
+        }
+        Some(_) => {}
+    }
+    period
 }
 
 /// An amount of dollars that is not negative.

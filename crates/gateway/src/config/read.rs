@@ -8,7 +8,7 @@ use std::{collections::HashMap, net::SocketAddr};
 use toml::de::DeTable;
 
 use super::{
-    Config, KeyConfig, StoreConfig,
+    ChannelConfig, Config, KeyConfig, StoreConfig, Timeouts,
     channel::{self, models},
     fields::{Field, Fields, quoted},
     known, money,
@@ -71,6 +71,22 @@ pub fn parse_store(text: &str) -> Result<StoreConfig, Vec<Problem>> {
     if report.is_clean() { Ok(store) } else { Err(report.into_problems()) }
 }
 
+/// Reads the one channel of a text that is not the file: from a document, without an environment.
+pub(super) fn parse_block(text: &str, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
+    let nothing = |_: &str| None;
+    let mut report = Report::new(text, &nothing);
+    let (document, errors) = DeTable::parse_recoverable(text);
+    for error in errors {
+        report.problem(0, "", error.message().trim().to_owned());
+    }
+    let top = Fields::open(&mut report, document.get_ref(), String::new(), 1, known::TOP);
+    let channel = channel::channels(&mut report, &top, timeouts).pop();
+    match channel {
+        Some(channel) if report.is_clean() => Ok(channel),
+        _ => Err(report.into_problems()),
+    }
+}
+
 fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
@@ -130,9 +146,10 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
         let max_in_flight = sections::max_in_flight(report, &fields);
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
+        let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
         let strict = fields.get(report, "strict").and_then(|field| field.flag(report)).unwrap_or_default();
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit, strict });
+            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit, reset_period, strict });
         }
     }
     keys

@@ -43,9 +43,9 @@ impl Caller {
         Err(if any { ClientFault::WrongKey } else { ClientFault::NoKey })
     }
 
-    /// Names what a caller made, apart from every other caller's.
-    pub fn name(&self) -> &Arc<str> {
-        &self.key.name
+    /// Names what a caller made, apart from every other caller's: names of keys may be alike.
+    pub fn id(&self) -> i64 {
+        self.key.purse.id
     }
 }
 

@@ -96,7 +96,7 @@ impl Plan {
         };
         let Some(id) = named else { return Ok(None) };
         let channel = affinity
-            .recall(caller.name(), id, now_ms)
+            .recall(caller.id(), id, now_ms)
             .and_then(|name| catalog.channel(&name).cloned())
             .filter(|channel| channel.endpoint(inbound.door).is_some());
         match channel {

@@ -167,7 +167,7 @@ fn learn(
 ) {
     lease.record().usage = usage;
     if let Some(id) = stored_id {
-        app.affinity.remember(caller.name(), id, &channel.name, lease.mark().now_ms());
+        app.affinity.remember(caller.id(), id, &channel.name, lease.mark().now_ms());
     }
 }
 

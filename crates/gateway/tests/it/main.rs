@@ -8,6 +8,7 @@
 mod harness;
 mod wire;
 
+mod admin;
 mod bad_input;
 mod books;
 mod bounds;

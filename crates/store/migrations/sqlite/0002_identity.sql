@@ -24,6 +24,8 @@ ALTER TABLE users ADD COLUMN email_verified_ms INTEGER;
 ALTER TABLE users ADD COLUMN password TEXT;
 -- The shared secret of the second factor, sealed; NULL: none.
 ALTER TABLE users ADD COLUMN totp BLOB;
+-- One that was shown and not confirmed by a code yet, sealed.
+ALTER TABLE users ADD COLUMN totp_pending BLOB;
 -- The last time step that was used to sign in: none is taken twice.
 ALTER TABLE users ADD COLUMN totp_step INTEGER;
 -- Issuer and subject of an OpenID provider.
@@ -35,6 +37,12 @@ ALTER TABLE users ADD COLUMN max_in_flight INTEGER;
 CREATE UNIQUE INDEX users_by_email ON users (lower(email)) WHERE email IS NOT NULL;
 CREATE UNIQUE INDEX users_by_oidc ON users (oidc_issuer, oidc_subject) WHERE oidc_subject IS NOT NULL;
 CREATE INDEX users_by_group ON users (group_id);
+
+-- Sum of an account's entries that are no settlements: with the balance it tells what was spent.
+ALTER TABLE accounts ADD COLUMN paid_nanos INTEGER NOT NULL DEFAULT 0;
+UPDATE accounts SET paid_nanos = (
+    SELECT coalesce(sum(e.amount_nanos), 0) FROM entries e WHERE e.account_id = accounts.id AND e.kind <> 'settlement'
+);
 
 -- The request that a refund is of.
 ALTER TABLE entries ADD COLUMN request_id BLOB;
@@ -119,6 +127,10 @@ CREATE TABLE sessions (
     agent TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id);
+-- Whoever changes these, and however: what was signed in under the old ones is signed out.
+CREATE TRIGGER sessions_end_with_what_they_stand_on AFTER UPDATE OF password, role, status ON users
+WHEN OLD.password IS NOT NEW.password OR OLD.role <> NEW.role OR OLD.status <> NEW.status
+BEGIN DELETE FROM sessions WHERE user_id = NEW.id; END;
 
 -- Personal access tokens for the admin API.
 CREATE TABLE access_tokens (
@@ -135,17 +147,21 @@ CREATE TABLE access_tokens (
 ) STRICT;
 CREATE INDEX access_tokens_by_user ON access_tokens (user_id);
 
--- What is good once: the setup link, invitations, e-mail verification, password reset, recovery codes.
+-- What is good once. Purposes: setup, invitation, sign_up, email, password_reset, recovery_code.
 CREATE TABLE one_time_tokens (
     hash BLOB PRIMARY KEY,
     purpose TEXT NOT NULL,
     user_id INTEGER REFERENCES users (id),
     email TEXT,
-    -- JSON.
-    detail TEXT NOT NULL DEFAULT '{}',
+    -- Of an invitation: what whoever comes by it becomes.
+    role TEXT,
+    group_id INTEGER REFERENCES groups (id),
+    -- It was sent to the address and shown to nobody: who has it reads that address.
+    by_mail INTEGER NOT NULL DEFAULT 0 CHECK (by_mail IN (0, 1)),
     created_ms INTEGER NOT NULL,
     expires_ms INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_tokens_by_user ON one_time_tokens (user_id, purpose) WHERE user_id IS NOT NULL;
 
 -- Every change that was made by hand. Append-only.
 CREATE TABLE audit (

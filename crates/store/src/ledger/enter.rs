@@ -1,7 +1,7 @@
 //! Money that moves other than by a request: top-ups, refunds, redemptions, adjustments.
 //!
 //! In: an amount and an id of the operation, the asker's own. Out: one entry, and the sums that it changes, in one transaction;
-//! asking twice is asking once. The purses in memory must follow what was entered, and only that: see [`Entered::follow`].
+//! asking twice is asking once. The purses in memory follow what stands in the books, and nothing else.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior, params};
 
@@ -38,10 +38,10 @@ pub struct Entered {
 }
 
 impl Entered {
-    /// Lets the purses follow the books; to be called once, by who made the entry.
-    pub fn follow(&self, account: Option<&Purse>, key: Option<&Purse>) {
-        account.into_iter().for_each(|purse| purse.credit(self.amount));
-        key.into_iter().for_each(|purse| purse.unspend(self.amount));
+    /// Lets the key's purse follow the books; to be called once, by who made the entry. The account's follows by its row, as it
+    /// does after every entry.
+    pub fn follow(&self, key: &Purse) {
+        key.unspend(self.amount);
     }
 }
 
@@ -154,7 +154,7 @@ fn write(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<bool, Store
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![account, key, kind.name(), amount.0, operation, request, at_ms, note],
     )?;
-    let add = "UPDATE accounts SET balance_nanos = balance_nanos + ?2 WHERE id = ?1";
+    let add = "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1";
     transaction.execute(add, params![account, amount.0])?;
     let unspend = "UPDATE api_keys SET spent_nanos = spent_nanos - ?2 WHERE id = ?1";
     transaction.execute(unspend, params![key, amount.0])?;

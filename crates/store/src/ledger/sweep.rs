@@ -34,6 +34,16 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
          FROM requests r LEFT JOIN entries e ON e.kind = 'settlement' AND e.operation = r.id
          WHERE r.account_id IS NOT NULL AND r.charge_nanos <> coalesce(-e.amount_nanos, 0)";
     look(connection, charges, &mut found, |[account, charged, entered]| of_request(account, charged, entered))?;
+    let paid = "SELECT a.id, a.paid_nanos, coalesce(sum(e.amount_nanos), 0) AS entered
+         FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.kind <> 'settlement'
+         GROUP BY a.id, a.paid_nanos HAVING entered <> a.paid_nanos";
+    look(connection, paid, &mut found, |[account, paid, entered]| of_paid(account, paid, entered))?;
+    let hours = "SELECT key_id, sum(charged), sum(entered) FROM (
+             SELECT account_id, key_id, charge_nanos AS charged, 0 AS entered FROM usage_hours
+             UNION ALL
+             SELECT account_id, coalesce(key_id, 0), 0, -amount_nanos FROM entries WHERE kind = 'settlement')
+         GROUP BY account_id, key_id HAVING sum(charged) <> sum(entered)";
+    look(connection, hours, &mut found, |[key, summed, entered]| of_hours(key, summed, entered))?;
     small(connection, &mut found)?;
     Ok(found)
 }
@@ -58,6 +68,14 @@ fn of_account(account: i64, balance: i64, entered: i64) -> String {
 
 fn of_key(key: i64, spent: i64, charged: i64) -> String {
     format!("key {key}: {} is spent, its entries sum to {}", Nanos(spent), Nanos(charged))
+}
+
+fn of_paid(account: i64, paid: i64, entered: i64) -> String {
+    format!("account {account}: {} was paid in, its entries sum to {}", Nanos(paid), Nanos(entered))
+}
+
+fn of_hours(key: i64, summed: i64, entered: i64) -> String {
+    format!("key {key}: its usage by the hour sums to {}, its entries to {}", Nanos(summed), Nanos(entered))
 }
 
 fn of_request(account: i64, charged: i64, entered: i64) -> String {
@@ -86,17 +104,30 @@ fn look<const N: usize>(
     Ok(())
 }
 
+fn add(sums: &mut HashMap<i64, i64>, whose: i64, amount: i64) {
+    let sum = sums.entry(whose).or_default();
+    *sum = sum.saturating_add(amount);
+}
+
 /// Goes through the books again and again, a few thousand rows at a time.
 #[derive(Debug, Default)]
 pub struct Sweep {
     stage: Stage,
     /// Entries up to this number are in the sums: they are never changed.
     entry: i64,
-    accounts: HashMap<i64, i64>,
-    keys: HashMap<i64, i64>,
+    sums: Sums,
     /// Requests up to this one were looked at; `None`: none yet.
     request: Option<RequestId>,
     found: Vec<String>,
+}
+
+/// By account, and by key.
+#[derive(Debug, Default)]
+struct Sums {
+    balances: HashMap<i64, i64>,
+    paid: HashMap<i64, i64>,
+    spent: HashMap<i64, i64>,
+    settled: HashMap<i64, i64>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,18 +167,24 @@ impl Sweep {
 
     fn add_up(&mut self, transaction: &Transaction<'_>) -> Result<i64, StoreError> {
         let mut statement = transaction.prepare_cached(
-            "SELECT id, account_id, key_id, amount_nanos FROM entries WHERE id > ?1 ORDER BY id LIMIT ?2",
+            "SELECT id, account_id, key_id, amount_nanos, kind = 'settlement' FROM entries
+             WHERE id > ?1 ORDER BY id LIMIT ?2",
         )?;
         let mut rows = statement.query([self.entry, ROWS])?;
         let mut count = 0;
         while let Some(row) = rows.next()? {
             self.entry = row.get(0)?;
-            let amount: i64 = row.get(3)?;
-            let sum = self.accounts.entry(row.get(1)?).or_default();
-            *sum = sum.saturating_add(amount);
-            if let Some(key) = row.get(2)? {
-                let sum = self.keys.entry(key).or_default();
-                *sum = sum.saturating_sub(amount);
+            let (account, key): (i64, Option<i64>) = (row.get(1)?, row.get(2)?);
+            let (amount, settlement): (i64, bool) = (row.get(3)?, row.get(4)?);
+            let Sums { balances, paid, spent, settled } = &mut self.sums;
+            add(balances, account, amount);
+            if settlement {
+                add(settled, key.unwrap_or_default(), -amount);
+            } else {
+                add(paid, account, amount);
+            }
+            if let Some(key) = key {
+                add(spent, key, -amount);
             }
             count += 1;
         }
@@ -155,7 +192,7 @@ impl Sweep {
     }
 
     fn compare(&mut self, transaction: &Transaction<'_>) -> Result<(), StoreError> {
-        let Sweep { accounts, keys, found, .. } = self;
+        let Sweep { sums, found, .. } = self;
         let mut unequal = |query: &str, sums: &HashMap<i64, i64>, tell: fn(i64, i64, i64) -> String| {
             let mut statement = transaction.prepare_cached(query)?;
             let mut rows = statement.query([])?;
@@ -168,8 +205,11 @@ impl Sweep {
             }
             Ok::<(), StoreError>(())
         };
-        unequal("SELECT id, balance_nanos FROM accounts", accounts, of_account)?;
-        unequal("SELECT id, spent_nanos FROM api_keys", keys, of_key)
+        unequal("SELECT id, balance_nanos FROM accounts", &sums.balances, of_account)?;
+        unequal("SELECT id, paid_nanos FROM accounts", &sums.paid, of_paid)?;
+        unequal("SELECT id, spent_nanos FROM api_keys", &sums.spent, of_key)?;
+        let hours = "SELECT key_id, sum(charge_nanos) FROM usage_hours GROUP BY key_id";
+        unequal(hours, &sums.settled, of_hours)
     }
 
     fn look_at_requests(&mut self, transaction: &Transaction<'_>) -> Result<i64, StoreError> {

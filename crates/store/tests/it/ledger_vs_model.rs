@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{
     Database, Nanos, StoreError,
-    keys::{ConfigKey, sync_config_keys},
+    directory::{Directory, KeyRow},
+    keys::KeyTerms,
     ledger::{Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep},
     purse::{Hold, Purse},
     report,
+    sync::{ConfigKey, sync},
 };
 
 use crate::{
@@ -66,8 +68,19 @@ fn step() -> impl Strategy<Value = Step> {
 }
 
 fn keys() -> Vec<ConfigKey> {
-    let key = |name: &str, byte: u8| ConfigKey { name: name.to_owned(), hash: [byte; 32], spend_limit: None };
+    let key = |name: &str, byte: u8| ConfigKey {
+        name: name.to_owned(),
+        hash: [byte; 32],
+        terms: KeyTerms::default(),
+    };
     vec![key("one", 1), key("two", 2)]
+}
+
+/// The account of the file's keys, and their rows.
+fn synced(database: &Database, now_ms: i64) -> (i64, Vec<KeyRow>) {
+    sync(database, &keys(), &[], now_ms).unwrap();
+    let directory = Directory::read(database).unwrap();
+    (directory.accounts[0].id, directory.keys)
 }
 
 fn opened(id: u8, hold: i64, account: i64, key: i64) -> Opened {
@@ -101,6 +114,7 @@ fn ended(id: u8, charge: i64, account: i64, key: i64, was_opened: bool) -> Ended
         status: 200,
         cause: None,
         usage: None,
+        tokens: Default::default(),
         estimated: false,
         unpriced: false,
         hold: Nanos(charge),
@@ -123,12 +137,12 @@ fn key_of(id: u8, keys: &[i64]) -> i64 {
 fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let scratch = Scratch::new();
     let mut database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let ids: Vec<i64> = rows.iter().map(|row| row.id).collect();
     let mut model = Model::default();
     let mut last = Batch::default();
     let mut was_open: Vec<u8> = Vec::new();
-    let mut purse = Purse::of_account(account, Nanos::ZERO, false);
+    let mut purse = account_purse(&database, account);
     let key = Purse::new(ids[0], None, Nanos::ZERO);
     for step in steps {
         match step {
@@ -143,9 +157,9 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     let known = was_open.contains(&id);
                     if !model.ended.contains_key(&id) {
                         // In memory it was held and settled before it is written.
-                        purse.set_unlimited(true);
+                        purse.set_limit(None);
                         Hold::take(&purse, &key, Nanos(charge)).unwrap().settle(Nanos(charge));
-                        purse.set_unlimited(false);
+                        purse.set_limit(Some(paid(&database, account)));
                     }
                     model.end(id, account, key_of(id, &ids), charge, known);
                     batch.ended.push(ended(id, charge, account, key_of(id, &ids), known));
@@ -169,23 +183,19 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                     Err(error) => panic!("{error}"),
                 };
                 prop_assert_eq!(done, model.enter(account, kind.name(), amount, operation));
-                if done == Done::Now {
-                    purse.credit(Nanos(amount));
-                }
+                purse.set_limit(Some(paid(&database, account)));
             }
             Step::Refund { request, amount, operation } => {
                 let refunded = refund(&database, &[request; 16], Nanos(amount), &[operation], 9, "test");
                 let done = match refunded {
-                    Ok(Ok(Some(entered))) => {
-                        entered.follow(Some(&purse), None);
-                        Done::Now
-                    }
+                    Ok(Ok(Some(_))) => Done::Now,
                     Ok(Ok(None)) => Done::Before,
                     Ok(Err(_)) => Done::Refused,
                     Err(StoreError::OtherOperation) => Done::Other,
                     Err(error) => panic!("{error}"),
                 };
                 prop_assert_eq!(done, model.refund(request, amount, operation));
+                purse.set_limit(Some(paid(&database, account)));
             }
             Step::Crash { charged } => {
                 drop(database);
@@ -195,10 +205,10 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 let payer = charged.then_some(&payer as &dyn Fn(u8) -> (i64, i64));
                 prop_assert_eq!(recover(&database, 99, charge).unwrap(), model.recover(payer));
                 // As at the start: from what the books say.
-                purse = Purse::of_account(account, balance(&database, account), false);
+                purse = account_purse(&database, account);
             }
             Step::Sync => {
-                let (_, again) = sync_config_keys(&database, &keys(), 2).unwrap();
+                let (_, again) = synced(&database, 2);
                 for row in again {
                     let spent = model.spent.get(&row.id).copied().unwrap_or_default();
                     prop_assert_eq!(row.spent, Nanos(spent));
@@ -206,15 +216,22 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
         }
         compare(&scratch, &model)?;
-        prop_assert_eq!(purse.balance(), Nanos(model.balances.get(&account).copied().unwrap_or_default()));
-        prop_assert_eq!(purse.state().left(), Some(purse.balance()));
+        let balance = Nanos(model.balances.get(&account).copied().unwrap_or_default());
+        prop_assert_eq!(purse.state().left(), Some(balance), "what may be spent is the balance");
     }
     Ok(())
 }
 
-fn balance(database: &Database, account: i64) -> Nanos {
-    let books = database.read(report::books_of).unwrap();
-    books.accounts.iter().find(|line| line.id == account).unwrap().balance
+/// As the catalog makes it.
+fn account_purse(database: &Database, account: i64) -> std::sync::Arc<Purse> {
+    let directory = Directory::read(database).unwrap();
+    let row = directory.accounts.iter().find(|row| row.id == account).unwrap();
+    Purse::new(account, Some(row.paid), row.spent)
+}
+
+fn paid(database: &Database, account: i64) -> Nanos {
+    let directory = Directory::read(database).unwrap();
+    directory.accounts.iter().find(|row| row.id == account).unwrap().paid
 }
 
 /// A whole round of the sweep.
@@ -267,7 +284,7 @@ proptest! {
 fn entries_cannot_be_changed_or_removed() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, _) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, _) = synced(&database, 1);
     assert!(enter(&database, account, EntryKind::TopUp, Nanos(5), b"a", 1, "").unwrap());
     drop(database);
     // Not even by somebody with the file in his hands and a plain SQLite.
@@ -282,7 +299,7 @@ fn entries_cannot_be_changed_or_removed() {
 fn books_that_were_tampered_with_are_found_out() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let batch = Batch { opened: Vec::new(), ended: vec![ended(1, 700, account, rows[0].id, false)] };
     commit(&database, &batch).unwrap();
     let raw = rusqlite::Connection::open(scratch.path()).unwrap();
@@ -300,7 +317,7 @@ fn books_that_were_tampered_with_are_found_out() {
 fn a_commit_that_was_one_and_said_it_was_none_is_done_once() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let key = rows[0].id;
     let mut batch = Batch { opened: vec![opened(1, 900, account, key)], ended: Vec::new() };
     commit(&database, &batch).unwrap();
@@ -323,7 +340,7 @@ fn a_commit_that_was_one_and_said_it_was_none_is_done_once() {
 fn a_refund_gives_back_what_was_charged_and_no_more() {
     let scratch = Scratch::new();
     let database = Database::open(&scratch.path()).unwrap();
-    let (account, rows) = sync_config_keys(&database, &keys(), 1).unwrap();
+    let (account, rows) = synced(&database, 1);
     let batch = Batch { opened: Vec::new(), ended: vec![ended(1, 700, account, rows[0].id, false)] };
     commit(&database, &batch).unwrap();
     let give = |amount, operation: &[u8]| refund(&database, &[1; 16], Nanos(amount), operation, 2, "").unwrap();
@@ -344,7 +361,7 @@ fn a_refund_gives_back_what_was_charged_and_no_more() {
     raw.execute_batch(&format!(
         "INSERT INTO entries (account_id, kind, amount_nanos, operation, request_id, at_ms)
              VALUES ({account}, 'refund', 5, x'77', x'01010101010101010101010101010101', 3);
-         UPDATE accounts SET balance_nanos = 5"
+         UPDATE accounts SET balance_nanos = 5, paid_nanos = paid_nanos + 5"
     ))
     .unwrap();
     let told = format!("account {account}: 0.000000705 was refunded of a request that was charged 0.0000007");

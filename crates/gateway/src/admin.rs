@@ -1,0 +1,244 @@
+//! Everything under `/api/v1`: managing the gateway, and its users about themselves.
+//!
+//! In: a request that the listener's routes did not take, or one from the local socket. Out: JSON, or a [`Problem`] with a code
+//! and the request's id. This is the only place that names axum. It must never show a secret but in the one answer that is
+//! made for it, and never hold up a request of the data plane: bodies, time and the number of requests at once are bounded,
+//! and the database is asked on threads that may wait.
+
+pub mod actor;
+pub mod asked;
+pub mod audit;
+pub mod input;
+pub mod local;
+pub mod paging;
+pub mod problem;
+
+use std::{
+    convert::Infallible,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::{Pin, pin},
+    sync::OnceLock,
+    task::Poll,
+};
+
+use axum::{Router, extract::DefaultBodyLimit};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http_body::Body;
+use tokio::{
+    sync::Semaphore,
+    time::{Duration, timeout},
+};
+use tower_service::Service;
+use tracing::error;
+use utoipa::{
+    OpenApi,
+    openapi::{Content, Ref, ResponseBuilder},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use self::{
+    asked::Asked,
+    problem::{Code, Problem},
+};
+use crate::pipeline::reply::{REQUEST_ID, ReplyBody};
+
+/// Largest request body: a table of prices, several times over.
+const BODY_BYTES: usize = 4 << 20;
+/// Largest answer: a page is far below it.
+const ANSWER_BYTES: usize = 64 << 20;
+/// The whole request, its body included. What is being written to the database then is still written.
+const TOTAL: Duration = Duration::from_secs(30);
+/// Requests at once; more are told to come again. Each may hold a body.
+static PLACES: Semaphore = Semaphore::const_new(64);
+
+/// The path under which everything here is.
+pub const PREFIX: &str = "/api/v1";
+
+/// What the document says beside the paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Sluice",
+        description = "Managing a Sluice gateway, and its users about themselves. Money is written as decimal strings of dollars, times as \
+                       milliseconds since 1970 (UTC). An error is a problem by RFC 9457 with a `code` and the `request_id`. Lists are paged by \
+                       `limit` and the `next` of the page before as `cursor`."
+    ),
+    components(schemas(Problem))
+)]
+struct Document;
+
+fn api() -> OpenApiRouter {
+    OpenApiRouter::with_openapi(Document::openapi()).nest(
+        PREFIX,
+        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(audit::routes()),
+    )
+}
+
+/// The routes, made at their first use.
+fn router() -> &'static Router {
+    static ROUTER: OnceLock<Router> = OnceLock::new();
+    ROUTER.get_or_init(|| {
+        let (router, _) = api().split_for_parts();
+        router
+            .fallback(async || Problem::new(Code::NoSuchPath, "There is nothing at this path."))
+            .method_not_allowed_fallback(async || {
+                Problem::new(Code::WrongMethod, "This path does not take this method.")
+            })
+            .layer(DefaultBodyLimit::disable()) // The edge has read it already, within a bound.
+    })
+}
+
+/// The document of the whole API, as `docs/openapi.json` has it.
+pub fn document() -> String {
+    let mut document = api().into_openapi();
+    let problem = ResponseBuilder::new()
+        .description("What went wrong.")
+        .content("application/problem+json", Content::new(Some(Ref::from_schema_name("Problem"))))
+        .build();
+    for item in document.paths.paths.values_mut() {
+        let methods = [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete];
+        for operation in methods.into_iter().flatten() {
+            operation.responses.responses.insert("default".to_owned(), problem.clone().into());
+        }
+    }
+    let mut text = document.to_pretty_json().unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "api", responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+async fn openapi() -> Response<axum::body::Body> {
+    static DOCUMENT: OnceLock<String> = OnceLock::new();
+    let mut response = Response::new(axum::body::Body::from(DOCUMENT.get_or_init(document).as_str()));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// Answers a request whose body is still to be read.
+pub async fn answer<B>(asked: Asked, request: Request<B>) -> Result<Response<ReplyBody>, Infallible>
+where
+    B: Body<Data = Bytes>,
+{
+    let request_id = asked.request_id;
+    let Ok(_place) = PLACES.try_acquire() else {
+        let problem =
+            Problem::new(Code::Busy, "Too many requests to the API at once; try again in a moment.");
+        return Ok(whole(told(problem, request_id)));
+    };
+    let (parts, body) = request.into_parts();
+    let answering = async {
+        match read(body).await {
+            Ok(body) => respond(asked, Request::from_parts(parts, body)).await,
+            Err(problem) => told(problem, request_id),
+        }
+    };
+    let response = match timeout(TOTAL, answering).await {
+        Ok(response) => response,
+        Err(_) => {
+            let detail = "The request took too long. A change may have been made: look before you repeat it.";
+            told(Problem::new(Code::TimedOut, detail), request_id)
+        }
+    };
+    Ok(whole(response))
+}
+
+fn whole(response: Response<Bytes>) -> Response<ReplyBody> {
+    response.map(|body| ReplyBody::whole(body, None))
+}
+
+async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!("The body has more than {BODY_BYTES} bytes.");
+        Problem::new(Code::TooLarge, detail)
+    };
+    if body.size_hint().lower() > BODY_BYTES as u64 {
+        return Err(too_large());
+    }
+    let (mut body, mut whole) = (pin!(body), BytesMut::new());
+    while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
+        let Ok(frame) = frame else {
+            return Err(Problem::new(Code::BadInput, "The body broke off."));
+        };
+        let Ok(bytes) = frame.into_data() else { continue };
+        if whole.len() + bytes.len() > BODY_BYTES {
+            return Err(too_large());
+        }
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(whole.freeze())
+}
+
+/// Answers a request that is all there. A panic is that request's 500 and nobody else's trouble.
+pub async fn respond(asked: Asked, request: Request<Bytes>) -> Response<Bytes> {
+    let request_id = asked.request_id;
+    let mut request = request.map(axum::body::Body::from);
+    // The one place where the router lets a value travel beside the request.
+    request.extensions_mut().insert(asked);
+    let mut router = router().clone();
+    let mut serving = pin!(async move {
+        let Ok(response) = router.call(request).await;
+        finished(response, request_id).await
+    });
+    match caught(serving.as_mut()).await {
+        Some(response) => response,
+        None => {
+            error!(%request_id, "a request to the API panicked");
+            told(Problem::internal(), request_id)
+        }
+    }
+}
+
+async fn caught<T>(mut serving: Pin<&mut impl Future<Output = T>>) -> Option<T> {
+    poll_fn(|context| match catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(context))) {
+        Ok(Poll::Ready(done)) => Poll::Ready(Some(done)),
+        Ok(Poll::Pending) => Poll::Pending,
+        Err(_) => Poll::Ready(None),
+    })
+    .await
+}
+
+async fn finished(mut response: Response<axum::body::Body>, request_id: uuid::Uuid) -> Response<Bytes> {
+    if let Some(problem) = response.extensions_mut().remove::<Problem>() {
+        let mut told = told(problem, request_id);
+        if let Some(allow) = response.headers_mut().remove(header::ALLOW) {
+            told.headers_mut().insert(header::ALLOW, allow);
+        }
+        return told;
+    }
+    let (parts, body) = response.into_parts();
+    let Ok(body) = axum::body::to_bytes(body, ANSWER_BYTES).await else {
+        error!(%request_id, "an answer of the API is too long");
+        return told(Problem::internal(), request_id);
+    };
+    signed(Response::from_parts(parts, body), request_id)
+}
+
+/// A problem as a response.
+fn told(problem: Problem, request_id: uuid::Uuid) -> Response<Bytes> {
+    let (status, retry_after) = (problem.code.status(), problem.retry_after);
+    let mut response = Response::new(problem.body(request_id));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    if let Some(seconds) = retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    if status == 401 {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    signed(response, request_id)
+}
+
+/// With the request's id, and not to be kept: an answer may be for one pair of eyes.
+fn signed(mut response: Response<Bytes>, request_id: uuid::Uuid) -> Response<Bytes> {
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&request_id.to_string()) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
+    response
+}

@@ -1,0 +1,92 @@
+//! A `[[channel]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
+//!
+//! In: an object with the keys of the file's block. Out: the channel, or its problems, by the one reader that the file has
+//! too. It must never look into the environment: who may write a channel may not read what the process was started with.
+
+use dialect::Dialect;
+use serde_json::{Map, Value, json};
+
+use super::{ChannelConfig, Problem, Timeouts, read::parse_block};
+
+/// Reads a channel. `timeouts` hold where it sets none.
+pub fn channel(document: &Map<String, Value>, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
+    let block = json!({ "channel": [said(document)] });
+    let text = toml::to_string(&block)
+        .map_err(|error| vec![Problem { line: 0, key: String::new(), message: error.to_string() }])?;
+    parse_block(&text, timeouts)
+}
+
+/// Without the keys that are null: the file's way to say nothing is to leave the key out.
+fn said(document: &Map<String, Value>) -> Map<String, Value> {
+    let said = document.iter().filter(|(_, value)| !value.is_null()).map(|(key, value)| {
+        let value = if let Value::Object(inner) = value { Value::Object(said(inner)) } else { value.clone() };
+        (key.clone(), value)
+    });
+    said.collect()
+}
+
+/// What may be shown of a channel: its block without name, secrets, headers and proxy.
+pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
+    let Timeouts { connect, first_byte, first_event, idle, total } = &channel.timeouts;
+    let wait = |wait: &std::time::Duration| humantime::format_duration(*wait).to_string();
+    let document = json!({
+        "provider": channel.provider.name,
+        "dialect": channel.dialect.map(Dialect::name),
+        "base_url": channel.base_url.to_string().trim_end_matches('/'),
+        "models": channel.models,
+        "rename": channel.rename,
+        "priority": channel.priority,
+        "weight": channel.weight,
+        "max_in_flight": channel.max_in_flight,
+        "on_client_left": channel.on_client_left.name(),
+        "timeouts": {
+            "connect": wait(connect),
+            "first_byte": wait(first_byte),
+            "first_event": wait(first_event),
+            "idle": wait(idle),
+            "total": total.as_ref().map(wait),
+        },
+    });
+    match document {
+        Value::Object(document) => document,
+        _ => Map::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn object(value: Value) -> Map<String, Value> {
+        value.as_object().unwrap().clone()
+    }
+
+    #[test]
+    fn a_channel_is_read_as_the_file_reads_it() {
+        let document = object(json!({
+            "name": "one", "provider": "openai", "secrets": ["sk-\"x"], "models": ["gpt-*", "odd\"name"], "priority": 3,
+            "rename": { "gpt-x": "gpt-y" }, "headers": { "x-team": "a" }, "timeouts": { "idle": "1m" }, "proxy": null,
+        }));
+        let channel = channel(&document, &Timeouts::default()).unwrap();
+        assert_eq!((channel.name.as_str(), channel.priority), ("one", 3));
+        assert_eq!(channel.secrets[0].reveal(), "sk-\"x");
+        let shown = definition(&channel);
+        assert_eq!(shown["timeouts"]["idle"], "1m");
+        let text = Value::Object(shown.clone()).to_string();
+        assert!(!text.contains("sk-") && !text.contains("x-team"), "{text}");
+        let mut again = shown;
+        again.extend(object(json!({ "name": "one", "secrets": ["s"] })));
+        assert_eq!(super::channel(&again, &Timeouts::default()).unwrap().rename, channel.rename);
+    }
+
+    #[test]
+    fn every_problem_is_told_and_the_environment_is_not_read() {
+        let document =
+            object(json!({ "name": "one", "provider": "openia", "secrets": ["env:PATH"], "colour": 1 }));
+        let problems = channel(&document, &Timeouts::default()).unwrap_err();
+        let keys: Vec<&str> = problems.iter().map(|problem| problem.key.as_str()).collect();
+        for key in ["channel[0].provider", "channel[0].secrets[0]", "channel[0].colour"] {
+            assert!(keys.contains(&key), "{key} in {keys:?}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The API under `/api/v1`: who may do what, what is never told, and that a change is all there or not at all.
+
+mod local;
+
+use local::operated;
+
+/// The document is what the code says. Renew it: `cargo run --bin sluice -- openapi > docs/openapi.json`.
+#[test]
+fn the_committed_description_is_the_one_of_this_code() {
+    let committed = include_str!("../../../../docs/openapi.json");
+    assert!(
+        committed == gateway::admin::document(),
+        "docs/openapi.json is stale. Renew it: cargo run --bin sluice -- openapi > docs/openapi.json"
+    );
+}
+
+/// Names of operations become names of functions in clients.
+#[test]
+fn every_operation_has_a_name_of_its_own() {
+    let document: serde_json::Value = serde_json::from_str(&gateway::admin::document()).unwrap();
+    let paths = document["paths"].as_object().unwrap().values();
+    let operations = paths.flat_map(|path| path.as_object().unwrap().values());
+    let mut names: Vec<&str> = operations.filter_map(|operation| operation["operationId"].as_str()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(count > 0);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_problem_with_the_requests_id() {
+    let (world, mut operator) = operated("problems", "").await;
+    for (method, path, status, code) in [
+        ("GET", "/api/v1/nothing", 404, "no_such_path"),
+        ("GET", "/api/nothing", 404, "no_such_path"),
+        ("GET", "/api", 404, "no_such_path"),
+        ("DELETE", "/api/v1/actor", 405, "wrong_method"),
+        ("GET", "/api/v1/audit?limit=0", 400, "bad_input"),
+        ("GET", "/api/v1/audit?limit=x", 400, "bad_input"),
+        ("GET", "/api/v1/audit?cursor=!", 400, "bad_input"),
+    ] {
+        let answer = operator.ask(method, path, None).await;
+        let problem = answer.json();
+        assert_eq!((answer.status, &problem["code"]), (status, &code.into()), "{method} {path}");
+        assert_eq!(problem["status"], status);
+        assert_eq!(problem["request_id"], answer.header("x-request-id").unwrap());
+        assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn from_the_network_nobody_is_the_operator() {
+    let (world, mut operator) = operated("stranger", "[cors]\norigins = [\"*\"]\n").await;
+    let actor = operator.good("GET", "/api/v1/actor", None).await;
+    assert_eq!((&actor["role"], &actor["via"]), (&"root".into(), &"local".into()));
+    let stranger =
+        crate::wire::Request::new("GET", "/api/v1/actor").header("origin", "https://elsewhere.test");
+    let answer = world.ask(&stranger).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (401, &"not_signed_in".into()));
+    assert_eq!(answer.header("access-control-allow-origin"), None, "pages of others have no business here");
+    let key = world.ask(&crate::harness::get("/api/v1/actor")).await;
+    assert_eq!(key.status, 401, "a caller's key is no access token");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn the_socket_is_private_and_goes_with_its_process() {
+    use std::os::unix::fs::PermissionsExt;
+    let (world, operator) = operated("socket", "").await;
+    let path = operator.path();
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    world.close().await;
+    assert!(!path.exists());
+}
