@@ -13,7 +13,7 @@ use dialect::{Dialect, Door, Operation};
 use foldhash::fast::RandomState;
 use http::{HeaderName, HeaderValue};
 use store::{
-    Factor,
+    Factor, Nanos,
     directory::{AccountRow, Directory, KeyRow},
     price::Price,
     price_list::PriceList,
@@ -78,6 +78,18 @@ pub struct Purses {
 }
 
 impl Purses {
+    /// Whose money is held, and how much of it; in order.
+    pub fn held(&self) -> Vec<(&'static str, i64, Nanos)> {
+        let of = |what, purses: &HashMap<i64, Arc<Purse>>| {
+            let held = purses.values().map(|purse| (what, purse.id, purse.state().held));
+            held.filter(|(_, _, held)| *held != Nanos::ZERO).collect::<Vec<_>>()
+        };
+        let mut held = of("account", &self.accounts);
+        held.extend(of("key", &self.keys));
+        held.sort_unstable();
+        held
+    }
+
     fn account(&mut self, row: &AccountRow) -> Arc<Purse> {
         let limit = (!row.unlimited).then_some(row.paid);
         let purse = self.accounts.entry(row.id).or_insert_with(|| Purse::new(row.id, limit, row.spent));
@@ -103,6 +115,10 @@ pub struct Key {
     /// Of the user it belongs to.
     pub account: Arc<Purse>,
     pub models: Patterns,
+    /// Its output is limited to what it can pay.
+    pub strict: bool,
+    /// What it pays of each price: its group's factor.
+    pub factor: Factor,
     pub max_in_flight: Option<u32>,
     pub occupancy: Arc<Occupancy>,
 }
@@ -352,6 +368,8 @@ impl Key {
             purse: purses.key(row),
             account: account.clone(),
             models: Patterns::read(&row.terms.models),
+            strict: row.terms.strict,
+            factor: Factor::ONE,
             max_in_flight: row.terms.limits.max_in_flight,
             occupancy: old.map(|key| key.occupancy.clone()).unwrap_or_default(),
         }

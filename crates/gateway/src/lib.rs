@@ -40,6 +40,7 @@ pub mod settlement;
 pub mod settler;
 pub mod shutdown;
 pub mod socket;
+pub mod sweep;
 pub mod telemetry;
 pub mod totp;
 pub mod upstream;

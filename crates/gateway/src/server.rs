@@ -6,23 +6,27 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use store::{Database, StoreError, ledger};
+use store::{
+    Database, StoreError,
+    ledger::{self, LostCharge},
+};
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
     time::{Duration, Instant, interval, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
     admin::local::Local,
     app::App,
     calendar,
     clock::unix_ms,
-    config::{Config, StoreConfig},
+    config::{Config, Lost, StoreConfig},
     listener, monitor,
     settler::{self, Sink},
     shutdown::Stage,
+    sweep,
 };
 
 /// How often the stop looks whether the last request is gone.
@@ -77,7 +81,7 @@ pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 3],
+    watches: [JoinHandle<()>; 4],
     settling: JoinHandle<()>,
     /// For the commands of this machine.
     local: Option<Local>,
@@ -91,9 +95,17 @@ impl Server {
             StoreConfig::Sqlite(path) => Database::open(path)?,
             StoreConfig::Memory => Database::in_memory()?,
         };
-        let lost = ledger::recover(&database, unix_ms())?;
+        for violation in sweep::at_start(&database)? {
+            error!(violation, "the books do not balance: see `sluice books`");
+        }
+        let charge = match config.lost {
+            Lost::Free => LostCharge::Nothing,
+            Lost::Estimate => LostCharge::Hold,
+        };
+        let lost = ledger::recover(&database, unix_ms(), charge)?;
         if lost > 0 {
-            warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
+            let charged = charge == LostCharge::Hold;
+            warn!(lost, charged, "requests that ran when the process died are listed as lost");
         }
         let (app, queue) = App::new(config, database)?;
         let local = app.database.path().and_then(|path| {
@@ -108,6 +120,7 @@ impl Server {
                 tokio::spawn(listener::watch(app.clone())),
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
+                tokio::spawn(sweep::watch(app.clone())),
             ],
             settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
             app,
