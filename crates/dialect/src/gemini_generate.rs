@@ -64,8 +64,7 @@ impl Reader {
         // The index is left out when it is nought. Old SDK transcripts have numbers for reasons, nought for none.
         let unspecified = is_string(finish, "FINISH_REASON_UNSPECIFIED") || finish == Some("0");
         self.candidates.note(count(index).unwrap_or(0), !is_blank(finish) && !unspecified);
-        let Some([Some(parts)]) = content.and_then(|content| members(content, ["parts"]))
-        else {
+        let Some([Some(parts)]) = content.and_then(|content| members(content, ["parts"])) else {
             return false;
         };
         let mut any = facts.meaningful;

@@ -27,7 +27,9 @@ pub(crate) const STREAM_MEMBERS: Members = &[
 
 pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
     let names = ["type", "sequence_number", "response", "item", "error", "delta"];
-    let Some([kind, sequence, response, item, error, delta]) = members(data, names) else { return Frame::Event };
+    let Some([kind, sequence, response, item, error, delta]) = members(data, names) else {
+        return Frame::Event;
+    };
     if let Some([id, usage]) = response.and_then(|response| members(response, ["id", "usage"])) {
         if let Some(id) = text(id).filter(|id| !id.is_empty() && facts.stored_id.as_deref() != Some(id)) {
             facts.stored_id = Some(id.into_owned());

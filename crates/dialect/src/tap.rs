@@ -74,7 +74,9 @@ enum Reader {
 impl Tap {
     pub fn new(options: TapOptions, framing: Framing) -> Tap {
         let reader = match options.door.dialect {
-            Dialect::OpenaiChat => Reader::Chat(openai_chat::Reader::new(options.accounting, texts_of(options.door))),
+            Dialect::OpenaiChat => {
+                Reader::Chat(openai_chat::Reader::new(options.accounting, texts_of(options.door)))
+            }
             Dialect::OpenaiResponses => Reader::Responses,
             Dialect::AnthropicMessages => Reader::Anthropic(anthropic_messages::Reader::default()),
             Dialect::GeminiGenerate => Reader::Gemini(gemini_generate::Reader::default()),

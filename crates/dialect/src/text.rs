@@ -194,7 +194,8 @@ fn is_inline(member: &[u8], raw: &[u8]) -> bool {
     if start.starts_with(b"data:") {
         return true;
     }
-    let base64 = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'\\');
+    let base64 =
+        |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'-' | b'_' | b'\\');
     matches!(member, b"data" | b"file_data") && start.iter().all(base64)
 }
 
@@ -337,7 +338,9 @@ mod tests {
 
     #[test]
     fn a_long_prompt_is_sampled_from_all_over_it() {
-        let parts: Vec<String> = (0..100).map(|part| format!("{{\"content\":\"{}\"}}", format!("{part:02}").repeat(200))).collect();
+        let parts: Vec<String> = (0..100)
+            .map(|part| format!("{{\"content\":\"{}\"}}", format!("{part:02}").repeat(200)))
+            .collect();
         let body = format!("[{}]", parts.join(","));
         let prompt = Prompt::of(body.as_bytes());
         let (sample, length) = prompt.sample();

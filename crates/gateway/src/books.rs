@@ -110,8 +110,10 @@ fn books_text(books: &Books) -> String {
         let (balance, held) = (account.balance.to_string(), account.held.to_string());
         text += &format!("{:<24} {unlimited:>10} {balance:>18} {held:>18}\n", account.user);
     }
-    text +=
-        &format!("\n{:<24} {:>10} {:>18} {:>18} {:>12} {:>12}\n", "key", "requests", "spent $", "held $", "limit $", "overrun $");
+    text += &format!(
+        "\n{:<24} {:>10} {:>18} {:>18} {:>12} {:>12}\n",
+        "key", "requests", "spent $", "held $", "limit $", "overrun $"
+    );
     for key in &books.keys {
         let (spent, held) = (key.spent.to_string(), key.held.to_string());
         let limit = key.spend_limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());

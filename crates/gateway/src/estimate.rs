@@ -127,7 +127,10 @@ mod tests {
         let mut tokenizer = Tokenizer::default();
         tokenizer.begin();
         let one = "The quick brown fox jumps over the lazy dog.\n";
-        assert_eq!(tokenizer.estimate(&unmeasured(one, one)), Usage { input: 14, output: 10, ..Usage::default() });
+        assert_eq!(
+            tokenizer.estimate(&unmeasured(one, one)),
+            Usage { input: 14, output: 10, ..Usage::default() }
+        );
         let many = tokenizer.estimate(&unmeasured(one, &one.repeat(10_000)));
         assert!((98_000..102_000).contains(&many.output), "{many:?}");
         let chinese = tokenizer.estimate(&unmeasured("你好，世界", "你好，世界"));

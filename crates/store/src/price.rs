@@ -134,9 +134,8 @@ impl Price {
             cost((used.millis, self.per_second)).saturating_mul(UNITS / MILLIS),
         ];
         let exact = tokens.into_iter().chain(others).fold(0, i128::saturating_add);
-        let scaled = exact
-            .saturating_mul(i128::from(factors.group.0))
-            .saturating_mul(i128::from(factors.channel.0));
+        let scaled =
+            exact.saturating_mul(i128::from(factors.group.0)).saturating_mul(i128::from(factors.channel.0));
         let rounded = scaled / SCALE + i128::from(scaled % SCALE != 0);
         Nanos(i64::try_from(rounded).unwrap_or(i64::MAX))
     }
@@ -307,7 +306,12 @@ mod tests {
             let said = |text: &str| (!text.is_empty()).then(|| text.to_owned());
             ImagePrice { size: said(size), quality: said(quality), each }
         };
-        let images = vec![kind("", "", 1), kind("", "high", 2), kind("1024x1024", "", 3), kind("1024x1024", "high", 4)];
+        let images = vec![
+            kind("", "", 1),
+            kind("", "high", 2),
+            kind("1024x1024", "", 3),
+            kind("1024x1024", "high", 4),
+        ];
         let price = Price { images, per_second: 100_000, ..price() };
         assert_eq!(price.image("512x512", "low"), Some(1));
         assert_eq!(price.image("512x512", "high"), Some(2));
@@ -331,7 +335,13 @@ mod tests {
 
     #[test]
     fn absurd_counts_saturate() {
-        let used = Quantities { input: u64::MAX, output: u64::MAX, calls: u64::MAX, millis: u64::MAX, ..Quantities::default() };
+        let used = Quantities {
+            input: u64::MAX,
+            output: u64::MAX,
+            calls: u64::MAX,
+            millis: u64::MAX,
+            ..Quantities::default()
+        };
         let price = Price {
             base: Rates { input: u64::MAX, output: u64::MAX, ..Rates::default() },
             per_call: u64::MAX,

@@ -179,7 +179,8 @@ mod tests {
     #[test]
     fn what_is_paid_in_can_be_spent_at_once_and_what_is_given_back_again() {
         // The limit of an account is all that was ever paid in.
-        let (account, key) = (Purse::new(1, Some(usd(12)), usd(10)), Purse::new(1, Some(usd(4)), Nanos::ZERO));
+        let (account, key) =
+            (Purse::new(1, Some(usd(12)), usd(10)), Purse::new(1, Some(usd(4)), Nanos::ZERO));
         assert_eq!(Hold::left(&account, &key), Some(usd(2)));
         Hold::take(&account, &key, usd(2)).unwrap().settle(usd(2));
         assert_eq!(Hold::take(&account, &key, usd(1)).unwrap_err(), Short::Account);

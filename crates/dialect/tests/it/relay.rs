@@ -124,12 +124,18 @@ fn usage_is_asked_for_wherever_the_option_stands() {
         assert!(read(CHAT, &ask(body)).wants_usage);
     }
     let body = r#"{"model":"a"}"#;
-    assert_eq!(edit(MESSAGES, body, Edits { model: None, ask_usage: true, ..Edits::default() }), body, "no such option there");
+    assert_eq!(
+        edit(MESSAGES, body, Edits { model: None, ask_usage: true, ..Edits::default() }),
+        body,
+        "no such option there"
+    );
 }
 
 #[test]
 fn the_model_is_exchanged() {
-    let exchange = |door, body, model| edit(door, body, Edits { model: Some(model), ask_usage: false, ..Edits::default() });
+    let exchange = |door, body, model| {
+        edit(door, body, Edits { model: Some(model), ask_usage: false, ..Edits::default() })
+    };
     assert_eq!(exchange(CHAT, r#"{"model" : "a" ,"n":0}"#, "q\"\\\n"), r#"{"model" : "q\"\\\n" ,"n":0}"#);
     assert_eq!(exchange(MODERATIONS, r#"{"input":"x"}"#, "m"), r#"{"input":"x","model":"m"}"#);
     assert_eq!(exchange(MODERATIONS, "{ }", "m"), r#"{ "model":"m"}"#);

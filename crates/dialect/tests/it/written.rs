@@ -76,8 +76,10 @@ fn a_frame_too_long_to_be_held_is_counted_too() {
 
 #[test]
 fn usage_from_the_beginning_of_a_message_is_not_final() {
-    let start = json!({"type": "message_start", "message": {"usage": {"input_tokens": 7, "output_tokens": 1}}});
-    let end = json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}});
+    let start =
+        json!({"type": "message_start", "message": {"usage": {"input_tokens": 7, "output_tokens": 1}}});
+    let end =
+        json!({"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 5}});
     let stream = |events: &[Value]| {
         let text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
         watch(options(DOORS[2]), Framing::Sse, &[text.as_bytes()]).tap.usage_is_final()
@@ -90,13 +92,20 @@ fn usage_from_the_beginning_of_a_message_is_not_final() {
 fn a_document_says_what_its_stream_would() {
     for (door, document) in [
         (DOORS[0], json!({"choices": [{"message": {"role": "assistant", "content": "12345\n"}}]})),
-        (DOORS[1], json!({"output": [{"type": "message", "content": [{"type": "output_text", "text": "12345\n"}]}]})),
+        (
+            DOORS[1],
+            json!({"output": [{"type": "message", "content": [{"type": "output_text", "text": "12345\n"}]}]}),
+        ),
         (DOORS[2], json!({"type": "message", "content": [{"type": "text", "text": "12345\n"}]})),
         (DOORS[3], json!({"candidates": [{"content": {"parts": [{"text": "12345\n"}]}}]})),
     ] {
         let document = document.to_string();
         let whole = read_delivered(door, document.as_bytes());
-        assert_eq!((whole.output(), whole.reasoning(), whole.sample().0), (7, 0, "12345\n".to_owned()), "{door:?}");
+        assert_eq!(
+            (whole.output(), whole.reasoning(), whole.sample().0),
+            (7, 0, "12345\n".to_owned()),
+            "{door:?}"
+        );
         let mut tap = PlainTap::new(options(door));
         document.as_bytes().chunks(1).for_each(|byte| tap.feed(byte));
         assert_eq!(*tap.delivered(), whole, "{door:?}");
@@ -109,8 +118,7 @@ fn a_document_says_what_its_stream_would() {
 fn limited(door: Door, body: &str) -> String {
     let bytes = Bytes::copy_from_slice(body.as_bytes());
     let envelope = peek(door, &bytes).unwrap();
-    let limit =
-        OutputLimit { dialect: door.dialect, operation: door.operation, tokens: 10, new_name: true };
+    let limit = OutputLimit { dialect: door.dialect, operation: door.operation, tokens: 10, new_name: true };
     let edits = Edits { output_limit: Some(limit), ..Edits::default() };
     let edited = String::from_utf8(splice(&bytes, &envelope, &edits).parts.concat()).unwrap();
     let read: Value = serde_json::from_str(&edited).unwrap_or_else(|error| panic!("{edited}: {error}"));
@@ -133,7 +141,11 @@ fn a_limit_is_lowered_or_set_and_never_raised() {
         ),
         (openai, r#"{"model":"a","max_tokens":"x"}"#, r#"{"model":"a","max_tokens":10}"#),
         (responses, r#"{"model":"a","max_output_tokens":1e3}"#, r#"{"model":"a","max_output_tokens":10}"#),
-        (responses, r#"{"model":"a","max_tokens":3}"#, r#"{"model":"a","max_tokens":3,"max_output_tokens":10}"#),
+        (
+            responses,
+            r#"{"model":"a","max_tokens":3}"#,
+            r#"{"model":"a","max_tokens":3,"max_output_tokens":10}"#,
+        ),
         (anthropic, r#"{"model":"a","max_tokens":0}"#, r#"{"model":"a","max_tokens":10}"#),
         (gemini, "{}", r#"{"generationConfig":{"maxOutputTokens":10}}"#),
         (

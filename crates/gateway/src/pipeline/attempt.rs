@@ -142,7 +142,10 @@ pub async fn run(
                 told = Some(worth_telling(told, fault));
                 if lease.mark().entry.has_left() {
                     // Nobody waits for another channel's answer.
-                    lease.end(Ending::ClientLeft, std::borrow::Cow::Borrowed("the attempt failed after the client had left"));
+                    lease.end(
+                        Ending::ClientLeft,
+                        std::borrow::Cow::Borrowed("the attempt failed after the client had left"),
+                    );
                     break;
                 }
                 if final_word {

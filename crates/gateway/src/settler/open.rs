@@ -3,11 +3,7 @@
 //! In: the requests in flight, and settlements. Out: rows for the store: of those that run for a while, and of those that have
 //! ended. A stranger's must not come into the books.
 
-use std::{
-    collections::HashSet,
-    sync::atomic::Ordering,
-    time::Duration,
-};
+use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
 
 use dialect::Usage;
 use store::{

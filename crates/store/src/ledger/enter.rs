@@ -154,7 +154,8 @@ fn write(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<bool, Store
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
         params![account, key, kind.name(), amount.0, operation, request, at_ms, note],
     )?;
-    let add = "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1";
+    let add =
+        "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1";
     transaction.execute(add, params![account, amount.0])?;
     let unspend = "UPDATE api_keys SET spent_nanos = spent_nanos - ?2 WHERE id = ?1";
     transaction.execute(unspend, params![key, amount.0])?;

@@ -15,7 +15,8 @@ const ROWS: i64 = 5_000;
 
 const OPEN: &str = "SELECT coalesce(o.account_id, 0), o.hold_nanos FROM open_requests o
      WHERE o.hold_nanos < 0 OR EXISTS (SELECT 1 FROM requests r WHERE r.id = o.id)";
-const REFUNDED: &str = "SELECT r.account_id, sum(r.amount_nanos), coalesce(-max(s.amount_nanos), 0) AS charged
+const REFUNDED: &str =
+    "SELECT r.account_id, sum(r.amount_nanos), coalesce(-max(s.amount_nanos), 0) AS charged
      FROM entries r LEFT JOIN entries s ON s.kind = 'settlement' AND s.operation = r.request_id
      WHERE r.request_id IS NOT NULL GROUP BY r.request_id HAVING sum(r.amount_nanos) > charged";
 
@@ -25,7 +26,9 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let balances = "SELECT a.id, a.balance_nanos, coalesce(sum(e.amount_nanos), 0) AS entered
          FROM accounts a LEFT JOIN entries e ON e.account_id = a.id
          GROUP BY a.id, a.balance_nanos HAVING entered <> a.balance_nanos";
-    look(connection, balances, &mut found, |[account, balance, entered]| of_account(account, balance, entered))?;
+    look(connection, balances, &mut found, |[account, balance, entered]| {
+        of_account(account, balance, entered)
+    })?;
     let spent = "SELECT k.id, k.spent_nanos, coalesce(-sum(e.amount_nanos), 0) AS charged
          FROM api_keys k LEFT JOIN entries e ON e.key_id = k.id
          GROUP BY k.id, k.spent_nanos HAVING charged <> k.spent_nanos";
@@ -33,7 +36,9 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let charges = "SELECT r.account_id, r.charge_nanos, coalesce(-e.amount_nanos, 0)
          FROM requests r LEFT JOIN entries e ON e.kind = 'settlement' AND e.operation = r.id
          WHERE r.account_id IS NOT NULL AND r.charge_nanos <> coalesce(-e.amount_nanos, 0)";
-    look(connection, charges, &mut found, |[account, charged, entered]| of_request(account, charged, entered))?;
+    look(connection, charges, &mut found, |[account, charged, entered]| {
+        of_request(account, charged, entered)
+    })?;
     let paid = "SELECT a.id, a.paid_nanos, coalesce(sum(e.amount_nanos), 0) AS entered
          FROM accounts a LEFT JOIN entries e ON e.account_id = a.id AND e.kind <> 'settlement'
          GROUP BY a.id, a.paid_nanos HAVING entered <> a.paid_nanos";
@@ -79,11 +84,7 @@ fn of_hours(key: i64, summed: i64, entered: i64) -> String {
 }
 
 fn of_request(account: i64, charged: i64, entered: i64) -> String {
-    format!(
-        "account {account}: a request was charged {}, its entry says {}",
-        Nanos(charged),
-        Nanos(entered)
-    )
+    format!("account {account}: a request was charged {}, its entry says {}", Nanos(charged), Nanos(entered))
 }
 
 fn look<const N: usize>(

@@ -7,7 +7,9 @@ use store::{
     Database, Nanos, StoreError,
     directory::{Directory, KeyRow},
     keys::KeyTerms,
-    ledger::{Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep},
+    ledger::{
+        Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep,
+    },
     purse::{Hold, Purse},
     report,
     sync::{ConfigKey, sync},
@@ -50,8 +52,7 @@ fn step() -> impl Strategy<Value = Step> {
     let charge = prop_oneof![Just(0), 1..1_000_000_i64, Just(5_000_000_000_000)];
     let opened = prop::collection::vec((id.clone(), 0..1_000_000_i64), 0..4);
     let ended = prop::collection::vec((id.clone(), charge), 0..6);
-    let kind =
-        prop_oneof![Just(EntryKind::TopUp), Just(EntryKind::Redemption), Just(EntryKind::Adjustment)];
+    let kind = prop_oneof![Just(EntryKind::TopUp), Just(EntryKind::Redemption), Just(EntryKind::Adjustment)];
     // Few amounts: the same operation comes again, and refunds add up to the charge.
     let amount = prop_oneof![Just(-7_i64), Just(500_000), -1_000_000..1_000_000_i64];
     let refund = prop_oneof![Just(0_i64), Just(200_000), Just(5_000_000_000_000), -5..1_000_000_i64];
@@ -343,7 +344,8 @@ fn a_refund_gives_back_what_was_charged_and_no_more() {
     let (account, rows) = synced(&database, 1);
     let batch = Batch { opened: Vec::new(), ended: vec![ended(1, 700, account, rows[0].id, false)] };
     commit(&database, &batch).unwrap();
-    let give = |amount, operation: &[u8]| refund(&database, &[1; 16], Nanos(amount), operation, 2, "").unwrap();
+    let give =
+        |amount, operation: &[u8]| refund(&database, &[1; 16], Nanos(amount), operation, 2, "").unwrap();
     assert_eq!(give(701, b"a"), Err(Refused::MoreThanCharged { left: Nanos(700) }));
     let entered = give(500, b"a").unwrap().unwrap();
     assert_eq!((entered.account, entered.key, entered.amount), (account, Some(rows[0].id), Nanos(500)));

@@ -88,8 +88,7 @@ impl Model {
     /// `payer`: who pays for a lost request, where it is charged.
     pub(crate) fn recover(&mut self, payer: Option<&dyn Fn(u8) -> (i64, i64)>) -> usize {
         let open = std::mem::take(&mut self.open);
-        let lost: Vec<(u8, i64)> =
-            open.into_iter().filter(|(id, _)| !self.ended.contains_key(id)).collect();
+        let lost: Vec<(u8, i64)> = open.into_iter().filter(|(id, _)| !self.ended.contains_key(id)).collect();
         for (id, hold) in &lost {
             let charge = if payer.is_some() { *hold } else { 0 };
             self.ended.insert(*id, ("lost", charge));
