@@ -77,7 +77,8 @@ async fn who_can_pay_for_anything_is_not_limited() {
 
 #[tokio::test]
 async fn who_cannot_even_pay_for_a_short_answer_is_refused() {
-    let world = world("0.0003").await;
+    // Sixteen tokens of output cost 160,000 nanodollars, the shortest body some 40,000.
+    let world = world("0.00019").await;
     for dialect in DIALECTS {
         let answer = world.ask(&asks(dialect, None)).await;
         assert_eq!(answer.status, 402, "{answer:?}");

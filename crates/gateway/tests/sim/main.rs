@@ -19,6 +19,7 @@ mod dice;
 mod laws;
 mod leak;
 mod model;
+mod money;
 mod said;
 mod script;
 mod setup;

@@ -71,6 +71,8 @@ pub(crate) struct Key {
     /// `None`: all.
     pub(crate) only_model: Option<&'static str>,
     pub(crate) max_in_flight: Option<u64>,
+    /// It has a limit, which is far.
+    pub(crate) pays: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +99,7 @@ impl Setup {
                 secret: format!("sk-caller-{number}-{:08x}", dice.next() as u32),
                 only_model: dice.chance(15).then(|| dice.pick(&MODELS)),
                 max_in_flight: dice.chance(20).then(|| dice.between(1, 8)),
+                pays: number % 2 == 0,
             })
             .collect();
         Setup {
@@ -120,6 +123,7 @@ impl Setup {
             "[timeouts]\ntotal = {total}\n[attempts]\nmax = {}\ndeadline = \"{}ms\"\n[bounds]\nbody_bytes = {}\nin_flight = {}\nqueue = {}",
             self.attempts_max, self.deadline, self.body_bytes, self.in_flight, self.queue
         );
+        text.push_str(crate::money::PRICE);
         for key in &self.keys {
             let _ = writeln!(text, "[[key]]\nname = {:?}\nsecret = {:?}", key.name, key.secret);
             if let Some(model) = key.only_model {
@@ -127,6 +131,9 @@ impl Setup {
             }
             if let Some(most) = key.max_in_flight {
                 let _ = writeln!(text, "max_in_flight = {most}");
+            }
+            if key.pays {
+                let _ = writeln!(text, "spend_limit = 1000000");
             }
         }
         for channel in &self.channels {
