@@ -16,6 +16,7 @@ use crate::{
     connection::{Connection, Connections},
     enroll,
     flow::Flow,
+    limits::Meters,
     pipeline::{
         admission::Admission,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},
@@ -25,6 +26,7 @@ use crate::{
     rng::Rng,
     settlement::Settlement,
     shutdown::Shutdown,
+    sign_in::SignIn,
     sweep::Findings,
     telemetry::Telemetry,
     upstream::{HttpUpstream, Upstream},
@@ -57,9 +59,12 @@ pub struct App {
     pub affinity: Affinity,
     pub rng: Rng,
     pub telemetry: Telemetry,
+    /// Who tries to sign in.
+    pub sign_in: SignIn,
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
     purses: Mutex<Purses>,
+    meters: Mutex<Meters>,
 }
 
 impl std::fmt::Debug for App {
@@ -90,10 +95,12 @@ impl App {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
         let drainer = Drainer::new(config.bounds.draining);
+        let sign_in = SignIn::new(flow.upstream_sockets.clone());
         let directory = enroll::directory(&database, &config)?;
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
-        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &*connect);
+        let mut meters = Meters::new(flow.clock);
+        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &mut meters, &*connect);
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -108,9 +115,11 @@ impl App {
             affinity: Affinity::default(),
             rng,
             telemetry: Telemetry::new(),
+            sign_in,
             settlements,
             connect,
             purses: Mutex::new(purses),
+            meters: Mutex::new(meters),
         };
         Ok((Arc::new(app), receiver))
     }
@@ -129,11 +138,13 @@ impl App {
     /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
     fn renew(&self, config: impl FnOnce(&Catalog) -> Config) -> Result<(), StoreError> {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
         let config = config(&before);
         let directory = enroll::directory(&self.database, &config)?;
         let kept = enroll::kept(&self.database, &directory, &config.timeouts);
-        let catalog = Catalog::build(config, &directory, kept, Some(&before), &mut purses, &*self.connect);
+        let (before, connect) = (Some(&*before), &*self.connect);
+        let catalog = Catalog::build(config, &directory, kept, before, &mut purses, &mut meters, connect);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

@@ -8,11 +8,13 @@ mod channel;
 pub mod document;
 mod fields;
 mod known;
+mod limits;
 mod money;
 mod quantity;
 mod read;
 mod report;
 mod sections;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +23,12 @@ use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration}
 use dialect::Dialect;
 use store::{Nanos, keys::ResetPeriod, price::Price};
 
-use crate::{provider::Provider, secret::Secret};
+use crate::{
+    limits::{Caps, Patience},
+    networks::Networks,
+    provider::Provider,
+    secret::Secret,
+};
 
 pub use read::{Environment, ProcessEnvironment, parse, parse_store};
 pub use report::Problem;
@@ -41,10 +48,16 @@ pub struct Config {
     pub timeouts: Timeouts,
     pub attempts: Attempts,
     pub bounds: Bounds,
+    pub limits: LimitsConfig,
+    pub proxies: Proxies,
     pub shutdown: Shutdown,
     pub flow: FlowLimits,
     pub monitor: Monitor,
     pub cors: Cors,
+    pub admin: Admin,
+    pub sign_up: SignUp,
+    pub mail: Option<Mail>,
+    pub oidc: Option<Oidc>,
 }
 
 /// A caller's key.
@@ -54,8 +67,12 @@ pub struct KeyConfig {
     pub secret: Secret,
     /// Model patterns the key may use (`*` at the end matches any rest); empty: all.
     pub models: Vec<String>,
-    /// Requests of this key in flight at once; `None`: no limit of its own.
-    pub max_in_flight: Option<u32>,
+    /// What it may do at once and in a minute.
+    pub caps: Caps,
+    /// From then on it is refused, in milliseconds since 1970 (UTC); `None`: never.
+    pub expires_ms: Option<i64>,
+    /// Where its callers may be; empty: anywhere.
+    pub networks: Networks,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
     /// Its output is limited to what it can pay: it never spends more than it has.
@@ -217,6 +234,22 @@ impl Default for Bounds {
     }
 }
 
+/// Limits beyond those of single keys, and what is done where one is reached.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LimitsConfig {
+    /// Of all keys of the file together.
+    pub caps: Caps,
+    /// `None`: who cannot come in at once is refused at once.
+    pub patience: Option<Patience>,
+}
+
+/// What stands in front of us.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Proxies {
+    /// Who is believed when he says where a request came from.
+    pub trusted: Networks,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shutdown {
     /// How long running requests may go on after SIGTERM.
@@ -257,4 +290,71 @@ pub struct Monitor {
 pub struct Cors {
     /// Allowed origins in lower case, `scheme://host[:port]`; `*` allows any; empty: no CORS answers at all.
     pub origins: Vec<String>,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where people reach this gateway; links begin with it. Without a trailing slash.
+    pub public_url: Option<http::Uri>,
+    /// A session that is not used for so long is over.
+    pub session_idle: Duration,
+    /// A session is over after this, however it is used.
+    pub session_total: Duration,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+        Admin { public_url: None, session_idle: hours(24), session_total: hours(30 * 24) }
+    }
+}
+
+/// Who may make himself a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignUp {
+    pub mode: SignUpMode,
+    /// Domains of mail that may sign up when it is open, in lower case; empty: any.
+    pub domains: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Whom an admin invited.
+    Invitation,
+    /// Whoever reads the address that he names.
+    Open,
+}
+
+/// The server that takes letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub from: lettre::message::Mailbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    StartTls,
+    Tls,
+    /// Only to a server on this machine.
+    None,
+}
+
+/// A provider of identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// As its tokens name it.
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: Option<Secret>,
+    /// Whom it knows and we do not becomes a user.
+    pub create_users: bool,
 }

@@ -16,13 +16,15 @@ use crate::{
     catalog::{bare, digest},
     clock::unix_ms,
     config::{ChannelConfig, Config, KeyConfig, Timeouts, document},
+    limits::Caps,
+    networks::Network,
 };
 
 /// Writes what the file says, and reads all that is in force.
 pub fn directory(database: &Database, config: &Config) -> Result<Directory, StoreError> {
     let keys: Vec<ConfigKey> = config.keys.iter().map(key).collect();
     let channels: Vec<ConfigChannel> = config.channels.iter().map(channel).collect();
-    sync(database, &keys, &channels, unix_ms())?;
+    sync(database, &keys, &columns(&config.limits.caps), &channels, unix_ms())?;
     Directory::read(database)
 }
 
@@ -31,14 +33,20 @@ fn key(key: &KeyConfig) -> ConfigKey {
         name: key.name.clone(),
         hash: digest(bare(key.secret.reveal())),
         terms: KeyTerms {
-            limits: LimitColumns { max_in_flight: key.max_in_flight, ..LimitColumns::default() },
+            limits: columns(&key.caps),
             spend_limit: key.spend_limit,
             reset_period: key.reset_period,
             strict: key.strict,
+            expires_ms: key.expires_ms,
             models: json!(key.models).to_string(),
-            ..KeyTerms::default()
+            networks: json!(key.networks.0.iter().map(Network::to_string).collect::<Vec<_>>()).to_string(),
         },
     }
+}
+
+fn columns(caps: &Caps) -> LimitColumns {
+    let Caps { requests_per_minute, tokens_per_minute, max_in_flight } = *caps;
+    LimitColumns { requests_per_minute, tokens_per_minute, max_in_flight }
 }
 
 fn channel(channel: &ChannelConfig) -> ConfigChannel {

@@ -5,13 +5,20 @@
 
 mod public;
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use dialect::ErrorKind;
 use store::Nanos;
 
 pub use public::{PublicError, kind_of_status, status_for};
 
-use crate::{ending::Ending, health::HealthEffect, upstream::SendError};
+use crate::{
+    ending::Ending,
+    health::HealthEffect,
+    limits::{Levels, Short},
+    upstream::SendError,
+};
 
 /// Why a request did not get what it asked for.
 #[derive(Debug)]
@@ -27,6 +34,12 @@ pub enum Fault {
 pub enum ClientFault {
     NoKey,
     WrongKey,
+    KeyDisabled,
+    KeyExpired,
+    /// The key is not for callers from there; `None`: nobody knows from where.
+    AddressNotAllowed {
+        address: Option<IpAddr>,
+    },
     NoSuchPath {
         method: String,
         path: String,
@@ -85,10 +98,8 @@ pub enum Rejection {
     MemoryFull,
     /// Settlements are not written away fast enough.
     SettlementsFull,
-    /// The key's own `max_in_flight`.
-    KeyBusy {
-        limit: u32,
-    },
+    /// A limit of the key, its user or its group.
+    RateLimited(Short),
     /// Every channel for the model has its `max_in_flight`.
     ChannelsBusy {
         model: String,
@@ -200,6 +211,14 @@ impl Fault {
         }
     }
 
+    /// Where the limit stood that was reached.
+    pub fn levels(&self) -> Option<Levels> {
+        match self {
+            Fault::Rejection(Rejection::RateLimited(short)) => Some(short.levels),
+            _ => None,
+        }
+    }
+
     pub fn ending(&self) -> Ending {
         match self {
             Fault::Client(ClientFault::BodyBroken) => Ending::ClientLeft,
@@ -220,6 +239,9 @@ impl Fault {
     pub fn cause(&self) -> String {
         match self {
             Fault::Client(fault) => format!("client: {}", fault.public().message),
+            Fault::Rejection(Rejection::RateLimited(Short { whose, what, limit, .. })) => {
+                format!("rejected: RateLimited {{ {whose:?}, {what:?}, limit: {limit} }}")
+            }
             Fault::Rejection(rejection) => format!("rejected: {rejection:?}"),
             Fault::Upstream(fault) => fault.cause(),
             Fault::Internal(fault) => format!("internal: {}", fault.detail),

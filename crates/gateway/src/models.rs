@@ -1,5 +1,7 @@
 //! `GET /v1/models` and its kin: the models a key may use, in the format of whoever asks.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 use dialect::Dialect;
 use http::{HeaderMap, HeaderValue, Response, header};
@@ -22,11 +24,12 @@ pub fn answer(
     app: &App,
     dialect: Dialect,
     id: Option<&str>,
+    peer: IpAddr,
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Response<ReplyBody> {
     let request_id = app.new_request_id();
-    match body(app, dialect, id, headers, query) {
+    match body(app, dialect, id, peer, headers, query) {
         Ok(body) => {
             let mut response = Response::new(ReplyBody::whole(Bytes::from(body.to_string()), None));
             let json = HeaderValue::from_static("application/json");
@@ -44,24 +47,26 @@ fn body(
     app: &App,
     dialect: Dialect,
     id: Option<&str>,
+    peer: IpAddr,
     headers: &HeaderMap,
     query: Option<&str>,
 ) -> Result<Value, ClientFault> {
     let catalog = app.catalog.load_full();
-    let caller = Caller::of(headers, query, &catalog)?;
+    let caller = Caller::of(peer, headers, query, &catalog)?;
+    let key = &caller.key;
     // OpenAI's list serves its two dialects.
-    let mut models = catalog.models(dialect);
+    let mut models = catalog.models(dialect, key);
     if dialect == Dialect::OpenaiChat {
-        models.extend(catalog.models(Dialect::OpenaiResponses));
+        models.extend(catalog.models(Dialect::OpenaiResponses, key));
         models.sort_unstable();
         models.dedup();
     }
-    models.retain(|model| caller.key.models.allow(model));
     match id {
         None => Ok(list(dialect, &models)),
         Some(id) => {
             let listed = models.contains(&id);
-            let served = listed || caller.key.models.allow(id) && !catalog.serving(id).is_empty();
+            let mine = || catalog.serving(id).iter().any(|channel| key.group.may_use(channel));
+            let served = listed || key.allows(id) && mine();
             let unknown = ClientFault::UnknownModel { model: id.to_owned() };
             if served { Ok(one(dialect, id)) } else { Err(unknown) }
         }

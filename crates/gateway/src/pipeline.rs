@@ -64,14 +64,14 @@ where
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
-            let stream = inbound.stream;
+            let (stream, levels) = (inbound.stream, lease.levels());
             let run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
             let mut run = Attended::new(&app, &entry, run);
             let outcome = if stream { patiently(&mut run).await } else { Some((&mut run).await) };
             match outcome {
                 Some(Ok(committed)) => reply::send(&app, committed),
                 Some(Err(failed)) => reply::refuse(dialect, *failed),
-                None => reply::hold(&app, &entry, dialect, framing, run),
+                None => reply::hold(&app, &entry, dialect, framing, levels, run),
             }
         }
         Err(fault) => {
@@ -97,8 +97,11 @@ where
     if !lease.has_reserved() {
         return Err(Fault::Rejection(Rejection::SettlementsFull));
     }
-    let caller = Caller::identify(&head, catalog).map_err(Fault::Client)?;
+    let (peer, asking) = (lease.mark().entry.connection.peer.ip(), &head.parts);
+    let caller = Caller::identify(&asking.headers, asking.uri.query(), catalog).map_err(Fault::Client)?;
     lease.record().key = Some(caller.key.name.clone());
+    // A key that is not good is named in the log; in the books it has no line.
+    caller.check(peer, &asking.headers, catalog).map_err(Fault::Client)?;
     lease.record().payer = Some(caller.key.payer());
     if app.shutdown.draining() {
         return Err(Fault::Rejection(Rejection::Stopping));
@@ -114,7 +117,8 @@ where
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
     let terms = terms::agree(&mut inbound, &caller, &plan, catalog)?;
-    app.admission.admit(&caller, bounds.queue, terms, lease).await?;
+    let tokens = terms::tokens(&mut inbound);
+    app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))
 }
 

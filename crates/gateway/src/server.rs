@@ -18,12 +18,13 @@ use tokio::{
 use tracing::{error, info, warn};
 
 use crate::{
-    admin::local::Local,
+    admin::{local::Local, setup},
     app::App,
     calendar,
     clock::unix_ms,
     config::{Config, Lost, StoreConfig},
     listener, monitor,
+    secret::Secret,
     settler::{self, Sink},
     shutdown::Stage,
     sweep,
@@ -80,6 +81,8 @@ impl fmt::Display for StartError {
 pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
+    /// Of the link that makes the first user; `None`: there is one.
+    pub setup_token: Option<Secret>,
     accepting: JoinHandle<()>,
     watches: [JoinHandle<()>; 4],
     settling: JoinHandle<()>,
@@ -107,6 +110,7 @@ impl Server {
             let charged = charge == LostCharge::Hold;
             warn!(lost, charged, "requests that ran when the process died are listed as lost");
         }
+        let setup_token = setup::link(&database)?.map(Secret::new);
         let (app, queue) = App::new(config, database)?;
         let local = app.database.path().and_then(|path| {
             Local::open(app.clone(), path)
@@ -114,6 +118,7 @@ impl Server {
                 .ok()
         });
         Ok(Server {
+            setup_token,
             local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [

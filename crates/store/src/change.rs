@@ -30,6 +30,8 @@ pub enum ChangeError {
     },
     /// Whoever asks may not.
     Forbidden(String),
+    /// It is the configuration file's.
+    ReadOnly,
     Store(StoreError),
 }
 
@@ -50,6 +52,7 @@ impl fmt::Display for ChangeError {
             ChangeError::Taken { field } => write!(f, "{field}: is taken"),
             ChangeError::Conflict(why) | ChangeError::Forbidden(why) => f.write_str(why),
             ChangeError::Refused { field, reason } => write!(f, "{field}: {reason}"),
+            ChangeError::ReadOnly => f.write_str("it is kept in the configuration file"),
             ChangeError::Store(error) => error.fmt(f),
         }
     }

@@ -28,6 +28,11 @@ const MIGRATIONS: [&str; 3] = [
 const APPLICATION: i32 = 0x536C_7569;
 /// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
 const WAL_KEPT: i64 = 64 << 20;
+/// Pages of 4 KiB in the write-ahead file before it is worked into the database: the ends of the indexes are written to by
+/// every batch, and into the database only once for all of them.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// What the writer keeps of the database in memory at most: the ends of the indexes of everybody who is there just now.
+const CACHE_KIB: i64 = 16 << 10;
 /// A reader's checkpoint or a backup may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -84,6 +89,8 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // Steps may rebuild a table that others refer to.
         connection.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut connection)?;

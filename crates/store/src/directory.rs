@@ -13,7 +13,7 @@ use crate::{
     money::{Factor, Nanos},
 };
 
-/// All that is in force, and no more: what was disabled or deleted is not in it.
+/// All that is in force, and the keys that are switched off: whoever has one is told so. What was deleted is not in it.
 #[derive(Debug, Default)]
 pub struct Directory {
     pub groups: Vec<GroupRow>,
@@ -38,12 +38,12 @@ pub struct GroupRow {
 /// For each minute, and at once; `None`: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LimitColumns {
-    pub requests_per_minute: Option<u32>,
+    pub requests_per_minute: Option<u64>,
     pub tokens_per_minute: Option<u64>,
     pub max_in_flight: Option<u32>,
 }
 
-/// The account of a user who is active.
+/// The account of a user.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountRow {
     pub id: i64,
@@ -59,12 +59,14 @@ pub struct AccountRow {
     pub limits: LimitColumns,
 }
 
-/// A key that is active and whose user is.
+/// A key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
     pub id: i64,
     pub account_id: i64,
     pub name: String,
+    /// It is switched off, or its user is.
+    pub is_disabled: bool,
     pub hash: KeyHash,
     /// The secret before a rotation, and until when it is good.
     pub previous: Option<(KeyHash, i64)>,
@@ -147,9 +149,12 @@ fn group(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
 
 /// The first three columns.
 fn limits(row: &Row<'_>) -> rusqlite::Result<LimitColumns> {
+    let each_minute = |column: usize| -> rusqlite::Result<Option<u64>> {
+        Ok(row.get::<_, Option<i64>>(column)?.map(|each| each.max(0) as u64))
+    };
     Ok(LimitColumns {
-        requests_per_minute: row.get(0)?,
-        tokens_per_minute: row.get::<_, Option<i64>>(1)?.map(|tokens| tokens.max(0) as u64),
+        requests_per_minute: each_minute(0)?,
+        tokens_per_minute: each_minute(1)?,
         max_in_flight: row.get(2)?,
     })
 }
@@ -157,7 +162,7 @@ fn limits(row: &Row<'_>) -> rusqlite::Result<LimitColumns> {
 const ACCOUNTS: &str =
     "SELECT u.requests_per_minute, u.tokens_per_minute, u.max_in_flight, a.id, u.id, u.name, u.group_id,
          a.unlimited, a.paid_nanos, a.paid_nanos - a.balance_nanos
-     FROM accounts a JOIN users u ON u.id = a.user_id WHERE u.status = 'active' ORDER BY a.id";
+     FROM accounts a JOIN users u ON u.id = a.user_id WHERE u.status IN ('active', 'disabled') ORDER BY a.id";
 
 fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     Ok(AccountRow {
@@ -174,9 +179,9 @@ fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
 
 const KEYS: &str = "SELECT k.requests_per_minute, k.tokens_per_minute, k.max_in_flight, k.id, a.id, k.name, k.hash,
          k.previous_hash, k.previous_until_ms, k.spent_nanos, k.spent_before_nanos, k.spend_limit_nanos, k.reset_period,
-         k.expires_ms, k.models, k.networks, k.strict
+         k.expires_ms, k.models, k.networks, k.strict, NOT (k.status = 'active' AND u.status = 'active')
      FROM api_keys k JOIN users u ON u.id = k.user_id JOIN accounts a ON a.user_id = u.id
-     WHERE k.status = 'active' AND u.status = 'active' ORDER BY k.id";
+     WHERE k.status IN ('active', 'disabled') AND u.status IN ('active', 'disabled') ORDER BY k.id";
 
 fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
     let previous: (Option<KeyHash>, Option<i64>) = (row.get(7)?, row.get(8)?);
@@ -184,6 +189,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         id: row.get(3)?,
         account_id: row.get(4)?,
         name: row.get(5)?,
+        is_disabled: row.get(17)?,
         hash: row.get(6)?,
         previous: previous.0.zip(previous.1),
         spent: Nanos(row.get(9)?),

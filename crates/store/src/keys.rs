@@ -118,7 +118,7 @@ pub fn set_terms(
             terms.models,
             terms.networks,
             terms.strict,
-            terms.limits.requests_per_minute,
+            terms.limits.requests_per_minute.map(|requests| requests as i64),
             terms.limits.tokens_per_minute.map(|tokens| tokens as i64),
             terms.limits.max_in_flight,
         ],

@@ -4,17 +4,24 @@
 //! ([`database`]).
 
 pub mod access_tokens;
+pub mod accounts;
+pub mod api_keys;
 pub mod audit;
 pub mod change;
+pub mod channels;
+pub mod codes;
 pub mod database;
 pub mod directory;
 pub mod error;
+pub mod groups;
 pub mod keys;
 pub mod ledger;
 pub mod money;
 pub mod one_time;
+pub mod people;
 pub mod price;
 pub mod price_list;
+pub mod prices;
 pub mod purse;
 pub mod ratio;
 pub mod report;
@@ -24,6 +31,7 @@ pub mod sample;
 pub mod seal;
 pub mod second_factor;
 pub mod sessions;
+pub mod settings;
 pub mod sync;
 pub mod usage;
 pub mod users;

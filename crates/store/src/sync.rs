@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
     database::Database,
+    directory::LimitColumns,
     error::StoreError,
     keys::{KeyHash, KeyTerms, set_terms},
     money::Factor,
@@ -29,23 +30,29 @@ pub struct ConfigChannel {
     pub discount: Factor,
 }
 
-/// Makes what the file says the rows of the file, all of it or nothing.
+/// Makes what the file says the rows of the file, all of it or nothing. `together` are the limits of all its keys in sum.
 pub fn sync(
     database: &Database,
     own_keys: &[ConfigKey],
+    together: &LimitColumns,
     own_channels: &[ConfigChannel],
     now_ms: i64,
 ) -> Result<(), StoreError> {
     let mut writer = database.writer();
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    keys(&transaction, own_keys, now_ms)?;
+    keys(&transaction, own_keys, together, now_ms)?;
     channels(&transaction, own_channels, now_ms)?;
     transaction.commit()?;
     Ok(())
 }
 
 /// A key that is not in the file any more stays as *gone*, with what it has spent.
-fn keys(transaction: &Transaction<'_>, keys: &[ConfigKey], now_ms: i64) -> Result<(), StoreError> {
+fn keys(
+    transaction: &Transaction<'_>,
+    keys: &[ConfigKey],
+    together: &LimitColumns,
+    now_ms: i64,
+) -> Result<(), StoreError> {
     transaction.execute(
         "INSERT INTO users (name, role, created_ms) VALUES ('config', 'config', ?1) ON CONFLICT (name) DO NOTHING",
         [now_ms],
@@ -55,6 +62,15 @@ fn keys(transaction: &Transaction<'_>, keys: &[ConfigKey], now_ms: i64) -> Resul
     transaction.execute(
         "INSERT INTO accounts (user_id, unlimited) VALUES (?1, 1) ON CONFLICT (user_id) DO NOTHING",
         [user],
+    )?;
+    transaction.execute(
+        "UPDATE users SET requests_per_minute = ?2, tokens_per_minute = ?3, max_in_flight = ?4 WHERE id = ?1",
+        params![
+            user,
+            together.requests_per_minute.map(|requests| requests as i64),
+            together.tokens_per_minute.map(|tokens| tokens as i64),
+            together.max_in_flight,
+        ],
     )?;
     // Secrets may have changed places: no hash stands in the way of another key's.
     transaction.execute(

@@ -5,7 +5,10 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use toml::de::{DeTable, DeValue};
+use toml::{
+    de::{DeTable, DeValue},
+    value::Datetime,
+};
 
 use super::{known, quantity, report::Report};
 use crate::secret::Secret;
@@ -104,6 +107,14 @@ impl<'t> Field<'t> {
             self.problem(report, format!("found {}, expected {expected}", self.kind()));
         }
         text
+    }
+
+    pub(super) fn truth(&self, report: &mut Report<'_>) -> Option<bool> {
+        let truth = self.value.as_bool();
+        if truth.is_none() {
+            self.wrong(report, "true or false");
+        }
+        truth
     }
 
     pub(super) fn is_empty_list(&self) -> bool {
@@ -289,6 +300,15 @@ impl<'t> Field<'t> {
         match self.value.as_str() {
             Some(text) => quantity::duration(text),
             None => self.integer().and_then(|seconds| seconds.try_into().ok()).map(Duration::from_secs),
+        }
+    }
+
+    /// A day or a moment, with or without quotes.
+    pub(super) fn datetime(&self) -> Option<Datetime> {
+        match self.value {
+            DeValue::Datetime(datetime) => Some(*datetime),
+            DeValue::String(text) => text.parse().ok(),
+            _ => None,
         }
     }
 

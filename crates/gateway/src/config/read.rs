@@ -11,9 +11,9 @@ use super::{
     ChannelConfig, Config, KeyConfig, StoreConfig, Timeouts,
     channel::{self, models},
     fields::{Field, Fields, quoted},
-    known, money,
+    known, limits, money,
     report::{Problem, Report},
-    sections,
+    sections, sign_in,
 };
 
 /// Where the server listens when the file does not say.
@@ -91,6 +91,8 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
     let (store, lost) = money::store(report, &top);
+    let admin = sign_in::admin(report, &top);
+    let mail = sign_in::mail(report, &top, &admin);
     Config {
         listen: listen(report, &top),
         store,
@@ -101,10 +103,16 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         timeouts,
         attempts: sections::attempts(report, &top),
         bounds: sections::bounds(report, &top),
+        limits: limits::limits(report, &top),
+        proxies: limits::proxies(report, &top),
         shutdown: sections::shutdown(report, &top),
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
         cors: sections::cors(report, &top),
+        sign_up: sign_in::sign_up(report, &top, mail.as_ref()),
+        oidc: sign_in::oidc(report, &top, &admin),
+        admin,
+        mail,
     }
 }
 
@@ -143,13 +151,25 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
             }
         }
         let models = models(report, fields.get(report, "models"));
-        let max_in_flight = sections::max_in_flight(report, &fields);
+        let caps = limits::caps(report, &fields);
+        let expires_ms = limits::expires(report, fields.get(report, "expires"));
+        let networks = limits::networks(report, fields.get(report, "networks"));
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
         let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
         let strict = fields.get(report, "strict").and_then(|field| field.flag(report)).unwrap_or_default();
         if let (Some(name), Some(secret)) = (name, secret) {
-            keys.push(KeyConfig { name, secret, models, max_in_flight, spend_limit, reset_period, strict });
+            keys.push(KeyConfig {
+                name,
+                secret,
+                models,
+                caps,
+                expires_ms,
+                networks,
+                spend_limit,
+                reset_period,
+                strict,
+            });
         }
     }
     keys

@@ -12,13 +12,14 @@ use super::{
 };
 
 /// A clock of a millisecond is for tests; a day is longer than any request.
-const WAITS: RangeInclusive<Duration> = Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+pub(super) const WAITS: RangeInclusive<Duration> =
+    Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
 /// Channels tried for one request: more would only multiply an outage.
 const ATTEMPTS_MAX: RangeInclusive<i128> = 1..=20;
 /// A request needs some room; beyond 1 GiB a body would not fit into memory twice.
 const BODY_BYTES: RangeInclusive<u64> = 1_024..=1 << 30;
 /// Far above what one process can hold: guards against a slip of the finger, not against load.
-const MANY: i128 = 1_000_000;
+pub(super) const MANY: i128 = 1_000_000;
 
 /// `base` with whatever the table sets.
 pub(super) fn timeouts(report: &mut Report<'_>, table: Option<Field<'_>>, base: &Timeouts) -> Timeouts {
@@ -131,7 +132,7 @@ pub(super) fn section<'t>(
     field.fields(report, &format!("a table that starts with [{name}], one bracket each"), known)
 }
 
-fn set<T>(place: &mut T, value: Option<T>) {
+pub(super) fn set<T>(place: &mut T, value: Option<T>) {
     if let Some(value) = value {
         *place = value;
     }

@@ -9,9 +9,11 @@ use toml::de::{DeTable, DeValue};
 use super::*;
 
 mod example;
+mod limits;
 mod mistakes;
 mod money;
 mod secrets;
+mod sign_in;
 
 /// Every variable that is in upper case is set, to a value of its own.
 fn environment(name: &str) -> Option<String> {
@@ -117,11 +119,11 @@ fn a_full_file_is_read() {
 
     let [alice, bob] = &config.keys[..] else { panic!("two keys") };
     assert_eq!(
-        (alice.name.as_str(), alice.secret.reveal(), alice.max_in_flight),
+        (alice.name.as_str(), alice.secret.reveal(), alice.caps.max_in_flight),
         ("alice", "sk-alice", Some(7))
     );
     assert_eq!(alice.models, ["gpt-5*", "claude-opus-4-5"]);
-    assert_eq!((bob.secret.reveal(), bob.max_in_flight), ("value-of-BOB", None));
+    assert_eq!((bob.secret.reveal(), bob.caps.max_in_flight), ("value-of-BOB", None));
     assert!(bob.models.is_empty());
 
     let [main, house] = &config.channels[..] else { panic!("two channels") };

@@ -6,7 +6,10 @@ use bytes::Bytes;
 use dialect::{Dialect, ErrorKind};
 
 use super::{Answered, Blame, ClientFault, Rejection, UpstreamFault};
-use crate::upstream::SendError;
+use crate::{
+    limits::{Short, What, Whose},
+    upstream::SendError,
+};
 
 /// What the caller reads.
 #[derive(Clone, Debug)]
@@ -89,6 +92,29 @@ impl ClientFault {
                 "invalid_api_key",
                 "This API key is not known here. Check that it is a key of this gateway, whole and without blanks.",
             ),
+            ClientFault::KeyDisabled => PublicError::new(
+                403,
+                Permission,
+                "key_disabled",
+                "This API key is switched off. Ask the operator to switch it on, or use another one.",
+            ),
+            ClientFault::KeyExpired => PublicError::new(
+                403,
+                Permission,
+                "key_expired",
+                "This API key was good until a day that is past. Ask the operator for a new one, or to prolong it.",
+            ),
+            ClientFault::AddressNotAllowed { address } => {
+                let from = address.map_or("an address that is not known".to_owned(), |from| from.to_string());
+                PublicError::new(
+                    403,
+                    Permission,
+                    "address_not_allowed",
+                    format!(
+                        "This API key may not be used from {from}. Call from one of its networks, or ask the operator to add yours."
+                    ),
+                )
+            }
             ClientFault::NoSuchPath { method, path } => PublicError::new(
                 404,
                 NotFound,
@@ -237,15 +263,7 @@ impl Rejection {
                 "Finished requests are not recorded fast enough to take new ones. Try again in a moment.",
             )
             .retry_after_ms(2_000),
-            Rejection::KeyBusy { limit } => PublicError::new(
-                429,
-                RateLimit,
-                "too_many_in_flight",
-                format!(
-                    "Your key has {limit} requests in flight, which is all it may have. Wait for one to end."
-                ),
-            )
-            .retry_after_ms(1_000),
+            Rejection::RateLimited(short) => limited(short),
             Rejection::ChannelsBusy { model } => PublicError::new(
                 503,
                 Unavailable,
@@ -292,6 +310,33 @@ impl Rejection {
             .retry_after_ms(1_000),
         }
     }
+}
+
+/// Whose limit was reached, and which.
+fn limited(short: &Short) -> PublicError {
+    let Short { whose, what, limit, retry_after_ms, .. } = short;
+    let whose = match whose {
+        Whose::Key => "Your key",
+        Whose::User => "Your account, with all its keys,",
+        Whose::Group => "Your group, all of its members together,",
+    };
+    let (code, message) = match what {
+        What::InFlight => (
+            "too_many_in_flight",
+            format!("{whose} has {limit} requests in flight, which is all it may have. Wait for one to end."),
+        ),
+        What::Requests => (
+            "rate_limit_exceeded",
+            format!("{whose} may make {limit} requests a minute, and has made them. Try again later."),
+        ),
+        What::Tokens => (
+            "rate_limit_exceeded",
+            format!(
+                "{whose} may use {limit} tokens a minute, and what is left is less than this request may need. Try again later, or ask for less output."
+            ),
+        ),
+    };
+    PublicError::new(429, ErrorKind::RateLimit, code, message).retry_after_ms(*retry_after_ms)
 }
 
 impl UpstreamFault {

@@ -1,7 +1,7 @@
 //! Step 4: may I come in now?
 //!
-//! In: a caller with a plan. Out: places in the lease: the key's own and one of `bounds.in_flight`. Waiting is bounded in
-//! number and in time. It must not know what the request is for.
+//! In: a caller with a plan. Out: places in the lease: those of the caller's limits and one of `bounds.in_flight`. Waiting is
+//! bounded in number and in time. It must not know what the request is for.
 
 use std::sync::{
     Arc,
@@ -15,9 +15,10 @@ use tokio::{
 
 use crate::{
     charge::Terms,
-    config::Bounds,
+    config::{Bounds, Config},
     fault::{Fault, Rejection},
     flow::Phase,
+    limits::{Short, Taken},
     pipeline::{caller::Caller, lease::Lease},
 };
 
@@ -36,39 +37,56 @@ impl Admission {
         Admission { slots: Arc::new(Semaphore::new(bounds.in_flight)), waiting: AtomicUsize::new(0) }
     }
 
+    /// `tokens`: what the request may need, of those that its limits count.
     pub async fn admit(
         &self,
         caller: &Caller,
-        queue: usize,
+        config: &Config,
+        tokens: u64,
         terms: Terms,
         lease: &mut Lease,
     ) -> Result<(), Fault> {
-        let limit = caller.key.max_in_flight;
-        let Some(key_place) = caller.key.occupancy.enter(limit) else {
-            return Err(Fault::Rejection(Rejection::KeyBusy { limit: limit.unwrap_or(0) }));
+        let taken = match caller.key.limits.take(tokens, lease.clock()) {
+            Ok(taken) => taken,
+            Err(short) => self.wait_for_limits(caller, config, tokens, short, lease).await?,
         };
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,
-            Err(_) => self.wait(queue, lease).await?,
+            Err(_) => self.wait(config.bounds.queue, lease).await?,
         };
-        lease.admit(slot, key_place, caller.key.payer(), terms);
+        lease.admit(slot, taken, caller.key.payer(), terms);
         Ok(())
     }
 
+    /// Waits where the operator allows it, for as long as he says.
+    async fn wait_for_limits(
+        &self,
+        caller: &Caller,
+        config: &Config,
+        tokens: u64,
+        short: Short,
+        lease: &mut Lease,
+    ) -> Result<Taken, Fault> {
+        let refused = |short| Fault::Rejection(Rejection::RateLimited(short));
+        let Some(patience) = config.limits.patience else { return Err(refused(short)) };
+        let Some(_queued) = self.line_up(config.bounds.queue) else { return Err(refused(short)) };
+        let waiting = caller.key.limits.wait(tokens, lease.clock(), patience);
+        queued(lease, patience.wait, waiting).await.map_err(refused)
+    }
+
     async fn wait(&self, queue: usize, lease: &mut Lease) -> Result<OwnedSemaphorePermit, Fault> {
-        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
-        let _waiting = Waiting(&self.waiting);
-        if before >= queue {
-            return Err(Fault::Rejection(Rejection::QueueFull));
-        }
-        lease.enter(Phase::Queued, QUEUE_WAIT);
-        let began_ms = lease.mark().now_ms();
-        let slot = timeout(QUEUE_WAIT, self.slots.clone().acquire_owned()).await;
-        lease.record().queued_ms = lease.mark().now_ms().saturating_sub(began_ms);
-        match slot {
+        let Some(_queued) = self.line_up(queue) else { return Err(Fault::Rejection(Rejection::QueueFull)) };
+        match queued(lease, QUEUE_WAIT, timeout(QUEUE_WAIT, self.slots.clone().acquire_owned())).await {
             Ok(Ok(slot)) => Ok(slot),
             _ => Err(Fault::Rejection(Rejection::QueueTimedOut)),
         }
+    }
+
+    /// A place among those who wait, if there is one.
+    fn line_up(&self, queue: usize) -> Option<Waiting<'_>> {
+        let before = self.waiting.fetch_add(1, Ordering::AcqRel);
+        let waiting = Waiting(&self.waiting);
+        (before < queue).then_some(waiting)
     }
 
     /// Places free now.
@@ -79,6 +97,15 @@ impl Admission {
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
+}
+
+/// Waits, and writes down how long.
+async fn queued<T>(lease: &mut Lease, longest: Duration, waiting: impl Future<Output = T>) -> T {
+    lease.enter(Phase::Queued, longest);
+    let began_ms = lease.mark().now_ms();
+    let result = waiting.await;
+    lease.record().queued_ms += lease.mark().now_ms().saturating_sub(began_ms);
+    result
 }
 
 struct Waiting<'a>(&'a AtomicUsize);

@@ -1,16 +1,17 @@
 //! Step 2: who calls.
 //!
-//! In: the request's head and the catalog. Out: a [`Caller`], or the fault of having no key or a wrong one. It must run
-//! before the body is read: strangers cost no memory.
+//! In: the request's head, its peer and the catalog. Out: a [`Caller`], or the fault of having no key, a wrong one, or one
+//! that is not good now or from there. It must run before the body is read: strangers cost no memory.
 
-use std::{borrow::Cow, sync::Arc};
+use std::{borrow::Cow, net::IpAddr, sync::Arc};
 
 use http::{HeaderMap, HeaderName, header::AUTHORIZATION};
 
 use crate::{
     catalog::{Catalog, Key},
+    clock::unix_ms,
     fault::ClientFault,
-    pipeline::inbound::Head,
+    networks::client_address,
 };
 
 /// The key a request came with.
@@ -27,12 +28,12 @@ static KEY_HEADERS: [HeaderName; 3] = [
 ];
 
 impl Caller {
-    /// Tries every key the request carries: clients often send two, one of them a placeholder.
-    pub fn identify(head: &Head, catalog: &Catalog) -> Result<Caller, ClientFault> {
-        Caller::of(&head.parts.headers, head.parts.uri.query(), catalog)
-    }
-
-    pub fn of(headers: &HeaderMap, query: Option<&str>, catalog: &Catalog) -> Result<Caller, ClientFault> {
+    /// Whose key it is. Tries every key the request carries: clients often send two, one of them a placeholder.
+    pub fn identify(
+        headers: &HeaderMap,
+        query: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Caller, ClientFault> {
         let mut any = false;
         for presented in presented(headers, query) {
             any = true;
@@ -41,6 +42,34 @@ impl Caller {
             }
         }
         Err(if any { ClientFault::WrongKey } else { ClientFault::NoKey })
+    }
+
+    /// Whether the key is good now, and from there.
+    pub fn check(&self, peer: IpAddr, headers: &HeaderMap, catalog: &Catalog) -> Result<(), ClientFault> {
+        let key = &self.key;
+        if key.is_disabled {
+            return Err(ClientFault::KeyDisabled);
+        }
+        if key.expires_ms.is_some_and(|expires_ms| unix_ms() >= expires_ms) {
+            return Err(ClientFault::KeyExpired);
+        }
+        if key.networks.0.is_empty() {
+            return Ok(());
+        }
+        let address = client_address(peer, headers, &catalog.config.proxies.trusted);
+        if key.networks.allow(address) { Ok(()) } else { Err(ClientFault::AddressNotAllowed { address }) }
+    }
+
+    /// Who calls, with a key that is good.
+    pub fn of(
+        peer: IpAddr,
+        headers: &HeaderMap,
+        query: Option<&str>,
+        catalog: &Catalog,
+    ) -> Result<Caller, ClientFault> {
+        let caller = Caller::identify(headers, query, catalog)?;
+        caller.check(peer, headers, catalog)?;
+        Ok(caller)
     }
 
     /// Names what a caller made, apart from every other caller's: names of keys may be alike.

@@ -16,10 +16,12 @@ use uuid::Uuid;
 use crate::{
     catalog::Channel,
     charge::{self, Charge, Owed, Payer, Terms},
+    clock::Clock,
     config::OnClientLeft,
     ending::Ending,
     estimate::Unmeasured,
     flow::{Admitted, Mark, Phase},
+    limits::{Levels, Taken},
     occupancy::Place,
     settlement::{AttemptRecord, Settlement},
     shutdown::Shutdown,
@@ -34,7 +36,8 @@ pub struct Lease {
     mark: Mark,
     shutdown: Arc<Shutdown>,
     slot: Option<OwnedSemaphorePermit>,
-    key_place: Option<Place>,
+    /// Of the limits of its key, user and group; taken by `drop`.
+    taken: Option<Taken>,
     channel_place: Option<Place>,
     /// What it is charged by, once it is admitted; taken by `drop`.
     terms: Option<Terms>,
@@ -82,7 +85,7 @@ impl Lease {
             mark,
             shutdown,
             slot: None,
-            key_place: None,
+            taken: None,
             channel_place: None,
             terms: None,
             prompt: None,
@@ -104,6 +107,10 @@ impl Lease {
         &self.mark
     }
 
+    pub fn clock(&self) -> Clock {
+        self.mark.entry.connection.clock
+    }
+
     /// The settlement under way, to be filled in.
     pub fn record(&mut self) -> &mut Settlement {
         self.record.as_mut().expect("the record leaves only in drop")
@@ -114,9 +121,9 @@ impl Lease {
     }
 
     /// Admission gave these; they go back when the lease is dropped.
-    pub fn admit(&mut self, slot: OwnedSemaphorePermit, key_place: Place, payer: Payer, terms: Terms) {
+    pub fn admit(&mut self, slot: OwnedSemaphorePermit, taken: Taken, payer: Payer, terms: Terms) {
         self.slot = Some(slot);
-        self.key_place = Some(key_place);
+        self.taken = Some(taken);
         let record = self.record();
         let admitted = Admitted {
             door: record.door,
@@ -127,6 +134,11 @@ impl Lease {
         };
         self.terms = Some(terms);
         self.mark.entry.admit(admitted);
+    }
+
+    /// Where its limits stood when it was admitted.
+    pub fn levels(&self) -> Levels {
+        self.taken.as_ref().map(Taken::levels).unwrap_or_default()
     }
 
     pub fn attempt_began(&mut self, channel: &Channel, place: Place) {
@@ -247,9 +259,21 @@ impl Drop for Lease {
                 None => record.charge = charge::settle(terms, &record),
             }
         }
+        if let Some(taken) = self.taken.take() {
+            taken.settle(used(&record));
+        }
         entry.settle();
         if let Some(reserved) = self.reserved.take() {
             reserved.send(record);
         }
+    }
+}
+
+/// Tokens that count against limits: none where nothing was delivered; `None`: the provider did not say.
+fn used(record: &Settlement) -> Option<u64> {
+    match record.usage {
+        _ if matches!(record.ending, Ending::Refused | Ending::Rejected | Ending::Failed) => Some(0),
+        Some(usage) => Some(usage.total()),
+        None => record.first_byte_ms.is_none().then_some(0),
     }
 }

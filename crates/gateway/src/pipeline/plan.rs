@@ -35,17 +35,21 @@ impl Plan {
         }
         let model = inbound.model.as_str();
         // A moderation may leave the model to the provider; a key that is held to some models may not.
-        let free = inbound.door.operation == Operation::Moderations && caller.key.models.allow(model);
+        let free = inbound.door.operation == Operation::Moderations && caller.key.allows(model);
         if model.is_empty() && !free {
             return Err(Fault::Client(ClientFault::MissingModel));
         }
-        if !model.is_empty() && !caller.key.models.allow(model) {
+        if !model.is_empty() && !caller.key.allows(model) {
             return Err(Fault::Client(ClientFault::ModelNotAllowed { model: model.to_owned() }));
         }
-        let serving: Vec<&Arc<Channel>> =
+        let mut serving: Vec<&Arc<Channel>> =
             if model.is_empty() { catalog.channels().iter().collect() } else { catalog.serving(model) };
         if serving.is_empty() {
             return Err(Fault::Client(ClientFault::UnknownModel { model: model.to_owned() }));
+        }
+        serving.retain(|channel| caller.key.group.may_use(channel));
+        if serving.is_empty() {
+            return Err(Fault::Client(ClientFault::ModelNotAllowed { model: model.to_owned() }));
         }
         let speaking: Vec<&Arc<Channel>> =
             serving.iter().copied().filter(|channel| channel.endpoint(inbound.door).is_some()).collect();
@@ -98,11 +102,11 @@ impl Plan {
         let channel = affinity
             .recall(caller.id(), id, now_ms)
             .and_then(|name| catalog.channel(&name).cloned())
-            .filter(|channel| channel.endpoint(inbound.door).is_some());
+            .filter(|channel| channel.endpoint(inbound.door).is_some() && caller.key.group.may_use(channel));
         match channel {
             Some(channel) => {
                 let model = inbound.model.as_str();
-                if !model.is_empty() && !caller.key.models.allow(model) {
+                if !model.is_empty() && !caller.key.allows(model) {
                     return Err(Fault::Client(ClientFault::ModelNotAllowed { model: model.to_owned() }));
                 }
                 if !model.is_empty() && !channel.serves(model) {

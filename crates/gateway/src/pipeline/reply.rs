@@ -6,6 +6,7 @@
 
 mod body;
 pub mod drain;
+mod levels;
 mod passing;
 mod stream;
 mod waiting;
@@ -24,6 +25,7 @@ use crate::{
     ending::Ending,
     fault::{PublicError, status_for},
     flow::Entry,
+    limits::Levels,
     pipeline::{
         attempt::{Answer, Committed, Failed},
         lease::Lease,
@@ -44,7 +46,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     if !lease.mark().entry.has_left() {
         lease.record().status = status.as_u16();
     }
-    let (dialect, request_id) = (lease.record().door.dialect, lease.request_id());
+    let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
@@ -71,6 +73,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
         }
     };
     sign(&mut headers, dialect, request_id);
+    levels::write(&mut headers, dialect, &levels);
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -83,11 +86,13 @@ pub fn hold(
     entry: &Entry,
     dialect: Dialect,
     framing: Framing,
+    levels: Levels,
     run: Attended,
 ) -> Response<ReplyBody> {
     entry.head_sent.store(true, Ordering::Relaxed);
     let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
     sign(&mut headers, dialect, entry.request_id);
+    levels::write(&mut headers, dialect, &levels);
     let mut response = Response::new(ReplyBody::waiting(waiting::Waiting::new(app, dialect, framing, run)));
     *response.headers_mut() = headers;
     response
@@ -98,8 +103,10 @@ pub fn refuse(dialect: Dialect, failed: Failed) -> Response<ReplyBody> {
     let Failed { fault, mut lease } = failed;
     let error = fault.public();
     lease.record().status = status_for(dialect, error.status);
-    let request_id = lease.request_id();
-    tell(dialect, &error, request_id, Some(lease))
+    let (request_id, levels) = (lease.request_id(), fault.levels().unwrap_or(lease.levels()));
+    let mut response = tell(dialect, &error, request_id, Some(lease));
+    levels::write(response.headers_mut(), dialect, &levels);
+    response
 }
 
 /// An error as a whole response.
@@ -144,6 +151,7 @@ fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage)
         code: Some(&error.code),
         param: error.param,
         request_id: request_id.hyphenated().encode_lower(&mut buffer),
+        retry_after_ms: error.retry_after_ms,
     };
     encode_error(dialect, &view, stage)
 }

@@ -45,13 +45,13 @@ pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Cata
         None => Basis::Unpriced,
     };
     let dearest = plan.channels.iter().map(|channel| channel.discount).max_by_key(|discount| discount.0);
-    let factors = Factors { group: key.factor, channel: dearest.unwrap_or_default() };
+    let factors = Factors { group: key.group.factor, channel: dearest.unwrap_or_default() };
     let hold = match &basis {
         Basis::Priced(price) if key.strict && key.pays() => hold_strictly(price, factors, inbound, key)?,
         Basis::Priced(price) => take(key, expected(price, factors, inbound))?,
         Basis::Free | Basis::Unpriced => take(key, Nanos::ZERO)?,
     };
-    Ok(Terms { hold, basis, factor: key.factor })
+    Ok(Terms { hold, basis, factor: key.group.factor })
 }
 
 /// Whether a request is one that providers ask nothing for: counting, asking for what is stored, moderating by the model
@@ -76,14 +76,26 @@ fn refused(short: Short, needed: Nanos) -> Fault {
     })
 }
 
-/// The most that a request is expected to cost.
-fn expected(price: &Price, factors: Factors, inbound: &mut Inbound) -> Nanos {
+/// Tokens that a request may need of those that are limited.
+pub fn tokens(inbound: &mut Inbound) -> u64 {
+    let (input, output) = foreseen(inbound);
+    if is_free(inbound) { 0 } else { input.saturating_add(output) }
+}
+
+/// Tokens that a request is expected to need at most: of its prompt, and of its answers.
+fn foreseen(inbound: &mut Inbound) -> (u64, u64) {
     let (text, others) = weigh(inbound, LARGE_BODY);
     let input = text.div_ceil(BYTES_PER_TOKEN) + others;
-    let writes = charge::writes(inbound.door.operation);
     let Envelope { max_output, choices, .. } = inbound.envelope;
     let each = max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT));
-    price.at_most(input, if writes { each.saturating_mul(choices) } else { 0 }, 1, factors)
+    let writes = charge::writes(inbound.door.operation);
+    (input, if writes { each.saturating_mul(choices) } else { 0 })
+}
+
+/// The most that a request is expected to cost.
+fn expected(price: &Price, factors: Factors, inbound: &mut Inbound) -> Nanos {
+    let (input, output) = foreseen(inbound);
+    price.at_most(input, output, 1, factors)
 }
 
 /// Bytes of text in a body, and tokens of what else is in it. A body of up to `small` bytes is taken for text.

@@ -17,6 +17,7 @@ use gateway::{
     app::App,
     config::{StoreConfig, parse},
     ending::Ending,
+    limits::Whose,
     listener,
     server::Server,
     settler::Sink,
@@ -150,6 +151,12 @@ impl World {
         }
     }
 
+    /// Of the link that makes the first user.
+    pub fn setup_token(&self) -> Option<String> {
+        let server = self.server.as_ref().unwrap();
+        server.setup_token.as_ref().map(|token| token.reveal().to_owned())
+    }
+
     pub async fn client(&self) -> Client {
         Client::connect(self.address, self.heard.clone()).await
     }
@@ -211,7 +218,13 @@ impl World {
         for channel in catalog.channels() {
             assert_eq!(channel.occupancy.inside(), 0, "places of channel {}", channel.name);
         }
-        assert_eq!(catalog.key(KEY).map_or(0, |key| key.occupancy.inside()), 0, "places of the key");
+        if let Some(key) = catalog.key(KEY) {
+            for whose in Whose::ALL {
+                let meter = key.limits.of(whose);
+                let left = (meter.inside(), meter.waiting(), meter.reserved());
+                assert_eq!(left, (0, 0, 0), "in, waiting, tokens: {whose:?}");
+            }
+        }
         assert!(app.flow.census().unaccounted.is_empty(), "unaccounted");
         eventually("every settlement written", || app.settlements_open() == 0).await;
         if let Some(key) = catalog.key(KEY) {

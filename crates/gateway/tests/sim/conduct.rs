@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::{
     ask::{Ask, KeyUse},
+    limits,
     model::{Fault, Maker, Outcome, Story},
     setup::{Channel, RENAMED},
     upstream::Call,
@@ -83,15 +84,14 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
 /// A rejection has a reason.
 fn rejection(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
     let cause = settlement.cause.as_deref().unwrap_or_default();
-    let key_limit = match story.ask.key {
-        KeyUse::Known(key) => story.setup.keys[key].max_in_flight,
-        _ => None,
-    };
     let mut channels = story.setup.channels.iter().filter(|channel| channel.speaks(story.ask.dialect));
     let reason = match cause.trim_start_matches("rejected: ").split([' ', '{']).next().unwrap_or_default() {
-        "KeyBusy" => key_limit.is_some(),
+        "RateLimited" => limits::has(story, cause),
         "QueueFull" => story.setup.queue < 1_000,
-        "QueueTimedOut" => settlement.queued_ms == 30_000,
+        // What it waited for its limits comes on top.
+        "QueueTimedOut" => {
+            settlement.queued_ms == 30_000 || story.setup.patience.is_some() && settlement.queued_ms > 30_000
+        }
         "ChannelsBusy" => channels.any(|channel| channel.max_in_flight.is_some()),
         "ChannelsResting" => true, // `of_all` looks at who rests.
         "Stopping" => story.stop.is_some_and(|stop| {
@@ -133,6 +133,7 @@ pub(crate) fn of_all(world: &World, ends: &[u64], broken: &mut Vec<String>) {
         held.entry("all".to_owned()).or_default().push(span);
         if let KeyUse::Known(key) = ask.key {
             held.entry(format!("key {key}")).or_default().push(span);
+            held.entry("user".to_owned()).or_default().push(span);
         }
     }
     for (_, settlement) in world.settlements.iter().filter(|(_, settlement)| settlement.queued_ms > 0) {
@@ -146,8 +147,12 @@ pub(crate) fn of_all(world: &World, ends: &[u64], broken: &mut Vec<String>) {
         let span = (call.at, call.over_at.unwrap_or(u64::MAX));
         held.entry(format!("channel {}", call.channel)).or_default().push(span);
     }
-    let mut limits = vec![("all".to_owned(), Some(setup.in_flight)), ("queue".to_owned(), Some(setup.queue))];
-    limits.extend(setup.keys.iter().enumerate().map(|(n, key)| (format!("key {n}"), key.max_in_flight)));
+    let mut limits = vec![
+        ("all".to_owned(), Some(setup.in_flight)),
+        ("queue".to_owned(), Some(setup.queue)),
+        ("user".to_owned(), setup.caps.max_in_flight),
+    ];
+    limits.extend(setup.keys.iter().enumerate().map(|(n, key)| (format!("key {n}"), key.caps.max_in_flight)));
     limits.extend(
         setup.channels.iter().enumerate().map(|(n, channel)| (format!("channel {n}"), channel.max_in_flight)),
     );

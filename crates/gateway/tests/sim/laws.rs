@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::{
     arrived::{arrived, closed_at, ended_at, last_event},
     client::{Over, Visit},
-    conduct,
+    conduct, limits,
     model::{Fault, HELD_BYTES, Maker, Outcome, Story},
     money,
     script::{Reply, Tail},
@@ -68,6 +68,7 @@ pub(crate) fn hold(world: &mut World) {
     broken.extend(settled.into_keys().map(|id| format!("a settlement of nobody: {id}")));
     conduct::of_all(world, &ends, &mut broken);
     money::of_all(world, &mut broken);
+    limits::of_all(world, &ends, &mut broken);
     world.broken.extend(broken);
 }
 
@@ -171,14 +172,16 @@ fn clocks(story: &Story<'_>, settled_at: u64, wrong: &mut Vec<String>) {
     let (visit, ask) = (story.visit, story.ask);
     let body_in = visit.body_in_at.unwrap_or(u64::MAX);
     let (mut longest, mut from) = (story.ask.at, ask.at);
+    // For its limits, and for a place among all.
+    let queue = story.setup.patience.map_or(0, |(wait, _)| wait) + 30_000;
     // Chunks of a request body come at most 40 s apart, and are waited for for 30 s.
     longest += ask.chunks.iter().map(|(after, _)| after).sum::<u64>().min(600_000) + 30_000;
     if let Some(first) = story.calls.first() {
-        if first.at > body_in + 30_000 {
+        if first.at > body_in + queue {
             wrong.push(format!("queued for {} ms", first.at - body_in));
         }
         from = first.at;
-    } else if settled_at > longest + 30_000 && visit.over.is_some_and(|(_, over)| over == Over::Whole) {
+    } else if settled_at > longest + queue && visit.over.is_some_and(|(_, over)| over == Over::Whole) {
         wrong.push(format!("ended at {settled_at}, without a call, should by {longest}"));
     }
     for call in &story.calls {

@@ -1,7 +1,7 @@
 //! The simulation: the real pipeline in made-up worlds, each drawn from a seed.
 //!
 //! A world has a configuration, clients that send, read, stall and leave, providers that answer, err, stall and break,
-//! and sometimes a stop; time is virtual. Afterwards the laws are held against it (`laws.rs`, `conduct.rs`, `view.rs`),
+//! and sometimes a stop; time is virtual. Afterwards the laws are held against it (`laws.rs`, `conduct.rs`, `limits.rs`, `view.rs`),
 //! with a model of what should have happened (`model.rs`). A failure names its seed:
 //!
 //! ```text
@@ -18,6 +18,7 @@ mod conduct;
 mod dice;
 mod laws;
 mod leak;
+mod limits;
 mod model;
 mod money;
 mod said;

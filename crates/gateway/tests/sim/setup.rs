@@ -64,13 +64,46 @@ impl Channel {
     }
 }
 
+/// What a key, or all keys together, may do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Caps {
+    pub(crate) max_in_flight: Option<u64>,
+    pub(crate) requests: Option<u64>,
+    pub(crate) tokens: Option<u64>,
+}
+
+impl Caps {
+    /// `chance`: of each limit, in a hundred.
+    fn draw(dice: &mut Dice, chance: u64) -> Caps {
+        Caps {
+            max_in_flight: dice.chance(chance).then(|| dice.between(1, 8)),
+            requests: dice.chance(chance).then(|| dice.pick(&[1, 6, 30, 120, 3_000])),
+            tokens: dice.chance(chance).then(|| dice.pick(&[1_000, 9_000, 50_000, 1_000_000])),
+        }
+    }
+
+    pub(crate) fn any(self) -> bool {
+        self.max_in_flight.or(self.requests).or(self.tokens).is_some()
+    }
+
+    fn toml(self) -> String {
+        let line = |name: &str, limit: Option<u64>| match limit {
+            Some(limit) => format!("{name} = {limit}\n"),
+            None => String::new(),
+        };
+        line("max_in_flight", self.max_in_flight)
+            + &line("requests_per_minute", self.requests)
+            + &line("tokens_per_minute", self.tokens)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
     pub(crate) name: String,
     pub(crate) secret: String,
     /// `None`: all.
     pub(crate) only_model: Option<&'static str>,
-    pub(crate) max_in_flight: Option<u64>,
+    pub(crate) caps: Caps,
     /// It has a limit, which is far.
     pub(crate) pays: bool,
 }
@@ -79,6 +112,10 @@ pub(crate) struct Key {
 pub(crate) struct Setup {
     pub(crate) channels: Vec<Channel>,
     pub(crate) keys: Vec<Key>,
+    /// Of all keys together.
+    pub(crate) caps: Caps,
+    /// How long a request waits for its limits, and how many wait at one.
+    pub(crate) patience: Option<(u64, u64)>,
     pub(crate) total: Option<u64>,
     pub(crate) attempts_max: usize,
     pub(crate) deadline: u64,
@@ -98,13 +135,15 @@ impl Setup {
                 name: format!("key-{number}"),
                 secret: format!("sk-caller-{number}-{:08x}", dice.next() as u32),
                 only_model: dice.chance(15).then(|| dice.pick(&MODELS)),
-                max_in_flight: dice.chance(20).then(|| dice.between(1, 8)),
+                caps: Caps::draw(dice, 15),
                 pays: number % 2 == 0,
             })
             .collect();
         Setup {
             channels,
             keys,
+            caps: Caps::draw(dice, 10),
+            patience: dice.chance(50).then(|| (dice.time(60_000) + 1, dice.between(1, 12))),
             total: dice.chance(15).then(|| dice.between(2_000, 120_000)),
             attempts_max: dice.between(1, 5) as usize,
             deadline: if hurry { dice.between(1_000, 60_000) } else { dice.between(30_000, 300_000) },
@@ -129,12 +168,14 @@ impl Setup {
             if let Some(model) = key.only_model {
                 let _ = writeln!(text, "models = [{model:?}]");
             }
-            if let Some(most) = key.max_in_flight {
-                let _ = writeln!(text, "max_in_flight = {most}");
-            }
             if key.pays {
                 let _ = writeln!(text, "spend_limit = 1000000");
             }
+            text.push_str(&key.caps.toml());
+        }
+        let _ = writeln!(text, "[limits]\n{}", self.caps.toml());
+        if let Some((wait, queue)) = self.patience {
+            let _ = writeln!(text, "wait = \"{wait}ms\"\nqueue = {queue}");
         }
         for channel in &self.channels {
             let Clocks { connect, first_byte, first_event, idle } = channel.clocks;

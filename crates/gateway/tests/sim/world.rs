@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use gateway::{
-    app::App, charge, config::parse, ending::Ending, estimate::Tokenizer, flow::Flow, rng::Rng,
-    settlement::Settlement, shutdown::Stage, upstream::Upstream,
+    app::App, charge, config::parse, ending::Ending, estimate::Tokenizer, flow::Flow, limits::Whose,
+    rng::Rng, settlement::Settlement, shutdown::Stage, upstream::Upstream,
 };
 use store::{Database, Nanos};
 use tokio::{
@@ -190,10 +190,15 @@ impl World {
         }
         for key in &self.setup.keys {
             let key = catalog.key(&key.secret).expect("keys stay");
-            left("places of a key", u64::from(key.occupancy.inside()));
             let purse = key.purse.state();
             let held = purse.held.plus(key.account.state().held);
             self.purses.insert(key.name.to_string(), (held, purse.spent));
+            for whose in Whose::ALL {
+                let meter = key.limits.of(whose);
+                left("places of a key, its user or its group", meter.inside().into());
+                left("waiting for a limit", meter.waiting() as u64);
+                left("tokens reserved", meter.reserved());
+            }
         }
         if flow.started() != self.asks.len() as u64 {
             self.broken.push(format!("{} asked, {} started", self.asks.len(), flow.started()));

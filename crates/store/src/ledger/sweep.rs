@@ -29,9 +29,10 @@ pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
     look(connection, balances, &mut found, |[account, balance, entered]| {
         of_account(account, balance, entered)
     })?;
-    let spent = "SELECT k.id, k.spent_nanos, coalesce(-sum(e.amount_nanos), 0) AS charged
-         FROM api_keys k LEFT JOIN entries e ON e.key_id = k.id
-         GROUP BY k.id, k.spent_nanos HAVING charged <> k.spent_nanos";
+    let spent = "SELECT k.id, k.spent_nanos, coalesce(e.charged, 0)
+         FROM api_keys k LEFT JOIN (
+             SELECT key_id, -sum(amount_nanos) AS charged FROM entries GROUP BY key_id) e ON e.key_id = k.id
+         WHERE coalesce(e.charged, 0) <> k.spent_nanos";
     look(connection, spent, &mut found, |[key, spent, charged]| of_key(key, spent, charged))?;
     let charges = "SELECT r.account_id, r.charge_nanos, coalesce(-e.amount_nanos, 0)
          FROM requests r LEFT JOIN entries e ON e.kind = 'settlement' AND e.operation = r.id

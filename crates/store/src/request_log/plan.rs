@@ -3,10 +3,14 @@
 //! In: a filter. Out: for each index that knows a part of it, what to look up there, and what is left to ask of each row.
 //! Texts and numbers of the filter are always parameters, never part of the SQL.
 
-use rusqlite::{Transaction, types::Value};
+use rusqlite::{OptionalExtension, Transaction, types::Value};
 
 use super::{Endings, Filter, GOOD_ENDINGS};
 use crate::error::StoreError;
+
+/// Places of an index that are read side by side at most: an account that has had more pairs of model and ending than that is
+/// looked for by something else.
+const MOST_ARMS: usize = 1_000;
 
 /// One way to the rows: an index, read at several places side by side, each in the order of the ids.
 #[derive(Clone, Debug, Default)]
@@ -142,16 +146,14 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         lead("requests_by_key", "key_id = ?1 AND ending = ?2", arms, &[Keys, Ended]);
     }
     if let Some(account) = filter.account {
-        let arms = with_ending(vec![account.into()]);
-        lead("requests_by_account", "account_id = ?1 AND ending = ?2", arms, &[Account, Ended]);
+        if let Some(arms) = of_account(transaction, account, filter)? {
+            let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
+            lead("requests_by_account", place, arms, &[Account, Model, Ended]);
+        }
     }
     if let Some(model) = &filter.model {
         let arms = with_ending(vec![model.clone().into()]);
         lead("requests_by_model", "model = ?1 AND ending = ?2", arms, &[Model, Ended]);
-    }
-    if let (Some(account), Some(model)) = (filter.account, &filter.model) {
-        let arms = vec![vec![account.into(), model.clone().into()]];
-        lead("requests_by_account_and_model", "account_id = ?1 AND model = ?2", arms, &[Account, Model]);
     }
     if let Some(channel) = &filter.channel {
         let arms = with_ending(vec![channel.clone().into()]);
@@ -200,6 +202,36 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         leads.push(Lead { arms: vec![Vec::new()], ..Lead::default() });
     }
     Ok(leads)
+}
+
+/// The models and endings that the account has had, an arm for each that the filter lets through; `None`: too many.
+fn of_account(
+    transaction: &Transaction<'_>,
+    account: i64,
+    filter: &Filter,
+) -> Result<Option<Vec<Vec<Value>>>, StoreError> {
+    // The next pair behind another one, as many look-ups as there are.
+    let mut next = transaction.prepare(
+        "SELECT model, ending FROM requests INDEXED BY requests_by_account
+         WHERE account_id = ?1 AND (model, ending) > (?2, ?3) ORDER BY model, ending LIMIT 1",
+    )?;
+    let (mut arms, mut walked) = (Vec::new(), 0);
+    // A model that is asked for is where the walk begins, and it ends with it.
+    let (mut model, mut ending) = (filter.model.clone().unwrap_or_default(), String::new());
+    while walked <= MOST_ARMS {
+        walked += 1;
+        let found: Option<(String, String)> =
+            next.query_row((account, &model, &ending), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+        let Some(found) = found else { return Ok(Some(arms)) };
+        (model, ending) = found;
+        if filter.model.as_ref().is_some_and(|wanted| *wanted != model) {
+            return Ok(Some(arms));
+        }
+        if filter.endings.has(&ending) {
+            arms.push(vec![account.into(), model.clone().into(), ending.clone().into()]);
+        }
+    }
+    Ok(None)
 }
 
 /// The endings that there are in the log, and that the filter lets through.

@@ -4,6 +4,7 @@ use store::{
     Database, access_tokens,
     audit::{self, By},
     change::ChangeError,
+    directory::LimitColumns,
     one_time::{self, OneTime, Purpose},
     second_factor,
     sessions::{self, Lasting},
@@ -210,6 +211,19 @@ fn an_address_belongs_to_one_user() {
 }
 
 #[test]
+fn an_address_that_somebody_changed_is_not_proved_and_old_links_are_no_good() {
+    let (scratch, database, user) = start();
+    one_time::issue(&database, &[7; 32], &OneTime::new(Purpose::PasswordReset, Some(user), 50), 1).unwrap();
+    let raw = rusqlite::Connection::open(scratch.path()).unwrap();
+    raw.execute("UPDATE users SET email = 'ann@example.com'", []).unwrap();
+    assert!(users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified, "the same one");
+    raw.execute("UPDATE users SET email = 'mallory@example.com'", []).unwrap();
+    assert!(!users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified);
+    let reset = users::reset_password(&database, &by(2), &[7; 32], "$argon2id$x");
+    assert!(matches!(reset, Err(Refused::Token)));
+}
+
+#[test]
 fn no_step_of_a_second_factor_counts_twice() {
     let (_scratch, database, user) = start();
     second_factor::offer(&database, user, b"sealed").unwrap();
@@ -232,7 +246,7 @@ fn no_step_of_a_second_factor_counts_twice() {
 #[test]
 fn built_in_users_are_nobody_who_signs_in() {
     let (_scratch, database, _) = start();
-    store::sync::sync(&database, &[], &[], 1).unwrap();
+    store::sync::sync(&database, &[], &LimitColumns::default(), &[], 1).unwrap();
     assert_eq!(users::find(&database, Who::Name("config")).unwrap(), None);
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{
     Database, Nanos, StoreError,
-    directory::{Directory, KeyRow},
+    directory::{Directory, KeyRow, LimitColumns},
     keys::KeyTerms,
     ledger::{
         Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep,
@@ -79,7 +79,7 @@ fn keys() -> Vec<ConfigKey> {
 
 /// The account of the file's keys, and their rows.
 fn synced(database: &Database, now_ms: i64) -> (i64, Vec<KeyRow>) {
-    sync(database, &keys(), &[], now_ms).unwrap();
+    sync(database, &keys(), &LimitColumns::default(), &[], now_ms).unwrap();
     let directory = Directory::read(database).unwrap();
     (directory.accounts[0].id, directory.keys)
 }

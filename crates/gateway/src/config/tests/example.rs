@@ -48,10 +48,16 @@ fn it_names_every_key() {
         ("timeouts", known::TIMEOUTS),
         ("attempts", known::ATTEMPTS),
         ("bounds", known::BOUNDS),
+        ("limits", known::LIMITS),
+        ("proxies", known::PROXIES),
         ("shutdown", known::SHUTDOWN),
         ("flow", known::FLOW),
         ("monitor", known::MONITOR),
         ("cors", known::CORS),
+        ("admin", known::ADMIN),
+        ("sign_up", known::SIGN_UP),
+        ("mail", known::MAIL),
+        ("oidc", known::OIDC),
     ] {
         let found = keys_of(name);
         for key in known {
@@ -90,9 +96,11 @@ fn its_defaults_are_the_programs() {
     assert_eq!(stated.shutdown, real.shutdown);
     assert_eq!(stated.flow, real.flow);
     assert_eq!(stated.cors, real.cors);
+    assert_eq!((stated.limits.patience, &stated.proxies), (real.limits.patience, &real.proxies));
 
     let real = read(EXAMPLE).unwrap();
     assert_eq!(stated.keys[0].models, real.keys[0].models);
+    assert_eq!(stated.keys[0].networks, real.keys[0].networks);
     let (stated, real) = (&stated.channels[0], &real.channels[0]);
     assert_eq!(stated.base_url, real.base_url);
     assert_eq!(stated.rename, real.rename);

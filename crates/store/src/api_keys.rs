@@ -1,0 +1,311 @@
+//! Callers' keys that are kept in the database.
+//!
+//! In: hashes of secrets that were made elsewhere, and what they may do. Out: rows with what is shown of a secret. The secret
+//! itself never comes here; those of the configuration file are the file's to change.
+
+use rusqlite::{Row, Transaction, params};
+
+use crate::{
+    audit::By,
+    change::{ChangeError, Object},
+    database::Database,
+    error::StoreError,
+    keys::{KeyHash, ResetPeriod},
+    money::Nanos,
+};
+
+/// Keys that one user may have: more is a program that has gone wild.
+const MOST: u32 = 1000;
+
+const OBJECT: Object = Object {
+    name: "key",
+    picture: "SELECT json_object('user_id', user_id, 'name', name, 'shown', prefix || '…' || last4, 'status', status,
+         'spend_limit_nanos', spend_limit_nanos, 'reset_period', reset_period, 'expires_ms', expires_ms,
+         'models', json(models), 'networks', json(networks), 'requests_per_minute', requests_per_minute,
+         'tokens_per_minute', tokens_per_minute, 'max_in_flight', max_in_flight, 'strict', strict,
+         'previous_until_ms', previous_until_ms)
+         FROM api_keys WHERE id = ?1 AND status <> 'gone'",
+};
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    pub id: i64,
+    pub user_id: i64,
+    pub user: String,
+    /// Of the configuration file: read-only.
+    pub from_file: bool,
+    pub name: String,
+    pub prefix: String,
+    pub last4: String,
+    pub status: String,
+    pub spend_limit: Option<Nanos>,
+    pub spent: Nanos,
+    /// What was spent before the period began.
+    pub spent_before: Nanos,
+    pub terms: Terms,
+    /// Until when the secret before a rotation is good.
+    pub previous_until_ms: Option<i64>,
+    pub created_ms: i64,
+}
+
+/// What a key may do, beside its spend limit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Terms {
+    pub reset_period: Option<String>,
+    pub expires_ms: Option<i64>,
+    /// JSON lists; empty: all.
+    pub models: String,
+    pub networks: String,
+    pub requests_per_minute: Option<u32>,
+    pub tokens_per_minute: Option<u32>,
+    pub max_in_flight: Option<u32>,
+    pub strict: bool,
+}
+
+/// `None` is not named.
+#[derive(Clone, Debug, Default)]
+pub struct Change {
+    pub name: Option<String>,
+    pub status: Option<String>,
+    pub spend_limit: Option<Option<Nanos>>,
+    pub reset_period: Option<Option<String>>,
+    pub expires_ms: Option<Option<i64>>,
+    pub models: Option<String>,
+    pub networks: Option<String>,
+    pub requests_per_minute: Option<Option<u32>>,
+    pub tokens_per_minute: Option<Option<u32>>,
+    pub max_in_flight: Option<Option<u32>>,
+    pub strict: Option<bool>,
+}
+
+/// A secret that was made, as it is kept.
+#[derive(Clone, Debug)]
+pub struct Made {
+    pub hash: KeyHash,
+    pub prefix: String,
+    pub last4: String,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    pub user_id: Option<i64>,
+    pub name: Option<String>,
+    /// A part of the name, or the last four characters.
+    pub search: Option<String>,
+    pub status: Option<String>,
+}
+
+const SELECT: &str = "SELECT k.id, k.user_id, u.name, k.source = 'config', k.name, k.prefix, k.last4, k.status,
+         k.spend_limit_nanos, k.spent_nanos, k.spent_before_nanos, k.reset_period, k.expires_ms, k.models, k.networks,
+         k.requests_per_minute, k.tokens_per_minute, k.max_in_flight, k.strict, k.previous_until_ms, k.created_ms
+     FROM api_keys k JOIN users u ON u.id = k.user_id";
+
+const WHERE: &str = "k.status <> 'gone' AND (?1 IS NULL OR k.user_id = ?1) AND (?2 IS NULL OR k.name = ?2)
+     AND (?3 IS NULL OR k.last4 = ?3 OR instr(lower(k.name), lower(?3)) > 0) AND (?4 IS NULL OR k.status = ?4)";
+
+fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
+    Ok(Key {
+        id: row.get(0)?,
+        user_id: row.get(1)?,
+        user: row.get(2)?,
+        from_file: row.get(3)?,
+        name: row.get(4)?,
+        prefix: row.get(5)?,
+        last4: row.get(6)?,
+        status: row.get(7)?,
+        spend_limit: row.get::<_, Option<i64>>(8)?.map(Nanos),
+        spent: Nanos(row.get(9)?),
+        spent_before: Nanos(row.get(10)?),
+        terms: Terms {
+            reset_period: row.get(11)?,
+            expires_ms: row.get(12)?,
+            models: row.get(13)?,
+            networks: row.get(14)?,
+            requests_per_minute: row.get(15)?,
+            tokens_per_minute: row.get(16)?,
+            max_in_flight: row.get(17)?,
+            strict: row.get(18)?,
+        },
+        previous_until_ms: row.get(19)?,
+        created_ms: row.get(20)?,
+    })
+}
+
+/// Newest first, those before `after`; and how many there are in all.
+pub fn list(
+    database: &Database,
+    filter: &Filter,
+    after: Option<i64>,
+    limit: u32,
+) -> Result<(Vec<Key>, u32), StoreError> {
+    database.read(|connection| {
+        let total = connection.query_row(
+            &format!("SELECT count(*) FROM api_keys k WHERE {WHERE}"),
+            params![filter.user_id, filter.name, filter.search, filter.status],
+            |row| row.get(0),
+        )?;
+        let mut statement = connection.prepare(&format!(
+            "{SELECT} WHERE {WHERE} AND (?5 IS NULL OR k.id < ?5) ORDER BY k.id DESC LIMIT ?6"
+        ))?;
+        let rows = statement.query_map(
+            params![filter.user_id, filter.name, filter.search, filter.status, after, limit],
+            read,
+        )?;
+        Ok((rows.collect::<Result<_, _>>()?, total))
+    })
+}
+
+/// `owner`: only if it is his.
+pub fn find(database: &Database, id: i64, owner: Option<i64>) -> Result<Key, ChangeError> {
+    let select =
+        format!("{SELECT} WHERE k.id = ?1 AND k.status <> 'gone' AND (?2 IS NULL OR k.user_id = ?2)");
+    database
+        .read(|connection| Ok(connection.query_row(&select, params![id, owner], read)))?
+        .map_err(ChangeError::from)
+}
+
+pub fn create(
+    database: &Database,
+    by: &By,
+    user: i64,
+    made: &Made,
+    key: &Change,
+) -> Result<i64, ChangeError> {
+    OBJECT.create(database, by, |transaction| {
+        let active: Option<bool> = transaction
+            .query_row(
+                "SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1",
+                [user],
+                |row| row.get(0),
+            )
+            .map(Some)
+            .or_else(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => Ok(None),
+                error => Err(error),
+            })?;
+        if active != Some(true) {
+            return Err(ChangeError::refused("user_id", "there is no such user, or he is not active"));
+        }
+        let count: u32 = transaction.query_row(
+            "SELECT count(*) FROM api_keys WHERE user_id = ?1 AND status <> 'gone'",
+            [user],
+            |row| row.get(0),
+        )?;
+        if count >= MOST {
+            return Err(ChangeError::conflict(format!("A user has {MOST} keys at most: delete some.")));
+        }
+        transaction.execute(
+            "INSERT INTO api_keys (user_id, source, name, hash, prefix, last4, created_ms)
+             VALUES (?1, 'admin', ?2, ?3, ?4, ?5, ?6)",
+            params![user, key.name, made.hash, made.prefix, made.last4, by.at_ms],
+        )?;
+        let id = transaction.last_insert_rowid();
+        write(transaction, id, key, by.at_ms)?;
+        Ok((id, id))
+    })
+}
+
+pub fn change(
+    database: &Database,
+    by: &By,
+    id: i64,
+    owner: Option<i64>,
+    change: &Change,
+) -> Result<(), ChangeError> {
+    OBJECT.change(database, by, "update", id, |transaction| {
+        may_change(transaction, id, owner)?;
+        write(transaction, id, change, by.at_ms)
+    })
+}
+
+/// A new secret. The one before is good until `until_ms`, or not any more.
+pub fn rotate(
+    database: &Database,
+    by: &By,
+    id: i64,
+    owner: Option<i64>,
+    made: &Made,
+    until_ms: Option<i64>,
+) -> Result<(), ChangeError> {
+    OBJECT.change(database, by, "rotate", id, |transaction| {
+        may_change(transaction, id, owner)?;
+        transaction.execute(
+            "UPDATE api_keys SET previous_hash = CASE WHEN ?5 IS NULL THEN NULL ELSE hash END, previous_until_ms = ?5,
+                 hash = ?2, prefix = ?3, last4 = ?4
+             WHERE id = ?1",
+            params![id, made.hash, made.prefix, made.last4, until_ms],
+        )?;
+        Ok(())
+    })
+}
+
+/// Its secret opens nothing any more and its name is free; what it has spent stays in the books.
+pub fn remove(database: &Database, by: &By, id: i64, owner: Option<i64>) -> Result<(), ChangeError> {
+    OBJECT.change(database, by, "delete", id, |transaction| {
+        may_change(transaction, id, owner)?;
+        transaction.execute(
+            "UPDATE api_keys SET status = 'gone', name = name || ' (gone ' || id || ')',
+                 hash = CAST('gone:' || id AS BLOB), previous_hash = NULL, previous_until_ms = NULL
+             WHERE id = ?1",
+            [id],
+        )?;
+        Ok(())
+    })
+}
+
+fn may_change(transaction: &Transaction<'_>, id: i64, owner: Option<i64>) -> Result<(), ChangeError> {
+    let (user, source): (i64, String) = transaction.query_row(
+        "SELECT user_id, source FROM api_keys WHERE id = ?1 AND status <> 'gone'",
+        [id],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if owner.is_some_and(|owner| owner != user) {
+        return Err(ChangeError::Missing);
+    }
+    if source == "config" { Err(ChangeError::ReadOnly) } else { Ok(()) }
+}
+
+fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -> Result<(), ChangeError> {
+    transaction.execute(
+        "UPDATE api_keys SET name = coalesce(?2, name), status = coalesce(?3, status),
+             spend_limit_nanos = CASE WHEN ?4 THEN ?5 ELSE spend_limit_nanos END,
+             expires_ms = CASE WHEN ?6 THEN ?7 ELSE expires_ms END,
+             models = coalesce(?8, models), networks = coalesce(?9, networks),
+             requests_per_minute = CASE WHEN ?10 THEN ?11 ELSE requests_per_minute END,
+             tokens_per_minute = CASE WHEN ?12 THEN ?13 ELSE tokens_per_minute END,
+             max_in_flight = CASE WHEN ?14 THEN ?15 ELSE max_in_flight END, strict = coalesce(?16, strict)
+         WHERE id = ?1",
+        params![
+            id,
+            change.name,
+            change.status,
+            change.spend_limit.is_some(),
+            change.spend_limit.flatten().map(|limit| limit.0),
+            change.expires_ms.is_some(),
+            change.expires_ms.flatten(),
+            change.models,
+            change.networks,
+            change.requests_per_minute.is_some(),
+            change.requests_per_minute.flatten(),
+            change.tokens_per_minute.is_some(),
+            change.tokens_per_minute.flatten(),
+            change.max_in_flight.is_some(),
+            change.max_in_flight.flatten(),
+            change.strict,
+        ],
+    )?;
+    let Some(period) = &change.reset_period else { return Ok(()) };
+    let period = match period.as_deref().map(ResetPeriod::from_name) {
+        None => None,
+        Some(Some(period)) => Some(period),
+        Some(None) => return Err(ChangeError::refused("reset_period", "expected day, week or month")),
+    };
+    // A period that is new to it begins with what it has spent so far.
+    transaction.execute(
+        "UPDATE api_keys SET reset_period = ?2, period_start_ms = ?3,
+             spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
+         WHERE id = ?1 AND reset_period IS NOT ?2",
+        params![id, period.map(ResetPeriod::name), period.map(|period| period.start_ms(now_ms))],
+    )?;
+    Ok(())
+}
