@@ -11,7 +11,7 @@ use std::{
 
 use serde_json::{Value, json};
 use store::{
-    StoreError, database,
+    Nanos, StoreError, database,
     report::{self, Books},
     request_log::{self, Filter, Order, RequestLine},
 };
@@ -88,6 +88,7 @@ fn books_json(books: &Books) -> Value {
                 "held": key.held.to_string(),
                 "balance": left,
                 "requests": key.requests,
+                "overrun": key.overrun.to_string(),
             })
         })
         .collect();
@@ -109,12 +110,18 @@ fn books_text(books: &Books) -> String {
         let (balance, held) = (account.balance.to_string(), account.held.to_string());
         text += &format!("{:<24} {unlimited:>10} {balance:>18} {held:>18}\n", account.user);
     }
-    text +=
-        &format!("\n{:<24} {:>10} {:>18} {:>18} {:>12}\n", "key", "requests", "spent $", "held $", "limit $");
+    text += &format!(
+        "\n{:<24} {:>10} {:>18} {:>18} {:>12} {:>12}\n",
+        "key", "requests", "spent $", "held $", "limit $", "overrun $"
+    );
     for key in &books.keys {
         let (spent, held) = (key.spent.to_string(), key.held.to_string());
         let limit = key.spend_limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-        text += &format!("{:<24} {:>10} {spent:>18} {held:>18} {limit:>12}\n", key.name, key.requests);
+        let overrun = key.overrun.to_string();
+        text += &format!(
+            "{:<24} {:>10} {spent:>18} {held:>18} {limit:>12} {overrun:>12}\n",
+            key.name, key.requests
+        );
     }
     text += &format!(
         "\n{} requests, {} of them open; {} entries\n",
@@ -152,18 +159,25 @@ fn request_json(line: &RequestLine) -> Value {
         "unpriced": line.unpriced,
         "hold": line.hold.to_string(),
         "charge": line.charge.to_string(),
+        "overrun": line.overrun().to_string(),
         "total_ms": line.total_ms,
     })
 }
 
 fn request_text(line: &RequestLine) -> String {
+    // An estimate has a ~ before it, an overrun is told behind it.
+    let charge = format!("{}{}", if line.estimated { "~" } else { "" }, line.charge);
+    let overrun = match line.overrun() {
+        Nanos::ZERO => String::new(),
+        overrun => format!(" (overrun {overrun})"),
+    };
     format!(
-        "{} {} {:<11} {:>3} {:>14} {} {} {}\n",
+        "{} {} {:<11} {:>3} {:>14}{overrun} {} {} {}\n",
         at(line),
         id(line),
         line.ending,
         line.status,
-        line.charge.to_string(),
+        charge,
         line.key.as_deref().unwrap_or("-"),
         line.model,
         line.channel.as_deref().unwrap_or("-"),

@@ -30,7 +30,7 @@ use crate::{
     secret::Secret,
 };
 
-pub use read::{Environment, ProcessEnvironment, parse};
+pub use read::{Environment, ProcessEnvironment, parse, parse_store};
 pub use report::Problem;
 
 /// The whole configuration, checked.
@@ -39,6 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Takes effect at the next start only.
     pub store: StoreConfig,
+    /// Takes effect at the next start only.
+    pub lost: Lost,
     pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
@@ -73,6 +75,8 @@ pub struct KeyConfig {
     pub networks: Networks,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
+    /// Its output is limited to what it can pay: it never spends more than it has.
+    pub strict: bool,
     /// When that begins anew; `None`: never.
     pub reset_period: Option<ResetPeriod>,
 }
@@ -84,6 +88,38 @@ pub enum StoreConfig {
     Sqlite(PathBuf),
     /// Nowhere: they are gone with the process.
     Memory,
+}
+
+/// What is charged for a request that ran when the process died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lost {
+    #[default]
+    Free,
+    /// What was held for it: the most that it was expected to cost.
+    Estimate,
+}
+
+/// What becomes of the provider's answer when the client goes away before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClientLeft {
+    /// It is given up; what was delivered is charged.
+    #[default]
+    Cancel,
+    /// It is read on, within bounds, to learn what was used.
+    Drain,
+}
+
+impl OnClientLeft {
+    pub(crate) const WORDS: [(&'static str, OnClientLeft); 2] =
+        [("cancel", OnClientLeft::Cancel), ("drain", OnClientLeft::Drain)];
+
+    /// As the file says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnClientLeft::Cancel => "cancel",
+            OnClientLeft::Drain => "drain",
+        }
+    }
 }
 
 /// What a model costs, by the name that callers use.
@@ -118,6 +154,7 @@ pub struct ChannelConfig {
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub proxy: Option<Proxy>,
     pub timeouts: Timeouts,
+    pub on_client_left: OnClientLeft,
 }
 
 /// Egress proxy of a channel.
@@ -186,12 +223,14 @@ pub struct Bounds {
     pub in_flight: usize,
     /// Requests waiting for admission at once.
     pub queue: usize,
+    /// Answers read on at once after their clients have left.
+    pub draining: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
         // 32 MiB is what Anthropic's edge takes, the largest of the four.
-        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000 }
+        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000, draining: 256 }
     }
 }
 

@@ -152,7 +152,7 @@ fn check(path: &std::path::Path) -> ExitCode {
 
 /// Reads the books that a configuration names.
 fn read_books(config: &Path, read: impl FnOnce(&Path, &mut dyn Write) -> Result<bool, String>) -> ExitCode {
-    let done = reload::load(config).and_then(|(_, config)| match config.store {
+    let done = reload::load_store(config).and_then(|store| match store {
         StoreConfig::Sqlite(file) => read(&file, &mut std::io::stdout().lock()),
         StoreConfig::Memory => Err("store.url is \"memory\": there are no books on disk".to_owned()),
     });

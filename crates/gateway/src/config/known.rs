@@ -7,7 +7,7 @@ pub(super) const TOP: &[&str] = &[
     "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
     "shutdown", "flow", "monitor", "cors", "admin", "sign_up", "mail", "oidc",
 ];
-pub(super) const STORE: &[&str] = &["url"];
+pub(super) const STORE: &[&str] = &["url", "lost"];
 pub(super) const KEY: &[&str] = &[
     "name",
     "secret",
@@ -19,6 +19,7 @@ pub(super) const KEY: &[&str] = &[
     "max_in_flight",
     "spend_limit",
     "reset_period",
+    "strict",
 ];
 pub(super) const PRICE: &[&str] = &[
     "model",
@@ -33,6 +34,8 @@ pub(super) const PRICE: &[&str] = &[
     "image_input",
     "image_output",
     "per_call",
+    "per_second",
+    "images",
     "long_above",
     "long_input",
     "long_output",
@@ -40,6 +43,8 @@ pub(super) const PRICE: &[&str] = &[
     "long_cache_write",
     "long_cache_write_1h",
 ];
+/// Of a kind of picture in `price.images`.
+pub(super) const IMAGE: &[&str] = &["size", "quality", "each"];
 pub(super) const CHANNEL: &[&str] = &[
     "name",
     "provider",
@@ -54,10 +59,11 @@ pub(super) const CHANNEL: &[&str] = &[
     "headers",
     "proxy",
     "timeouts",
+    "on_client_left",
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
-pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue"];
+pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue", "draining"];
 pub(super) const LIMITS: &[&str] =
     &["wait", "queue", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
 pub(super) const PROXIES: &[&str] = &["trusted"];

@@ -44,6 +44,10 @@ UPDATE accounts SET paid_nanos = (
     SELECT coalesce(sum(e.amount_nanos), 0) FROM entries e WHERE e.account_id = accounts.id AND e.kind <> 'settlement'
 );
 
+-- The request that a refund is of.
+ALTER TABLE entries ADD COLUMN request_id BLOB;
+CREATE INDEX entries_by_request ON entries (request_id, amount_nanos) WHERE request_id IS NOT NULL;
+
 -- What is shown of a secret: its beginning and its last four characters.
 ALTER TABLE api_keys ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
 ALTER TABLE api_keys ADD COLUMN last4 TEXT NOT NULL DEFAULT '';
