@@ -5,7 +5,7 @@
 //! made for it, and never hold up a request of the data plane: bodies, time and the number of requests at once are bounded,
 //! and the database is asked on threads that may wait.
 
-pub mod account;
+mod access_tokens;
 mod accounts;
 pub mod actor;
 pub mod asked;
@@ -16,15 +16,18 @@ pub mod cookie;
 mod fields;
 mod groups;
 pub mod input;
+pub mod invitations;
 mod keys;
 pub mod letters;
 pub mod local;
 pub mod oidc;
+pub mod own;
 pub mod paging;
 pub mod password_reset;
 mod prices;
 pub mod problem;
 pub mod proof;
+mod second_factor;
 pub mod session;
 pub(crate) mod settings;
 pub mod setup;
@@ -94,12 +97,6 @@ fn api() -> OpenApiRouter {
         OpenApiRouter::new()
             .routes(routes!(openapi))
             .merge(actor::routes())
-            .merge(setup::routes())
-            .merge(session::routes())
-            .merge(account::routes())
-            .merge(sign_up::routes())
-            .merge(password_reset::routes())
-            .merge(oidc::routes())
             .merge(users::routes())
             .merge(groups::routes())
             .merge(keys::routes())
@@ -108,7 +105,16 @@ fn api() -> OpenApiRouter {
             .merge(codes::routes())
             .merge(accounts::routes())
             .merge(settings::routes())
-            .merge(audit::routes()),
+            .merge(audit::routes())
+            .merge(setup::routes())
+            .merge(session::routes())
+            .merge(own::routes())
+            .merge(access_tokens::routes())
+            .merge(second_factor::routes())
+            .merge(sign_up::routes())
+            .merge(invitations::routes())
+            .merge(password_reset::routes())
+            .merge(oidc::routes()),
     )
 }
 

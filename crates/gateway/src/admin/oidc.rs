@@ -20,11 +20,11 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    account::in_session,
     actor::{Actor, now_ms},
     asked::Asked,
     cookie,
     input::{Done, Input, Search},
+    own::in_session,
     problem::{Code, Problem},
     proof,
     session::{self, SignedIn, Typed},

@@ -13,6 +13,7 @@ mod limits;
 mod mistakes;
 mod money;
 mod secrets;
+mod sign_in;
 
 /// Every variable that is in upper case is set, to a value of its own.
 fn environment(name: &str) -> Option<String> {

@@ -129,6 +129,13 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE TRIGGER sessions_end_with_what_they_stand_on AFTER UPDATE OF password, role, status ON users
 WHEN OLD.password IS NOT NEW.password OR OLD.role <> NEW.role OR OLD.status <> NEW.status
 BEGIN DELETE FROM sessions WHERE user_id = NEW.id; END;
+-- Whoever changes an address: it is not proved any more, and links that went to the one before are good no more.
+CREATE TRIGGER a_changed_address_is_not_proved AFTER UPDATE OF email ON users
+WHEN OLD.email IS NOT NEW.email
+BEGIN
+    UPDATE users SET email_verified_ms = NULL WHERE id = NEW.id AND email_verified_ms IS OLD.email_verified_ms;
+    DELETE FROM one_time_tokens WHERE user_id = NEW.id AND purpose IN ('password_reset', 'email');
+END;
 
 -- Personal access tokens for the admin API.
 CREATE TABLE access_tokens (

@@ -211,6 +211,19 @@ fn an_address_belongs_to_one_user() {
 }
 
 #[test]
+fn an_address_that_somebody_changed_is_not_proved_and_old_links_are_no_good() {
+    let (scratch, database, user) = start();
+    one_time::issue(&database, &[7; 32], &OneTime::new(Purpose::PasswordReset, Some(user), 50), 1).unwrap();
+    let raw = rusqlite::Connection::open(scratch.path()).unwrap();
+    raw.execute("UPDATE users SET email = 'ann@example.com'", []).unwrap();
+    assert!(users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified, "the same one");
+    raw.execute("UPDATE users SET email = 'mallory@example.com'", []).unwrap();
+    assert!(!users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified);
+    let reset = users::reset_password(&database, &by(2), &[7; 32], "$argon2id$x");
+    assert!(matches!(reset, Err(Refused::Token)));
+}
+
+#[test]
 fn no_step_of_a_second_factor_counts_twice() {
     let (_scratch, database, user) = start();
     second_factor::offer(&database, user, b"sealed").unwrap();
