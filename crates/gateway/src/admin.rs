@@ -32,6 +32,7 @@ pub mod session;
 pub(crate) mod settings;
 pub mod setup;
 pub mod sign_up;
+mod status;
 mod users;
 
 use std::{
@@ -123,6 +124,7 @@ fn router() -> &'static Router {
     ROUTER.get_or_init(|| {
         let (router, _) = api().split_for_parts();
         router
+            .route("/api/status", axum::routing::get(status::status))
             .fallback(async || Problem::new(Code::NoSuchPath, "There is nothing at this path."))
             .method_not_allowed_fallback(async || {
                 Problem::new(Code::WrongMethod, "This path does not take this method.")

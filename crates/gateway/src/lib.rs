@@ -3,6 +3,7 @@
 pub mod admin;
 pub mod affinity;
 pub mod app;
+pub mod billing;
 pub mod books;
 pub mod budget;
 pub mod calendar;
@@ -10,6 +11,7 @@ pub mod catalog;
 pub mod charge;
 pub mod classify;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod connection;
 pub mod cors;

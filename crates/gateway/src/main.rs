@@ -7,7 +7,7 @@ use std::{
     process::ExitCode,
 };
 
-use gateway::{admin, books, config::StoreConfig, demo, listener, reload, server::Server, sign_in};
+use gateway::{admin, books, command, config::StoreConfig, demo, listener, reload, server::Server, sign_in};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -29,6 +29,8 @@ Usage:
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
 
+Managing, each with --config FILE and, if wished, --json (through the process that owns the database while one runs):
+@VERBS@
 See sluice.example.toml for every key of FILE. SIGHUP, or a change of FILE, puts it in force while serving;
 SIGTERM stops after running requests have ended; a second one stops at once.
 ";
@@ -40,6 +42,7 @@ enum Command {
     Requests { config: PathBuf, json: bool, limit: Option<u32> },
     Demo(SocketAddr),
     OpenApi,
+    Manage { config: PathBuf, typed: command::Typed },
     Help,
     Version,
 }
@@ -48,12 +51,13 @@ fn main() -> ExitCode {
     let command = match parse_arguments() {
         Ok(command) => command,
         Err(error) => {
-            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{USAGE}"));
+            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{}", usage()));
             return ExitCode::from(2);
         }
     };
     match command {
-        Command::Help => say(&mut std::io::stdout(), USAGE),
+        Command::Help => say(&mut std::io::stdout(), &usage()),
+        Command::Manage { config, typed } => return manage(&config, &typed),
         Command::OpenApi => say(&mut std::io::stdout(), &admin::document()),
         Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(path) => return check(&path),
@@ -69,6 +73,23 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn usage() -> String {
+    USAGE.replace("@VERBS@", command::VERBS)
+}
+
+/// Does something to users, keys, channels and so on.
+fn manage(config: &Path, typed: &command::Typed) -> ExitCode {
+    let done = reload::load(config)
+        .and_then(|(_, config)| command::run(config, typed, &mut std::io::stdout().lock()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Prints; a closed pipe is nobody's error.
 fn say(to: &mut dyn Write, text: &str) {
     let _ = to.write_all(text.as_bytes());
@@ -76,7 +97,7 @@ fn say(to: &mut dyn Write, text: &str) {
 
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut name, mut config, mut listen) = (None, None, None);
+    let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
     let (mut json, mut limit) = (false, None);
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -86,11 +107,20 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Long("json") => json = true,
             Long("limit") => limit = Some(arguments.value()?.parse()?),
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
-            Value(value) if name.is_none() => name = Some(value.string()?),
+            Long("from") => from = Some(PathBuf::from(arguments.value()?)),
+            Value(value) => words.push(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
     let config = || config.ok_or_else(|| lexopt::Error::from("--config FILE is missing"));
+    let name = words.first().cloned();
+    if name.as_deref().is_some_and(command::is_object) {
+        let typed = command::Typed { words, json, limit, from };
+        return Ok(Command::Manage { config: config()?, typed });
+    }
+    if let Some(word) = words.get(1) {
+        return Err(format!("`{word}` is one word too many").into());
+    }
     match name.as_deref() {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),

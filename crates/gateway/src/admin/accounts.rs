@@ -36,7 +36,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Account {
+struct Balance {
     user_id: i64,
     user: String,
     /// What he uses is counted and not limited by the balance.
@@ -50,8 +50,8 @@ struct Account {
     held: Usd,
 }
 
-fn shown(row: Row) -> Account {
-    Account {
+fn shown(row: Row) -> Balance {
+    Balance {
         user_id: row.user_id,
         user: row.user,
         unlimited: row.unlimited,
@@ -64,12 +64,12 @@ fn shown(row: Row) -> Account {
 
 /// A user's account; `me` is that of whoever asks.
 #[utoipa::path(get, path = "/accounts/{user}", tag = "account", params(("user" = String, Path)),
-    responses((status = 200, body = Account)))]
+    responses((status = 200, body = Balance)))]
 async fn show_account(
     actor: Actor,
     asked: Asked,
     Path(user): Path<String>,
-) -> Result<Json<Account>, Problem> {
+) -> Result<Json<Balance>, Problem> {
     let id = whose(&actor, &user)?;
     Ok(Json(shown(asked.look(move |books| accounts::find(books, id)).await?)))
 }

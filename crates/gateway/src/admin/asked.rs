@@ -124,17 +124,15 @@ impl Asked {
     fn told(&self, error: ChangeError) -> Problem {
         match error {
             ChangeError::Missing => Problem::missing(),
+            ChangeError::ReadOnly => {
+                Problem::new(Code::ReadOnly, "This comes from the configuration file; change it there.")
+            }
             ChangeError::Taken { field } => {
                 Problem::new(Code::Taken, "Another one has this already.").field(field, "is taken")
             }
             ChangeError::Conflict(why) => Problem::new(Code::Conflict, why),
             ChangeError::Refused { field, reason } => Problem::bad(field, reason),
             ChangeError::Forbidden(why) => Problem::new(Code::NotAllowed, why),
-            ChangeError::ReadOnly => {
-                let detail =
-                    "This is kept in the configuration file, which is changed there and read again at once.";
-                Problem::new(Code::ReadOnly, detail)
-            }
             ChangeError::Store(error) => {
                 error!(request_id = %self.request_id, %error, "the database refused a request to the API");
                 Problem::new(Code::Unavailable, "The database does not answer; try again in a moment.")

@@ -1,6 +1,13 @@
 //! The API under `/api/v1`: who may do what, what is never told, and that a change is all there or not at all.
 
+mod channels;
+mod commands;
+mod keys;
 mod local;
+mod money;
+mod polls;
+mod roles;
+mod users;
 
 use local::operated;
 

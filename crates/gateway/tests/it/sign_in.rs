@@ -1,7 +1,7 @@
 //! Signing in: each weakness of the systems that Sluice replaces, refused.
 
 mod account;
-mod browser;
+pub mod browser;
 mod letters;
 mod lock;
 mod mailbox;
