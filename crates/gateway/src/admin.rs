@@ -19,7 +19,9 @@ pub mod local;
 pub mod paging;
 mod prices;
 pub mod problem;
+mod requests;
 pub(crate) mod settings;
+mod usage;
 mod users;
 
 use std::{
@@ -81,7 +83,10 @@ struct Document;
 fn api() -> OpenApiRouter {
     OpenApiRouter::with_openapi(Document::openapi()).nest(
         PREFIX,
-        OpenApiRouter::new().routes(routes!(openapi)).merge(actor::routes()).merge(users::routes())
+        OpenApiRouter::new()
+            .routes(routes!(openapi))
+            .merge(actor::routes())
+            .merge(users::routes())
             .merge(groups::routes())
             .merge(keys::routes())
             .merge(channels::routes())
@@ -89,7 +94,9 @@ fn api() -> OpenApiRouter {
             .merge(codes::routes())
             .merge(accounts::routes())
             .merge(settings::routes())
-            .merge(audit::routes()),
+            .merge(audit::routes())
+            .merge(requests::routes())
+            .merge(usage::routes()),
     )
 }
 

@@ -51,6 +51,7 @@ pub struct Config {
     pub flow: FlowLimits,
     pub monitor: Monitor,
     pub cors: Cors,
+    pub retention: Retention,
 }
 
 /// A caller's key.
@@ -239,6 +240,13 @@ impl Default for FlowLimits {
 pub struct Monitor {
     /// Needed from everywhere but loopback; `None`: only loopback may read.
     pub token: Option<Secret>,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Requests in the log; `None`: for ever.
+    pub requests: Option<Duration>,
 }
 
 /// Browser clients of the doors.

@@ -20,7 +20,7 @@ use crate::{
     calendar,
     clock::unix_ms,
     config::{Config, StoreConfig},
-    listener, monitor,
+    listener, monitor, retention,
     settler::{self, Sink},
     shutdown::Stage,
 };
@@ -77,7 +77,7 @@ pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 3],
+    watches: [JoinHandle<()>; 4],
     settling: JoinHandle<()>,
     /// For the commands of this machine.
     local: Option<Local>,
@@ -108,6 +108,7 @@ impl Server {
                 tokio::spawn(listener::watch(app.clone())),
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
+                tokio::spawn(retention::watch(app.clone())),
             ],
             settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
             app,

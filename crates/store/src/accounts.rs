@@ -182,7 +182,8 @@ pub(crate) fn enter_in(
 ) -> Result<i64, ChangeError> {
     let account = account_in(transaction, user)?;
     let balance: i64 =
-        transaction.query_row("SELECT balance_nanos FROM accounts WHERE id = ?1", [account], |row| row.get(0))?;
+        transaction
+            .query_row("SELECT balance_nanos FROM accounts WHERE id = ?1", [account], |row| row.get(0))?;
     if balance.checked_add(entry.amount.0).is_none() {
         return Err(ChangeError::refused("amount", "is more than a balance can hold"));
     }

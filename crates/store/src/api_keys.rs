@@ -157,7 +157,8 @@ pub fn list(
 
 /// `owner`: only if it is his.
 pub fn find(database: &Database, id: i64, owner: Option<i64>) -> Result<Key, ChangeError> {
-    let select = format!("{SELECT} WHERE k.id = ?1 AND k.status <> 'gone' AND (?2 IS NULL OR k.user_id = ?2)");
+    let select =
+        format!("{SELECT} WHERE k.id = ?1 AND k.status <> 'gone' AND (?2 IS NULL OR k.user_id = ?2)");
     database
         .read(|connection| Ok(connection.query_row(&select, params![id, owner], read)))?
         .map_err(ChangeError::from)
@@ -172,9 +173,11 @@ pub fn create(
 ) -> Result<i64, ChangeError> {
     OBJECT.create(database, by, |transaction| {
         let active: Option<bool> = transaction
-            .query_row("SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1", [user], |row| {
-                row.get(0)
-            })
+            .query_row(
+                "SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1",
+                [user],
+                |row| row.get(0),
+            )
             .map(Some)
             .or_else(|error| match error {
                 rusqlite::Error::QueryReturnedNoRows => Ok(None),

@@ -53,7 +53,8 @@ pub struct Filter {
     pub provider: Option<String>,
 }
 
-const SELECT: &str = "SELECT id, source = 'config', name, status, definition, sealed, discount_millionths, created_ms,
+const SELECT: &str =
+    "SELECT id, source = 'config', name, status, definition, sealed, discount_millionths, created_ms,
          changed_ms
      FROM channels WHERE status <> 'gone'";
 
@@ -87,8 +88,9 @@ pub fn list(
             params![filter.name, filter.search, filter.status, filter.provider],
             |row| row.get(0),
         )?;
-        let mut statement = connection
-            .prepare(&format!("{SELECT} AND {WHERE} AND (?5 IS NULL OR id < ?5) ORDER BY id DESC LIMIT ?6"))?;
+        let mut statement = connection.prepare(&format!(
+            "{SELECT} AND {WHERE} AND (?5 IS NULL OR id < ?5) ORDER BY id DESC LIMIT ?6"
+        ))?;
         let rows = statement.query_map(
             params![filter.name, filter.search, filter.status, filter.provider, after, limit],
             read,

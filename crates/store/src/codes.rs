@@ -18,7 +18,8 @@ use crate::{
 
 const OBJECT: Object = Object {
     name: "code",
-    picture: "SELECT json_object('batch', batch, 'last4', last4, 'value_nanos', value_nanos, 'status', status,
+    picture:
+        "SELECT json_object('batch', batch, 'last4', last4, 'value_nanos', value_nanos, 'status', status,
          'expires_ms', expires_ms, 'redeemed_by', redeemed_by) FROM codes WHERE id = ?1",
 };
 
@@ -43,7 +44,8 @@ pub struct Filter {
     pub status: Option<String>,
 }
 
-const SELECT: &str = "SELECT c.id, c.batch, c.last4, c.value_nanos, c.status, c.expires_ms, c.redeemed_by, u.name,
+const SELECT: &str =
+    "SELECT c.id, c.batch, c.last4, c.value_nanos, c.status, c.expires_ms, c.redeemed_by, u.name,
          c.redeemed_ms, c.created_ms
      FROM codes c LEFT JOIN users u ON u.id = c.redeemed_by";
 const WHERE: &str = "(?1 IS NULL OR c.batch = ?1) AND (?2 IS NULL OR c.status = ?2)";
@@ -100,8 +102,11 @@ pub fn create(
     codes: &[(KeyHash, String)],
 ) -> Result<(), ChangeError> {
     transact(database, |transaction| {
-        let there: bool = transaction
-            .query_row("SELECT EXISTS (SELECT 1 FROM codes WHERE batch = ?1)", [batch], |row| row.get(0))?;
+        let there: bool = transaction.query_row(
+            "SELECT EXISTS (SELECT 1 FROM codes WHERE batch = ?1)",
+            [batch],
+            |row| row.get(0),
+        )?;
         if there {
             return Err(ChangeError::Taken { field: "batch" });
         }
@@ -198,7 +203,15 @@ pub fn redeem(
         };
         accounts::enter_in(transaction, user, &entry, by.at_ms)?;
         let after = OBJECT.picture(transaction, id)?;
-        audit::write(transaction, by, "redeem", "code", &id.to_string(), before.as_deref(), after.as_deref())?;
+        audit::write(
+            transaction,
+            by,
+            "redeem",
+            "code",
+            &id.to_string(),
+            before.as_deref(),
+            after.as_deref(),
+        )?;
         Ok(Redeemed { value, balance: accounts::balance_in(transaction, user)?, repeated: false })
     })
 }

@@ -150,9 +150,13 @@ pub fn remove(database: &Database, by: &By, id: i64) -> Result<(), ChangeError> 
     }
     OBJECT.change(database, by, "delete", id, |transaction| {
         // Those who are gone have no need of it.
-        transaction.execute("UPDATE users SET group_id = ?2 WHERE group_id = ?1 AND status = 'gone'", [id, DEFAULT])?;
+        transaction.execute(
+            "UPDATE users SET group_id = ?2 WHERE group_id = ?1 AND status = 'gone'",
+            [id, DEFAULT],
+        )?;
         let users: u32 =
-            transaction.query_row("SELECT count(*) FROM users WHERE group_id = ?1", [id], |row| row.get(0))?;
+            transaction
+                .query_row("SELECT count(*) FROM users WHERE group_id = ?1", [id], |row| row.get(0))?;
         if users > 0 {
             return Err(ChangeError::conflict("The group has users: give them another one first."));
         }

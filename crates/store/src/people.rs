@@ -65,7 +65,8 @@ pub struct Filter {
     pub group_id: Option<i64>,
 }
 
-const SELECT: &str = "SELECT u.id, u.name, u.role, u.status, u.group_id, g.name, u.email, u.requests_per_minute,
+const SELECT: &str =
+    "SELECT u.id, u.name, u.role, u.status, u.group_id, g.name, u.email, u.requests_per_minute,
          u.tokens_per_minute, u.max_in_flight, coalesce(a.balance_nanos, 0), coalesce(a.unlimited, 0),
          (SELECT count(*) FROM api_keys k WHERE k.user_id = u.id AND k.status <> 'gone'), u.created_ms
      FROM users u JOIN groups g ON g.id = u.group_id LEFT JOIN accounts a ON a.user_id = u.id";
@@ -102,11 +103,9 @@ pub fn list(
 ) -> Result<(Vec<Person>, u32), StoreError> {
     database.read(|connection| {
         let of = params![filter.name, filter.search, filter.role, filter.status, filter.group_id];
-        let total = connection.query_row(
-            &format!("SELECT count(*) FROM users u WHERE {WHERE}"),
-            of,
-            |row| row.get(0),
-        )?;
+        let total =
+            connection
+                .query_row(&format!("SELECT count(*) FROM users u WHERE {WHERE}"), of, |row| row.get(0))?;
         let mut statement = connection.prepare(&format!(
             "{SELECT} WHERE {WHERE} AND (?6 IS NULL OR u.id < ?6) ORDER BY u.id DESC LIMIT ?7"
         ))?;
@@ -154,7 +153,13 @@ pub fn create(database: &Database, by: &By, power: &str, person: &Change) -> Res
     })
 }
 
-pub fn change(database: &Database, by: &By, power: &str, id: i64, change: &Change) -> Result<(), ChangeError> {
+pub fn change(
+    database: &Database,
+    by: &By,
+    power: &str,
+    id: i64,
+    change: &Change,
+) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "update", id, |transaction| {
         let before = may_change(transaction, by, power, id)?;
         if by.actor_id == Some(id) && (change.role.is_some() || change.status.is_some()) {
@@ -234,7 +239,8 @@ fn may_give(power: &str, role: &str) -> Result<(), ChangeError> {
 
 /// The role of the user, whom an admin may change only where it is below his own.
 fn may_change(transaction: &Transaction<'_>, by: &By, power: &str, id: i64) -> Result<String, ChangeError> {
-    let role: String = transaction.query_row("SELECT role FROM users WHERE id = ?1", [id], |row| row.get(0))?;
+    let role: String =
+        transaction.query_row("SELECT role FROM users WHERE id = ?1", [id], |row| row.get(0))?;
     if role == "config" {
         return Err(ChangeError::Missing);
     }
@@ -246,7 +252,9 @@ fn may_change(transaction: &Transaction<'_>, by: &By, power: &str, id: i64) -> R
 
 fn somebody_is_root(transaction: &Transaction<'_>, before: &str) -> Result<(), ChangeError> {
     let still: Option<i64> = transaction
-        .query_row("SELECT id FROM users WHERE role = 'root' AND status = 'active' LIMIT 1", [], |row| row.get(0))
+        .query_row("SELECT id FROM users WHERE role = 'root' AND status = 'active' LIMIT 1", [], |row| {
+            row.get(0)
+        })
         .optional()?;
     if before == "root" && still.is_none() {
         return Err(ChangeError::conflict("This is the last root: make another one first."));
@@ -256,7 +264,8 @@ fn somebody_is_root(transaction: &Transaction<'_>, before: &str) -> Result<(), C
 
 fn group_is_there(transaction: &Transaction<'_>, group: Option<i64>) -> Result<(), ChangeError> {
     let Some(group) = group else { return Ok(()) };
-    let there: bool = transaction
-        .query_row("SELECT EXISTS (SELECT 1 FROM groups WHERE id = ?1)", [group], |row| row.get(0))?;
+    let there: bool =
+        transaction
+            .query_row("SELECT EXISTS (SELECT 1 FROM groups WHERE id = ?1)", [group], |row| row.get(0))?;
     if there { Ok(()) } else { Err(ChangeError::refused("group_id", "there is no such group")) }
 }

@@ -65,10 +65,11 @@ pub fn list(
             params![filter.model, filter.search, filter.source],
             |row| row.get(0),
         )?;
-        let mut statement = connection
-            .prepare(&format!("{SELECT} WHERE {WHERE} AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?5"))?;
-        let rows = statement
-            .query_map(params![filter.model, filter.search, filter.source, after, limit], read)?;
+        let mut statement = connection.prepare(&format!(
+            "{SELECT} WHERE {WHERE} AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?5"
+        ))?;
+        let rows =
+            statement.query_map(params![filter.model, filter.search, filter.source, after, limit], read)?;
         Ok((rows.collect::<Result<_, _>>()?, total))
     })
 }

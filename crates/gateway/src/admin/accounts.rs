@@ -65,7 +65,11 @@ fn shown(row: Row) -> Account {
 /// A user's account; `me` is that of whoever asks.
 #[utoipa::path(get, path = "/accounts/{user}", tag = "account", params(("user" = String, Path)),
     responses((status = 200, body = Account)))]
-async fn show_account(actor: Actor, asked: Asked, Path(user): Path<String>) -> Result<Json<Account>, Problem> {
+async fn show_account(
+    actor: Actor,
+    asked: Asked,
+    Path(user): Path<String>,
+) -> Result<Json<Account>, Problem> {
     let id = whose(&actor, &user)?;
     Ok(Json(shown(asked.look(move |books| accounts::find(books, id)).await?)))
 }
@@ -157,7 +161,10 @@ async fn enter(
     }
     let reason = reason.trim().to_owned();
     if reason.is_empty() || reason.chars().count() > TEXT_CHARS {
-        return Err(Problem::bad("reason", format!("expected 1 to {TEXT_CHARS} characters: it stands in the books")));
+        return Err(Problem::bad(
+            "reason",
+            format!("expected 1 to {TEXT_CHARS} characters: it stands in the books"),
+        ));
     }
     let (by, operation) = (actor.by(&asked), operation.or(operation_id)?.of(&actor));
     let entered = asked

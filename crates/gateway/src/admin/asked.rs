@@ -93,7 +93,8 @@ impl Asked {
             ChangeError::Refused { field, reason } => Problem::bad(field, reason),
             ChangeError::Forbidden(why) => Problem::new(Code::NotAllowed, why),
             ChangeError::ReadOnly => {
-                let detail = "This is kept in the configuration file, which is changed there and read again at once.";
+                let detail =
+                    "This is kept in the configuration file, which is changed there and read again at once.";
                 Problem::new(Code::ReadOnly, detail)
             }
             ChangeError::Store(error) => {

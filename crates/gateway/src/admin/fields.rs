@@ -64,7 +64,8 @@ impl Serialize for Usd {
 impl<'de> Deserialize<'de> for Share {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Share, D::Error> {
         let text = from.deserialize_any(Decimal)?;
-        let wrong = || de::Error::custom("expected a factor from 0 to 1000 with up to six decimals, such as \"0.8\"");
+        let wrong =
+            || de::Error::custom("expected a factor from 0 to 1000 with up to six decimals, such as \"0.8\"");
         let nanos = Nanos::from_usd(&text).map_err(|_| wrong())?.0;
         let millionths = u32::try_from(nanos / NANOS_IN_MILLIONTH).map_err(|_| wrong())?;
         if nanos % NANOS_IN_MILLIONTH != 0 || millionths > MOST_SHARE * Factor::ONE.0 {
@@ -159,7 +160,8 @@ pub(super) fn models(field: &str, models: Option<&[String]>) -> Result<Option<St
 /// Addresses and networks. As the JSON that is kept.
 pub(super) fn networks(field: &str, networks: Option<&[String]>) -> Result<Option<String>, Problem> {
     list(field, networks, "expected an address or a network such as 10.0.0.0/8", |network| {
-        let (address, bits) = network.split_once('/').map_or((network, None), |(left, right)| (left, Some(right)));
+        let (address, bits) =
+            network.split_once('/').map_or((network, None), |(left, right)| (left, Some(right)));
         let Ok(address) = address.parse::<IpAddr>() else { return false };
         let most = if address.is_ipv4() { 32 } else { 128 };
         let whole = |bits: &str| bits.bytes().all(|byte| byte.is_ascii_digit());

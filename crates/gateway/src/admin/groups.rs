@@ -19,9 +19,11 @@ use super::{
 };
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_groups, create_group))
-        .routes(routes!(show_group, change_group, delete_group))
+    OpenApiRouter::new().routes(routes!(list_groups, create_group)).routes(routes!(
+        show_group,
+        change_group,
+        delete_group
+    ))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -29,7 +29,12 @@ struct Known {
 }
 
 const KNOWN: [Known; 4] = [
-    Known { name: "system_name", default: "Sluice", about: "What clients and pages call this gateway.", is_url: false },
+    Known {
+        name: "system_name",
+        default: "Sluice",
+        about: "What clients and pages call this gateway.",
+        is_url: false,
+    },
     Known { name: "notice", default: "", about: "A word to all users.", is_url: false },
     Known {
         name: "server_address",

@@ -20,9 +20,11 @@ use super::{
 };
 
 pub(super) fn routes() -> OpenApiRouter {
-    OpenApiRouter::new()
-        .routes(routes!(list_users, create_user))
-        .routes(routes!(show_user, change_user, delete_user))
+    OpenApiRouter::new().routes(routes!(list_users, create_user)).routes(routes!(
+        show_user,
+        change_user,
+        delete_user
+    ))
 }
 
 #[derive(Debug, Serialize, ToSchema)]

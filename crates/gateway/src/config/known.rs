@@ -4,8 +4,21 @@
 //! listed is refused, and the tests hold `sluice.example.toml` to them.
 
 pub(super) const TOP: &[&str] = &[
-    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
-    "shutdown", "flow", "monitor", "cors",
+    "listen",
+    "store",
+    "key",
+    "channel",
+    "price",
+    "timeouts",
+    "attempts",
+    "bounds",
+    "limits",
+    "proxies",
+    "shutdown",
+    "flow",
+    "monitor",
+    "cors",
+    "retention",
 ];
 pub(super) const STORE: &[&str] = &["url"];
 pub(super) const KEY: &[&str] = &[
@@ -64,6 +77,7 @@ pub(super) const PROXIES: &[&str] = &["trusted"];
 pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];
+pub(super) const RETENTION: &[&str] = &["requests"];
 pub(super) const CORS: &[&str] = &["origins"];
 
 /// More than this many slips in one word, and the guess would be wild.

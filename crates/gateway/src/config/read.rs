@@ -91,6 +91,7 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
         cors: sections::cors(report, &top),
+        retention: sections::retention(report, &top),
     }
 }
 

@@ -132,14 +132,16 @@ fn told(problems: &[config::Problem]) -> Problem {
 pub(super) fn hidden(books: &Database, row: &Row) -> Result<Hidden, Problem> {
     let Some(sealed) = &row.sealed else { return Ok(Hidden::default()) };
     let opened = books.sealer().and_then(|sealer| sealer.open(&channel_place(row.id), sealed));
-    opened.map_err(|error| error.to_string()).and_then(|opened| {
-        serde_json::from_slice(&opened).map_err(|_| "what was sealed is no object".to_owned())
-    })
-    .map_err(|error| {
-        error!(channel = row.name, error, "a channel's secrets cannot be read");
-        let detail = format!("The secrets of channel {:?} cannot be opened: the log says why.", row.name);
-        Problem::new(Code::Conflict, detail)
-    })
+    opened
+        .map_err(|error| error.to_string())
+        .and_then(|opened| {
+            serde_json::from_slice(&opened).map_err(|_| "what was sealed is no object".to_owned())
+        })
+        .map_err(|error| {
+            error!(channel = row.name, error, "a channel's secrets cannot be read");
+            let detail = format!("The secrets of channel {:?} cannot be opened: the log says why.", row.name);
+            Problem::new(Code::Conflict, detail)
+        })
 }
 
 /// What is kept of it.
@@ -149,8 +151,10 @@ pub(super) fn sealed(books: &Database, id: i64, hidden: &Hidden) -> Result<Optio
         return Ok(None);
     }
     let plain = Value::Object(object).to_string();
-    books.sealer().and_then(|sealer| sealer.seal(&channel_place(id), plain.as_bytes())).map(Some).map_err(|error| {
-        error!(%error, "a channel's secrets cannot be sealed");
-        ChangeError::conflict("The secrets cannot be sealed: the log says why.")
-    })
+    books.sealer().and_then(|sealer| sealer.seal(&channel_place(id), plain.as_bytes())).map(Some).map_err(
+        |error| {
+            error!(%error, "a channel's secrets cannot be sealed");
+            ChangeError::conflict("The secrets cannot be sealed: the log says why.")
+        },
+    )
 }

@@ -58,7 +58,9 @@ pub(super) fn unmasked(before: &Hidden, input: &mut Map<String, Value>) -> Resul
         hidden.proxy = match proxy {
             Value::Null => None,
             Value::String(proxy) if !proxy.contains(MARK) => Some(proxy),
-            Value::String(proxy) if before.proxy.as_deref().is_some_and(|known| mask_proxy(known) == proxy) => {
+            Value::String(proxy)
+                if before.proxy.as_deref().is_some_and(|known| mask_proxy(known) == proxy) =>
+            {
                 before.proxy.clone()
             }
             Value::String(_) => return Err(masks_nothing("proxy")),
@@ -70,7 +72,11 @@ pub(super) fn unmasked(before: &Hidden, input: &mut Map<String, Value>) -> Resul
 
 fn list(before: &Hidden, secrets: Value) -> Result<Vec<String>, Problem> {
     let Value::Array(secrets) = secrets else {
-        return if secrets.is_null() { Ok(Vec::new()) } else { Err(Problem::bad("secrets", "expected a list")) };
+        return if secrets.is_null() {
+            Ok(Vec::new())
+        } else {
+            Err(Problem::bad("secrets", "expected a list"))
+        };
     };
     let one = |(at, secret): (usize, Value)| {
         let field = format!("secrets[{at}]");
@@ -91,7 +97,11 @@ fn list(before: &Hidden, secrets: Value) -> Result<Vec<String>, Problem> {
 
 fn table(before: &Hidden, headers: Value) -> Result<BTreeMap<String, String>, Problem> {
     let Value::Object(headers) = headers else {
-        return if headers.is_null() { Ok(BTreeMap::new()) } else { Err(Problem::bad("headers", "expected an object")) };
+        return if headers.is_null() {
+            Ok(BTreeMap::new())
+        } else {
+            Err(Problem::bad("headers", "expected an object"))
+        };
     };
     let one = |(name, value): (String, Value)| {
         let field = format!("headers.{name}");
