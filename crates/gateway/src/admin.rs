@@ -56,7 +56,10 @@ use tower_service::Service;
 use tracing::error;
 use utoipa::{
     OpenApi,
-    openapi::{Content, Ref, ResponseBuilder},
+    openapi::{
+        Content, Ref, ResponseBuilder,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -146,6 +149,13 @@ pub fn document() -> String {
             operation.responses.responses.insert("default".to_owned(), problem.clone().into());
         }
     }
+    let mut parts = document.components.take().unwrap_or_default();
+    parts.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let session = ApiKey::Cookie(ApiKeyValue::new(cookie::SESSION));
+    parts.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    document.components = Some(parts);
+    let either = ["token", "session"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+    document.security = Some(either.to_vec());
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text

@@ -96,8 +96,7 @@ fn body(poll: Polled, key: &Key) -> Value {
                 "access_until": until,
             })
         }
-        // In cents.
-        Polled::Usage => json!({ "object": "list", "total_usage": usd(standing.used) * 100.0 }),
+        Polled::Usage => json!({ "object": "list", "total_usage": cents(standing.used) }),
         Polled::Token => {
             let (granted, used) = (units(standing.granted()), units(standing.used));
             json!({
@@ -121,6 +120,10 @@ fn body(poll: Polled, key: &Key) -> Value {
 
 fn usd(amount: Nanos) -> f64 {
     amount.0 as f64 / NANOS_PER_USD as f64
+}
+
+fn cents(amount: Nanos) -> f64 {
+    amount.0 as f64 / (NANOS_PER_USD / 100) as f64
 }
 
 /// One-api's units: 500,000 are a dollar.

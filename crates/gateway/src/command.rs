@@ -30,7 +30,7 @@ pub struct Typed {
 
 /// Whether a first word is one of these commands.
 pub fn is_object(word: &str) -> bool {
-    OBJECTS.iter().any(|object| object.word == word)
+    words::named(word).is_some()
 }
 
 /// Does what was typed, and writes what came of it.

@@ -93,7 +93,12 @@ async fn send(mail: &Mail, letter: Letter) -> Result<(), MailError> {
         .message_id(Some(id))
         .body(letter.text)
         .map_err(|error| failed(&error))?;
-    let parameters = || TlsParameters::new(mail.host.clone()).map_err(|error| failed(&error));
+    transport(mail)?.send(message).await.map_err(|error| failed(&error))?;
+    Ok(())
+}
+
+fn transport(mail: &Mail) -> Result<AsyncSmtpTransport<Tokio1Executor>, MailError> {
+    let parameters = || TlsParameters::new(mail.host.clone()).map_err(|error| MailError(error.to_string()));
     let tls = match mail.encryption {
         Encryption::StartTls => Tls::Required(parameters()?),
         Encryption::Tls => Tls::Wrapper(parameters()?),
@@ -107,13 +112,23 @@ async fn send(mail: &Mail, letter: Letter) -> Result<(), MailError> {
         let password = mail.password.as_ref().map_or("", |password| password.reveal());
         transport = transport.credentials(Credentials::new(user.clone(), password.to_owned()));
     }
-    transport.build().send(message).await.map_err(|error| failed(&error))?;
-    Ok(())
+    Ok(transport.build())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_of_encryption_has_what_it_needs() {
+        for encryption in [Encryption::StartTls, Encryption::Tls, Encryption::None] {
+            let from = "Sluice <sluice@example.com>".parse().unwrap();
+            let (user, password) = (Some("me".to_owned()), None);
+            let mail =
+                Mail { host: "smtp.example.com".to_owned(), port: 1, encryption, user, password, from };
+            assert!(transport(&mail).is_ok(), "{encryption:?}");
+        }
+    }
 
     #[test]
     fn addresses_are_those_that_letters_reach() {

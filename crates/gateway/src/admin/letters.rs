@@ -28,7 +28,7 @@ where
     let own = asked.clone();
     let writing = async move {
         let now_ms = own.app.flow.clock.now_ms();
-        own.app.sign_in.mailboxes.count(name_key(&to.to_string()), now_ms).ok()?;
+        own.app.sign_in.mailboxes.count(name_key(to.as_ref()), now_ms).ok()?;
         write(own).await
     };
     let posted = asked.app.sign_in.outbox.post(mail.clone(), writing);

@@ -26,7 +26,7 @@ use super::{
     input::{Done, Input, Search},
     own::in_session,
     problem::{Code, Problem},
-    proof,
+    proof::{self, Proved},
     session::{self, SignedIn, Typed},
     sign_up::checked_name,
 };
@@ -156,9 +156,14 @@ async fn oidc_callback(
         let target = HeaderValue::from_str(&format!("{url}/{page}")).unwrap_or(HeaderValue::from_static("/"));
         (StatusCode::SEE_OTHER, [(header::LOCATION, target), clear.clone()])
     };
-    match arrive(&asked, &headers, &oidc, &url, arrival).await {
+    let arrived = arrive(&asked, &headers, &oidc, &url, arrival).await;
+    if arrived.is_ok() {
+        proof::take_address_back(&asked);
+    }
+    match arrived {
         Ok(Arrived::SignedIn(user)) => {
-            let (_, cookie) = session::open(&asked, &headers, user, "oidc").await?;
+            let proved = Proved { user, hash: None };
+            let (_, cookie) = session::open(&asked, &headers, proved, "oidc").await?;
             Ok(both(to(""), cookie))
         }
         Ok(Arrived::Tied) => Ok(to("account").into_response()),
@@ -315,5 +320,5 @@ async fn second_factor(
         half_way.ok_or_else(|| Problem::new(Code::NotSignedIn, "Begin again: sign in at the provider."))?;
     let user = proof::second(&asked, half_way.user, input.code.text()).await?;
     let clear = (header::SET_COOKIE, cookie::set(cookie::HALF_WAY, "", 0, asked.is_secure()));
-    Ok(both(session::begin(&asked, &headers, user, "oidc").await?, clear))
+    Ok(both(session::begin(&asked, &headers, Proved { user, hash: None }, "oidc").await?, clear))
 }

@@ -20,7 +20,7 @@ use super::{
     input::{Done, Input},
     letters,
     problem::{Code, Problem},
-    proof,
+    proof::{self, Proved},
     session::{self, Me, Typed},
 };
 use crate::{catalog::digest, mail, random, sign_in};
@@ -89,8 +89,9 @@ async fn change_password(
     let user = proof::again(&asked, id, input.current.secret(), code).await?;
     let password = proof::new_password(&asked, "new", input.new.text(), &user.name).await?;
     let by = actor.by(&asked);
+    let hash = Some(password.clone());
     asked.enter(move |books| users::set_password(books, &by, id, &password)).await?;
-    session::begin(&asked, &headers, user, "session").await
+    session::begin(&asked, &headers, Proved { user, hash }, "session").await
 }
 
 #[derive(Debug, Serialize, ToSchema)]

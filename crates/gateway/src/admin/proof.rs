@@ -22,6 +22,7 @@ use crate::{
     secret::Secret,
     totp,
 };
+use tracing::warn;
 
 /// What the second factor of a user is sealed as.
 pub fn place(user: i64) -> String {
@@ -42,9 +43,9 @@ impl<'a> Try<'a> {
         let address = asked.address.map(address_key);
         let name = name_key(name);
         if let Some(address) = address {
-            sign_in.addresses.count(address, now_ms).map_err(locked)?;
+            noted(asked, "address", sign_in.addresses.count(address, now_ms))?;
         }
-        sign_in.accounts.count(name, now_ms).map_err(locked)?;
+        noted(asked, "account", sign_in.accounts.count(name, now_ms))?;
         Ok(Try { asked, name, address })
     }
 
@@ -64,7 +65,23 @@ pub fn count_address(asked: &Asked) -> Result<(), Problem> {
         let now_ms = asked.app.flow.clock.now_ms();
         asked.app.sign_in.addresses.count(address_key(address), now_ms)
     };
-    asked.address.map_or(Ok(()), count).map_err(locked)
+    asked.address.map_or(Ok(()), |address| noted(asked, "address", count(address)))
+}
+
+/// It was a good one after all.
+pub fn take_address_back(asked: &Asked) {
+    if let Some(address) = asked.address {
+        asked.app.sign_in.addresses.take_back(address_key(address));
+    }
+}
+
+/// The operator is told when a wait begins. The name is not: it may be a password in the wrong field.
+fn noted(asked: &Asked, of: &str, counted: Result<Option<Locked>, Locked>) -> Result<(), Problem> {
+    if let Some(Locked { seconds }) = counted.map_err(locked)? {
+        let address = asked.address.map(tracing::field::display);
+        warn!(request_id = %asked.request_id, address, of, seconds, "too many tries to sign in: the next one has to wait");
+    }
+    Ok(())
 }
 
 pub fn locked(locked: Locked) -> Problem {
@@ -84,8 +101,15 @@ fn busy() -> Problem {
     Problem::new(Code::Busy, "Too many sign-ins at once; try again in a moment.")
 }
 
+/// Somebody who has proved who he is.
+pub struct Proved {
+    pub user: User,
+    /// The hash of the password that he proved it by; `None`: it was something else.
+    pub hash: Option<String>,
+}
+
 /// The user of this name, or of this verified address, if password and code are his.
-pub async fn of(asked: &Asked, name: &str, password: Secret, code: Option<&str>) -> Result<User, Problem> {
+pub async fn of(asked: &Asked, name: &str, password: Secret, code: Option<&str>) -> Result<Proved, Problem> {
     let name = name.trim();
     let counted = Try::count(asked, name)?;
     let found = if password.reveal().len() > password::LONGEST { None } else { look_up(asked, name).await? };
@@ -94,7 +118,7 @@ pub async fn of(asked: &Asked, name: &str, password: Secret, code: Option<&str>)
     let Some(found) = found.filter(|found| right && found.user.active) else { return Err(wrong()) };
     check_code(asked, &found, code).await?;
     counted.good();
-    Ok(found.user)
+    Ok(Proved { user: found.user, hash: found.password })
 }
 
 /// That whoever acts in a session is the user himself: before he changes what he signs in with.
@@ -105,7 +129,7 @@ pub async fn again(asked: &Asked, user: i64, password: Secret, code: Option<&str
         let detail = "This user has no password yet. Ask for a link to set one.";
         return Err(Problem::new(Code::Conflict, detail));
     }
-    of(asked, &found.name, password, code).await
+    Ok(of(asked, &found.name, password, code).await?.user)
 }
 
 async fn look_up(asked: &Asked, name: &str) -> Result<Option<Credentials>, Problem> {

@@ -23,7 +23,7 @@ use super::{
     cookie,
     input::{Done, Input},
     problem::{Code, Problem},
-    proof,
+    proof::{self, Proved},
 };
 use crate::{catalog::digest, random, secret::Secret, sign_in};
 
@@ -114,8 +114,8 @@ async fn sign_in_here(
     Input(input): Input<SignIn>,
 ) -> Result<Response, Problem> {
     let code = input.code.as_ref().map(Typed::text);
-    let user = proof::of(&asked, &input.name, input.password.secret(), code).await?;
-    begin(&asked, &headers, user, "session").await
+    let proved = proof::of(&asked, &input.name, input.password.secret(), code).await?;
+    begin(&asked, &headers, proved, "session").await
 }
 
 /// Who is signed in.
@@ -168,10 +168,10 @@ pub fn stranger(asked: &Asked, via: &'static str) -> By {
 pub async fn begin(
     asked: &Asked,
     headers: &HeaderMap,
-    user: User,
+    proved: Proved,
     via: &'static str,
 ) -> Result<Response, Problem> {
-    let (signed_in, cookie) = open(asked, headers, user, via).await?;
+    let (signed_in, cookie) = open(asked, headers, proved, via).await?;
     Ok((http::StatusCode::CREATED, [cookie], Json(signed_in)).into_response())
 }
 
@@ -179,7 +179,7 @@ pub async fn begin(
 pub async fn open(
     asked: &Asked,
     headers: &HeaderMap,
-    user: User,
+    Proved { user, hash: proved }: Proved,
     via: &'static str,
 ) -> Result<(SignedIn, (HeaderName, http::HeaderValue)), Problem> {
     let token = random::token("");
@@ -188,9 +188,11 @@ pub async fn open(
     let agent: String = agent.chars().take(AGENT_CHARS).collect();
     let (by, id, hash) = (himself(asked, &user, via), user.id, digest(&token));
     let expires_ms = by.at_ms.saturating_add(lasting.total_ms);
-    let opened = asked.enter(move |books| sessions::open(books, &by, id, &hash, &agent, lasting)).await?;
+    let opened = asked
+        .enter(move |books| sessions::open(books, &by, id, proved.as_deref(), &hash, &agent, lasting))
+        .await?;
     if !opened {
-        return Err(Problem::new(Code::NotAllowed, "This user is disabled."));
+        return Err(Problem::new(Code::NotSignedIn, "The user was changed meanwhile; try again."));
     }
     let cookie = cookie::set(cookie::SESSION, &token, lasting.total_ms / 1000, asked.is_secure());
     let signed_in = SignedIn { user: user.into(), csrf_token: cookie::csrf_token(&token), expires_ms };

@@ -20,7 +20,7 @@ use super::{
     invitations::TOKEN_PREFIX,
     letters,
     problem::{Code, Problem},
-    proof,
+    proof::{self, Proved},
     session::{self, Typed},
 };
 use crate::{catalog::digest, config::SignUpMode, mail, random};
@@ -53,7 +53,8 @@ impl SignedUp {
     /// Signs him in.
     pub async fn welcome(self, asked: &Asked, headers: &HeaderMap) -> Result<Response, Problem> {
         let user = session::user(asked, self.id).await?;
-        session::begin(asked, headers, user, self.via).await
+        proof::take_address_back(asked);
+        session::begin(asked, headers, Proved { user, hash: None }, self.via).await
     }
 }
 

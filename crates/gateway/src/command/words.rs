@@ -63,6 +63,11 @@ pub const VERBS: &str = "\
   sluice setting set NAME=VALUE …
 ";
 
+/// The object of a first word, which may be in the plural.
+pub(super) fn named(word: &str) -> Option<&'static Object> {
+    OBJECTS.iter().find(|object| object.word == word.strip_suffix('s').unwrap_or(word))
+}
+
 /// A request, perhaps with a name in the place of a number.
 #[derive(Debug)]
 pub(super) struct Step {
@@ -77,7 +82,7 @@ pub(super) struct Step {
 impl Step {
     pub(super) fn read(typed: &Typed) -> Result<Step, String> {
         let mut words = typed.words.iter().map(String::as_str);
-        let object = words.next().and_then(|word| OBJECTS.iter().find(|object| object.word == word));
+        let object = words.next().and_then(named);
         let object =
             object.ok_or("which one? user, group, key, channel, price, code, account, setting, audit")?;
         let verb = words.next().unwrap_or("list");

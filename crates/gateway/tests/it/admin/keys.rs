@@ -114,6 +114,9 @@ async fn bad_keys_are_refused_by_field_and_those_of_the_file_are_the_files() {
     let named = operator.good("PATCH", &path, Some(json!({"name": "renamed"}))).await;
     assert_eq!((&named["spend_limit"], &named["reset_period"]), (&json!("2.5"), &json!("month")), "{named}");
 
+    let nothing = operator.good("PATCH", &path, Some(json!({"spend_limit": "0"}))).await;
+    assert_eq!(nothing["spend_limit"], "0", "nought is a limit, and not silence");
+
     let file = operator.good("GET", "/api/v1/keys?name=app", None).await["items"][0].clone();
     assert_eq!(file["source"], "file");
     let path = format!("/api/v1/keys/{}", file["id"]);

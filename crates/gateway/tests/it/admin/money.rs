@@ -121,6 +121,11 @@ async fn prices_are_read_as_the_file_reads_them_and_tell_their_ratio() {
         let problem = operator.refused("POST", "/api/v1/prices", Some(body), 400, "bad_input").await;
         assert_eq!(problem["errors"][0]["field"], field, "{problem}");
     }
+    let at = json!({"model": "mine", "input": "1", "output": "1", "valid_from_ms": set["valid_from_ms"]});
+    let taken = operator.refused("POST", "/api/v1/prices", Some(at), 409, "taken").await;
+    assert_eq!(taken["errors"][0]["field"], "model");
+    let mine = operator.good("GET", "/api/v1/prices/in-force?model=mine", None).await;
+    assert_eq!(mine["rates"]["output"], "10", "in force at once");
     let known = operator.good("GET", "/api/v1/prices/in-force?model=gpt-4o", None).await;
     assert!(known["rates"]["input"].is_string(), "{known}");
     let none = operator.good("GET", "/api/v1/prices/in-force?model=nobody-has-it", None).await;

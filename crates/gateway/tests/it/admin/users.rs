@@ -27,6 +27,9 @@ async fn a_user_is_made_changed_and_removed_and_the_trail_says_so() {
     let taken = operator.refused("POST", "/api/v1/users", Some(json!({"name": "ann"})), 409, "taken").await;
     assert_eq!(taken["errors"][0]["field"], "name");
     assert!(!taken.to_string().contains("UNIQUE"), "{taken}");
+    let same = json!({"name": "bob", "email": "ANN@mail.test"});
+    let taken = operator.refused("POST", "/api/v1/users", Some(same), 409, "taken").await;
+    assert_eq!(taken["errors"][0]["field"], "email");
     for (body, field) in [
         (json!({}), "name"),
         (json!({"name": ""}), "name"),
