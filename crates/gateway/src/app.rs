@@ -135,6 +135,14 @@ impl App {
         self.renew(|before| before.config.clone())
     }
 
+    /// A refund stands in the books: what the key has spent follows. Once for each.
+    pub fn refunded(&self, entered: &store::ledger::Entered) {
+        let purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(purse) = entered.key.and_then(|key| purses.of_key(key)) {
+            entered.follow(purse);
+        }
+    }
+
     /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
     fn renew(&self, config: impl FnOnce(&Catalog) -> Config) -> Result<(), StoreError> {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);

@@ -20,6 +20,7 @@ use crate::{
 /// A request's id: a UUID of version 7.
 pub type RequestId = [u8; 16];
 
+pub(crate) use enter::refund_in;
 pub use enter::{Entered, EntryKind, Refused, enter, refund};
 
 /// A request that was admitted and has not ended yet.

@@ -65,9 +65,21 @@ impl Asked {
         T: Send + 'static,
         E: Into<ChangeError> + Send + 'static,
     {
+        self.change_in(move |app| work(&app.database)).await
+    }
+
+    /// The same, for changes that something in memory has to follow.
+    pub async fn change_in<T, E>(
+        &self,
+        work: impl FnOnce(&App) -> Result<T, E> + Send + 'static,
+    ) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        E: Into<ChangeError> + Send + 'static,
+    {
         // Together, so that no answer that was given up leaves a change without force.
         self.waiting(move |app| {
-            let done = work(&app.database)?;
+            let done = work(app)?;
             in_force(app);
             Ok::<T, E>(done)
         })

@@ -96,11 +96,31 @@ pub fn refund(
     at_ms: i64,
     note: &str,
 ) -> Result<Result<Option<Entered>, Refused>, StoreError> {
+    let mut writer = database.writer();
+    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (entered, fresh) = match refund_in(&transaction, request, amount, operation, at_ms, note)? {
+        Ok(entered) => entered,
+        Err(refused) => return Ok(Err(refused)),
+    };
+    let Entered { account, key, amount } = entered;
+    let kind = EntryKind::Refund;
+    let entry = Entry { account, key, kind, amount, operation, request: Some(request), at_ms, note };
+    commit(transaction, &entry, fresh, &mut || database.sibling())?;
+    Ok(Ok(fresh.then_some(entered)))
+}
+
+/// The same within a larger change: the entry, and whether it was entered now.
+pub(crate) fn refund_in(
+    transaction: &Transaction<'_>,
+    request: &RequestId,
+    amount: Nanos,
+    operation: &[u8],
+    at_ms: i64,
+    note: &str,
+) -> Result<Result<(Entered, bool), Refused>, StoreError> {
     if amount <= Nanos::ZERO {
         return Ok(Err(Refused::NotPositive));
     }
-    let mut writer = database.writer();
-    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
     // The entry outlives the request's row.
     let settled: Option<(i64, Option<i64>, i64)> = transaction
         .query_row(
@@ -112,7 +132,7 @@ pub fn refund(
     let Some((account, key, charged)) = settled else { return Ok(Err(Refused::NothingCharged)) };
     let kind = EntryKind::Refund;
     let entry = Entry { account, key, kind, amount, operation, request: Some(request), at_ms, note };
-    if !known(&transaction, &entry)? {
+    if !known(transaction, &entry)? {
         let refunded: i64 = transaction.query_row(
             "SELECT coalesce(sum(amount_nanos), 0) FROM entries WHERE request_id = ?1",
             [request],
@@ -123,9 +143,8 @@ pub fn refund(
             return Ok(Err(Refused::MoreThanCharged { left }));
         }
     }
-    let entered = write(&transaction, &entry)?;
-    commit(transaction, &entry, entered, &mut || database.sibling())?;
-    Ok(Ok(entered.then_some(Entered { account, key, amount })))
+    let fresh = write(transaction, &entry)?;
+    Ok(Ok((Entered { account, key, amount }, fresh)))
 }
 
 /// Whether the operation was entered before; as something else, it is an error.

@@ -55,6 +55,27 @@ async fn limits_balances_and_what_was_spent_add_up() {
     let usage = poll(&world, "/v1/dashboard/billing/usage", &secret).await;
     assert_eq!(account["spent"].as_str().unwrap().parse::<f64>().unwrap(), spent(&usage));
 
+    // What is given back of a request counts as not spent, in the books and in memory; and never more than it was charged.
+    let entries =
+        operator.good("GET", &format!("/api/v1/accounts/{ann}/entries?kind=settlement"), None).await;
+    let request = &entries["items"][0]["request_id"];
+    let charged = entries["items"][0]["amount"].as_str().unwrap().trim_start_matches('-');
+    let refund = format!("/api/v1/accounts/{ann}/refund");
+    let back = |amount: &str, id: &str| json!({"amount": amount, "reason": "an outage", "operation_id": id, "request_id": request});
+    let more = operator.refused("POST", &refund, Some(back("19", "1")), 400, "bad_input").await;
+    assert_eq!(more["errors"][0]["field"], "amount");
+    let done = operator.good("POST", &refund, Some(back(charged, "2"))).await;
+    assert_eq!((&done["balance"], &done["repeated"]), (&json!("20"), &json!(false)));
+    let again = operator.good("POST", &refund, Some(back(charged, "2"))).await;
+    assert_eq!((&again["balance"], &again["repeated"]), (&json!("20"), &json!(true)));
+    operator.refused("POST", &refund, Some(back("0.01", "3")), 400, "bad_input").await;
+    let usage = poll(&world, "/v1/dashboard/billing/usage", &secret).await;
+    assert_eq!(spent(&usage), 0.0);
+    let row = operator.good("GET", &path, None).await;
+    assert_eq!(row["spent"], "0");
+    let books = store::report::books(&mut store::database::reader(&operator.file).unwrap()).unwrap();
+    assert_eq!(books.violations, Vec::<String>::new());
+
     // A limit of its own is what counts when it is less.
     operator.good("PATCH", &path, Some(json!({"spend_limit": "5", "models": ["sim"]}))).await;
     let limit = poll(&world, "/v1/dashboard/billing/subscription", &secret).await;
