@@ -4,7 +4,10 @@
 //! estimate wherever it is shown. It must run where blocking is allowed: the vocabulary takes a third of a second to load, and some
 //! fifty megabytes for as long as it is used.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::{Duration, Instant},
+};
 
 use dialect::{Delivered, Prompt, Usage};
 use tiktoken_rs::CoreBPE;
@@ -33,7 +36,7 @@ pub struct Unmeasured {
 /// Counts tokens; loads its vocabulary at the first use.
 #[derive(Default)]
 pub struct Tokenizer {
-    vocabulary: Option<CoreBPE>,
+    vocabulary: Option<Arc<CoreBPE>>,
     used: Option<Instant>,
     until: Option<Instant>,
 }
@@ -48,8 +51,7 @@ impl Tokenizer {
     /// A batch begins, with time of its own.
     pub fn begin(&mut self) {
         if self.vocabulary.is_none() {
-            // The newest public one: other providers' differ from it by some tenths at most.
-            self.vocabulary = tiktoken_rs::o200k_base().ok();
+            self.vocabulary = vocabulary();
         }
         let now = Instant::now();
         (self.used, self.until) = (Some(now), Some(now + BATCH_TIME));
@@ -94,6 +96,19 @@ impl Tokenizer {
             _ => reckon(text),
         }
     }
+}
+
+/// The one vocabulary of the process, for as long as somebody has it.
+fn vocabulary() -> Option<Arc<CoreBPE>> {
+    static LOADED: Mutex<Weak<CoreBPE>> = Mutex::new(Weak::new());
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(vocabulary) = loaded.upgrade() {
+        return Some(vocabulary);
+    }
+    // The newest public one: other providers' differ from it by some tenths at most.
+    let vocabulary = Arc::new(tiktoken_rs::o200k_base().ok()?);
+    *loaded = Arc::downgrade(&vocabulary);
+    Some(vocabulary)
 }
 
 fn reckon(text: &str) -> u64 {
