@@ -24,6 +24,13 @@ pub(crate) const STREAM_MEMBERS: Members = &[
 /// What a delta adds to.
 const TEXTS: Texts = &[("text", Of::Output), ("partial_json", Of::Output), ("thinking", Of::Reasoning)];
 
+/// How nearly every delta begins.
+const DELTAS: [(&str, Of); 3] = [
+    ("{\"type\":\"text_delta\",\"text\":\"", Of::Output),
+    ("{\"type\":\"input_json_delta\",\"partial_json\":\"", Of::Output),
+    ("{\"type\":\"thinking_delta\",\"thinking\":\"", Of::Reasoning),
+];
+
 #[derive(Debug, Default)]
 pub(crate) struct Reader {
     counts: Counts,
@@ -57,7 +64,7 @@ impl Reader {
             Some("content_block_delta") => {
                 let content = |name: &str, value: &str| name != "type" && !is_blank(Some(value));
                 facts.meaningful = facts.meaningful || delta.is_some_and(|delta| any_member(delta, content));
-                facts.delivered.count(TEXTS, delta.unwrap_or_default());
+                facts.delivered.count_delta(&DELTAS, TEXTS, delta.unwrap_or_default());
             }
             None | Some("message_start" | "content_block_stop" | "") => {}
             Some(_) => facts.meaningful = true,

@@ -54,6 +54,10 @@ const CONTENT: [&str; 12] = [
     "thinking",       // Ollama
 ];
 
+/// How nearly every delta begins.
+const DELTAS: [(&str, Of); 2] =
+    [("\"delta\":{\"content\":\"", Of::Output), ("\"delta\":{\"reasoning_content\":\"", Of::Reasoning)];
+
 #[derive(Debug)]
 pub(crate) struct Reader {
     accounting: Accounting,
@@ -71,7 +75,7 @@ impl Reader {
             && event.is_none()
             && let Some(delta) = self.plain_delta(data)
         {
-            facts.delivered.count(self.texts, delta);
+            facts.delivered.count_delta(&DELTAS, self.texts, delta);
             return Frame::Event;
         }
         self.read_in_full(event, data, facts)

@@ -27,12 +27,14 @@ pub mod password_reset;
 mod prices;
 pub mod problem;
 pub mod proof;
+mod requests;
 mod second_factor;
 pub mod session;
 pub(crate) mod settings;
 pub mod setup;
 pub mod sign_up;
 mod status;
+mod usage;
 mod users;
 
 use std::{
@@ -117,7 +119,9 @@ fn api() -> OpenApiRouter {
             .merge(sign_up::routes())
             .merge(invitations::routes())
             .merge(password_reset::routes())
-            .merge(oidc::routes()),
+            .merge(oidc::routes())
+            .merge(requests::routes())
+            .merge(usage::routes()),
     )
 }
 

@@ -58,6 +58,7 @@ pub struct Config {
     pub sign_up: SignUp,
     pub mail: Option<Mail>,
     pub oidc: Option<Oidc>,
+    pub retention: Retention,
 }
 
 /// A caller's key.
@@ -283,6 +284,13 @@ impl Default for FlowLimits {
 pub struct Monitor {
     /// Needed from everywhere but loopback; `None`: only loopback may read.
     pub token: Option<Secret>,
+}
+
+/// How long things are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Requests in the log; `None`: for ever.
+    pub requests: Option<Duration>,
 }
 
 /// Browser clients of the doors.

@@ -5,9 +5,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use gateway::{admin, books, command, config::StoreConfig, demo, listener, reload, server::Server, sign_in};
+use gateway::{
+    admin, books, command, config::StoreConfig, demo, listener, reload, requests, server::Server, sign_in,
+    wanted::Wanted,
+};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -23,8 +27,11 @@ Usage:
   sluice check --config FILE    check FILE and say everything that is wrong with it
   sluice books --config FILE [--json]
                                 what is spent and held, and whether the books balance (exit status 1: they do not)
-  sluice requests --config FILE [--json] [--limit N]
-                                the requests, the latest N of them, as one line each
+  sluice requests --config FILE [--json] [--limit N] [--WORD TEXT]...
+                                the requests, the latest N of them, as one line each; of those only with
+                                  --since, --until (2026-01-31, 24h), --user, --key, --model, --channel NAME,
+                                  --ending errors|cut,…, --status 429|4xx, --stream, --estimated, --unpriced,
+                                  --retried yes|no, --slower-than 10s, --dearer-than USD, --id, --upstream-id ID
   sluice openapi                the description of the API under /api/v1, as docs/openapi.json has it
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
@@ -39,7 +46,7 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32> },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
     Demo(SocketAddr),
     OpenApi,
     Manage { config: PathBuf, typed: command::Typed },
@@ -64,8 +71,12 @@ fn main() -> ExitCode {
         Command::Books { config, json } => {
             return read_books(&config, |file, out| books::books(file, json, out));
         }
-        Command::Requests { config, json, limit } => {
-            return read_books(&config, |file, out| books::requests(file, json, limit, out).map(|()| true));
+        Command::Requests { config, json, limit, wanted } => {
+            return read_books(&config, |file, out| {
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
+                note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
+                Ok(true)
+            });
         }
         Command::Serve(path) => return run(Some(path), None),
         Command::Demo(address) => return run(None, Some(address)),
@@ -98,7 +109,7 @@ fn say(to: &mut dyn Write, text: &str) {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
-    let (mut json, mut limit) = (false, None);
+    let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -106,6 +117,12 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Short('c') | Long("config") => config = Some(PathBuf::from(arguments.value()?)),
             Long("json") => json = true,
             Long("limit") => limit = Some(arguments.value()?.parse()?),
+            Long(word) if wanted_word(word).is_some() => {
+                let word = wanted_word(word).unwrap_or_default();
+                let text = arguments.value()?.string()?;
+                let wrong = |why| lexopt::Error::from(format!("--{}: {why}", word.replace('_', "-")));
+                wanted.set(word, &text, now_ms()).map_err(wrong)?;
+            }
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
             Long("from") => from = Some(PathBuf::from(arguments.value()?)),
             Value(value) => words.push(value.string()?),
@@ -125,12 +142,23 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
-        Some("requests") => Ok(Command::Requests { config: config()?, json, limit }),
+        Some("requests") => Ok(Command::Requests { config: config()?, json, limit, wanted }),
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),
         Some(other) => Err(format!("there is no command `{other}`").into()),
     }
+}
+
+/// What is wanted of the requests, by the name of an option.
+fn wanted_word(option: &str) -> Option<&'static str> {
+    let word = option.replace('-', "_");
+    Wanted::WORDS.into_iter().find(|known| *known == word)
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn check(path: &std::path::Path) -> ExitCode {

@@ -23,7 +23,7 @@ use crate::{
     calendar,
     clock::unix_ms,
     config::{Config, Lost, StoreConfig},
-    listener, monitor,
+    listener, monitor, retention,
     secret::Secret,
     settler::{self, Sink},
     shutdown::Stage,
@@ -84,7 +84,7 @@ pub struct Server {
     /// Of the link that makes the first user; `None`: there is one.
     pub setup_token: Option<Secret>,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 4],
+    watches: [JoinHandle<()>; 5],
     settling: JoinHandle<()>,
     /// For the commands of this machine.
     local: Option<Local>,
@@ -126,6 +126,7 @@ impl Server {
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
                 tokio::spawn(sweep::watch(app.clone())),
+                tokio::spawn(retention::watch(app.clone())),
             ],
             settling: settler::start(app.clone(), queue, sink),
             app,

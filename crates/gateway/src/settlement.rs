@@ -61,6 +61,9 @@ pub struct Settlement {
     pub upstream_request_id: Option<String>,
 }
 
+/// A settlement as it travels: queues and batches hold a pointer.
+pub type Settled = Box<Settlement>;
+
 impl Settlement {
     /// The channel that delivered, or that was tried last.
     pub fn channel(&self) -> Option<&Arc<str>> {

@@ -30,7 +30,7 @@ use self::{
     measure::Measuring,
     open::{LOOK_EVERY, Open},
 };
-use crate::{app::App, settlement::Settlement, shutdown::Stage, telemetry::Observer};
+use crate::{app::App, settlement::Settled, shutdown::Stage, telemetry::Observer};
 
 /// Settlements taken at once.
 const BATCH: usize = 1024;
@@ -51,7 +51,7 @@ const LINES_WAITING: usize = 4 * 1024 * 1024;
 pub const WINDOW: Duration = Duration::from_millis(200);
 
 /// Starts the settler. Without it nothing is charged and nothing written: a process whose settler panicked must not go on.
-pub fn start(app: Arc<App>, queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) -> JoinHandle<()> {
+pub fn start(app: Arc<App>, queue: mpsc::Receiver<Settled>, sink: Sink) -> JoinHandle<()> {
     tokio::spawn(async move {
         let ended = tokio::spawn(run(app, queue, sink)).await;
         if ended.is_err_and(|error| error.is_panic()) {
@@ -66,7 +66,7 @@ pub fn start(app: Arc<App>, queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) 
 }
 
 /// Writes until the stop is over and the queue is empty.
-async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
+async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Settled>, sink: Sink) {
     let mut batch = Vec::with_capacity(BATCH);
     let mut desk = Desk::new(&app, sink);
     let mut looks = interval(LOOK_EVERY);
@@ -128,7 +128,7 @@ impl Desk {
     }
 
     /// Writes down what has ended, and what runs; whether anything had ended.
-    async fn write(&mut self, app: &App, batch: &mut Vec<Box<Settlement>>) -> bool {
+    async fn write(&mut self, app: &App, batch: &mut Vec<Settled>) -> bool {
         for settlement in batch.extract_if(.., |settlement| settlement.owed.is_some()) {
             let hold = settlement.owed.as_ref().map(|owed| owed.terms.hold.amount()).unwrap_or_default();
             self.rows.opened.extend(self.open.wait(&settlement, hold));

@@ -27,12 +27,13 @@ use lexopt::prelude::{Long, Short, ValueExt};
 use store::{Database, ledger, sample};
 
 const USAGE: &str = "\
-usage: bench-log [--rows N] [--write FILE] [--keep]
+usage: bench-log [--rows N] [--write FILE] [--keep] [--reuse FILE]
 
   --rows N      requests in the log (default 10000000, which takes about 10 GB in the temporary directory);
                 with another number nothing is written unless told where
   --write FILE  where the section goes (default docs/BENCHMARKS.md)
   --keep        leaves the database where it is
+  --reuse FILE  asks a log that was kept, and does not fill one
 ";
 
 const FULL: u64 = 10_000_000;
@@ -47,10 +48,11 @@ struct Options {
     rows: u64,
     write: Option<PathBuf>,
     keep: bool,
+    reuse: Option<PathBuf>,
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { rows: FULL, write: None, keep: false };
+    let mut options = Options { rows: FULL, write: None, keep: false, reuse: None };
     let mut arguments = lexopt::Parser::from_env();
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -58,6 +60,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
             Long("rows") => options.rows = arguments.value()?.parse()?,
             Long("write") => options.write = Some(PathBuf::from(arguments.value()?.string()?)),
             Long("keep") => options.keep = true,
+            Long("reuse") => options.reuse = Some(PathBuf::from(arguments.value()?.string()?)),
             other => return Err(other.unexpected()),
         }
     }
@@ -93,7 +96,7 @@ fn run(options: &Options) -> Result<(), String> {
     if options.keep {
         println!("the database stays in {}", scratch.keep().display());
     }
-    let path = scratch.path().join("log.db");
+    let path = options.reuse.clone().unwrap_or_else(|| scratch.path().join("log.db"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let machine = runtime.map_err(|error| error.to_string())?.block_on(Machine::look());
     let text = measured(options, &path, &machine, &profile()?)?;
@@ -109,10 +112,12 @@ fn measured(options: &Options, path: &Path, machine: &Machine, profile: &str) ->
     let failed = |error: store::StoreError| error.to_string();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64;
     let database = Database::open(path).map_err(failed)?;
-    let payers = sample::payers(&database, PAYERS).map_err(failed)?;
+    let (payers, mut left) = match options.reuse {
+        Some(_) => (measure::payers(path).map_err(failed)?, 0),
+        None => (sample::payers(&database, PAYERS).map_err(failed)?, options.rows),
+    };
     let mut rows = Rows::new(payers.clone(), options.rows, now);
     let began = Instant::now();
-    let mut left = options.rows;
     while left > 0 {
         let some = left.min(options.rows.div_ceil(20));
         fill::fill(&database, &mut rows, some, BATCH).map_err(failed)?;
@@ -124,7 +129,7 @@ fn measured(options: &Options, path: &Path, machine: &Machine, profile: &str) ->
             began.elapsed().as_secs_f64()
         );
     }
-    let filled_in = began.elapsed();
+    let filled_in = options.reuse.is_none().then(|| began.elapsed());
     let bytes = std::fs::metadata(path).map_err(|error| error.to_string())?.len();
     let middle = measure::sample(path, now - 45 * 24 * 3_600_000).map_err(failed)?;
     let mut answers = Vec::new();
@@ -134,9 +139,11 @@ fn measured(options: &Options, path: &Path, machine: &Machine, profile: &str) ->
         answers.push(answer);
     }
     answers.extend(measure::sums(path, payers[0].account, now).map_err(failed)?);
+    // As if they came in from now on.
+    let mut rows = Rows::from(payers.clone(), options.rows, now);
     let writing = measure::writing(&database, &mut rows, MORE.min(options.rows))?;
     let removing = measure::removing(&database, now, REMOVED, REMOVALS).map_err(failed)?;
-    let violations = database.read(ledger::violations).map_err(failed)?;
+    let violations = database.read(ledger::sweep::violations).map_err(failed)?;
     if !violations.is_empty() {
         return Err(format!("the books do not balance: {violations:?}"));
     }

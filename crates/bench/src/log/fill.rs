@@ -49,15 +49,20 @@ impl std::fmt::Debug for Rows {
 }
 
 impl Rows {
-    /// `count` of them up to `now_ms`; later ones go on at the same pace.
+    /// `count` of them up to `now_ms`.
     pub fn new(payers: Vec<Payer>, count: u64, now_ms: i64) -> Rows {
+        Rows::from(payers, count, now_ms - DAYS * 24 * 3_600_000)
+    }
+
+    /// From a time on, as many as `count` in ninety days.
+    pub fn from(payers: Vec<Payer>, count: u64, begin_ms: i64) -> Rows {
         let span = DAYS * 24 * 3_600_000;
         let mut rows = Rows {
             chance: Chance::of(7, 0),
             payers,
             channels: (0..CHANNELS).map(|number| format!("channel-{number}").into()).collect(),
             sessions: Vec::new(),
-            begin_ms: now_ms - span,
+            begin_ms,
             step: span as f64 / count as f64,
             made: 0,
         };
@@ -117,8 +122,8 @@ impl Rows {
         Ended {
             id,
             at_ms,
-            account: Some(payer.account),
-            key: Some(payer.key),
+            account: payer.account,
+            key: payer.key,
             dialect: "openai_chat",
             operation: "chat",
             model: format!("model-{model}"),

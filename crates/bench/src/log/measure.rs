@@ -14,6 +14,7 @@ use store::{
     ledger::RequestId,
     request_log::{self, Filter, Order, Page},
     retention,
+    sample::Payer,
     usage::{self, Asked, By},
 };
 
@@ -28,6 +29,18 @@ const PAGE: usize = 50;
 const ROUNDS: usize = 15;
 /// Pages that are read one after the other, from the newest on.
 const PAGES: usize = 3;
+
+/// The payers of a log that was filled before.
+pub fn payers(path: &Path) -> Result<Vec<Payer>, StoreError> {
+    let books = reader(path)?;
+    let of = |number: usize| {
+        let name = format!("sample-{number}");
+        let account = request_log::account_of(&books, &name)?.unwrap_or_default();
+        let key = request_log::keys_named(&books, &name)?.first().copied().unwrap_or_default();
+        Ok(Payer { account, key })
+    };
+    (0..fill::PAYERS).map(of).collect()
+}
 
 /// A row to ask for by its ids: one that has both.
 pub fn sample(path: &Path, at_ms: i64) -> Result<Sample, StoreError> {

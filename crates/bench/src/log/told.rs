@@ -48,7 +48,8 @@ pub struct Told<'a> {
     pub profile: &'a str,
     pub rows: u64,
     pub bytes: u64,
-    pub filled_in: Duration,
+    /// `None`: it was filled by an earlier run.
+    pub filled_in: Option<Duration>,
     pub answers: &'a [Answer],
     pub writing: &'a Writing,
     pub removing: &'a Answer,
@@ -64,7 +65,7 @@ impl Told<'_> {
 ## The request log
 
 Written by `make bench-log` on {date}: {cpu}, {cores} cores, {memory:.0} GB, {busy:.0} % busy before the run, profile {profile}.
-{rows} requests of ninety days, {gigabytes:.1} GB with all indexes, filled in {filled:.0} s.
+{rows} requests of ninety days, {gigabytes:.1} GB with all indexes, filled {filled}.
 
 | question | rows of a page | p50, ms | max, ms | < {target} ms |
 |---|---|---|---|---|
@@ -78,8 +79,8 @@ Written by `make bench-log` on {date}: {cpu}, {cores} cores, {memory:.0} GB, {bu
 - Each question is asked for its first three pages of 50, for three from the middle of the log on, and for one from its old end,
   fifteen times over, each time over a new connection, as the gateway does it. The pages of the file are in the system's cache:
   the log is read just after it was written. From a cold disk the first answer takes as long as the disk needs for the pages.
-- *Bounded*: what is asked for was so rare that the page stopped after the rows that one page may look at (8,000 by an index,
-  100,000 of the log in its own order) and said how far it came; the next page goes on from there.
+- *Bounded*: what is asked for was so rare that the page stopped after the rows that one page may look at (3,000 by an index,
+  50,000 of the log in its own order) and said how far it came; the next page goes on from there.
 - The rows are made up: 2,000 users with one key each, in sessions of forty requests on average; half of the requests are by
   a hundredth of the users; 40 models, 12 channels, 2 % do not end well.
 ",
@@ -89,7 +90,8 @@ Written by `make bench-log` on {date}: {cpu}, {cores} cores, {memory:.0} GB, {bu
             memory = machine.memory_gb,
             busy = machine.busy * 100.0,
             gigabytes = *bytes as f64 / 1e9,
-            filled = filled_in.as_secs_f64(),
+            filled = filled_in
+                .map_or_else(|| "by an earlier run".to_owned(), |time| format!("in {:.0} s", time.as_secs_f64())),
             target = TARGET.as_millis(),
             micros = writing.cpu.as_secs_f64() * 1e6,
             per_second = writing.per_second,

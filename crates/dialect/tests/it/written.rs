@@ -84,7 +84,7 @@ fn usage_from_the_beginning_of_a_message_is_not_final() {
         let text: String = events.iter().map(|event| format!("data: {event}\n\n")).collect();
         watch(options(DOORS[2]), Framing::Sse, &[text.as_bytes()]).tap.usage_is_final()
     };
-    assert!(!stream(&[start.clone()]));
+    assert!(!stream(std::slice::from_ref(&start)));
     assert!(stream(&[start, end]));
 }
 

@@ -4,8 +4,25 @@
 //! listed is refused, and the tests hold `sluice.example.toml` to them.
 
 pub(super) const TOP: &[&str] = &[
-    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
-    "shutdown", "flow", "monitor", "cors", "admin", "sign_up", "mail", "oidc",
+    "listen",
+    "store",
+    "key",
+    "channel",
+    "price",
+    "timeouts",
+    "attempts",
+    "bounds",
+    "limits",
+    "proxies",
+    "shutdown",
+    "flow",
+    "monitor",
+    "cors",
+    "admin",
+    "sign_up",
+    "mail",
+    "oidc",
+    "retention",
 ];
 pub(super) const STORE: &[&str] = &["url", "lost"];
 pub(super) const KEY: &[&str] = &[
@@ -70,6 +87,7 @@ pub(super) const PROXIES: &[&str] = &["trusted"];
 pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];
+pub(super) const RETENTION: &[&str] = &["requests"];
 pub(super) const CORS: &[&str] = &["origins"];
 pub(super) const ADMIN: &[&str] = &["public_url", "session_idle", "session_total"];
 pub(super) const SIGN_UP: &[&str] = &["mode", "domains"];

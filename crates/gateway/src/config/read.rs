@@ -113,6 +113,7 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         oidc: sign_in::oidc(report, &top, &admin),
         admin,
         mail,
+        retention: sections::retention(report, &top),
     }
 }
 

@@ -6,7 +6,7 @@
 use tokio::task::JoinHandle;
 
 use super::done;
-use crate::{charge, estimate::Tokenizer, settlement::Settlement};
+use crate::{charge, estimate::Tokenizer, settlement::Settled};
 
 /// Settlements that wait for the tokenizer before others are left in their queue.
 const MOST_WAITING: usize = 4096;
@@ -15,12 +15,12 @@ const MOST_WAITING: usize = 4096;
 pub(super) struct Measuring {
     /// Here while nothing is under way.
     tokenizer: Option<Tokenizer>,
-    waiting: Vec<Box<Settlement>>,
-    under_way: Option<JoinHandle<(Tokenizer, Vec<Box<Settlement>>)>>,
+    waiting: Vec<Settled>,
+    under_way: Option<JoinHandle<(Tokenizer, Vec<Settled>)>>,
 }
 
 impl Measuring {
-    pub(super) fn put(&mut self, settlement: Box<Settlement>) {
+    pub(super) fn put(&mut self, settlement: Settled) {
         self.waiting.push(settlement);
     }
 
@@ -55,7 +55,7 @@ impl Measuring {
     }
 
     /// Resolves with what was measured; never, when nothing is under way.
-    pub(super) async fn measured(&mut self) -> Vec<Box<Settlement>> {
+    pub(super) async fn measured(&mut self) -> Vec<Settled> {
         let Some(measuring) = &mut self.under_way else { return std::future::pending().await };
         let measured = done(measuring).await;
         self.under_way = None;

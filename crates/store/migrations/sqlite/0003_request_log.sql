@@ -25,8 +25,8 @@ CREATE INDEX requests_over_5_min ON requests (id) WHERE total_ms > 300000;
 CREATE INDEX requests_over_1_cent ON requests (id) WHERE charge_nanos > 10000000;
 CREATE INDEX requests_over_10_cents ON requests (id) WHERE charge_nanos > 100000000;
 CREATE INDEX requests_over_1_dollar ON requests (id) WHERE charge_nanos > 1000000000;
--- Providers' ids are random: by the hour first, so that only the present hour's leaves of the tree are written to.
-CREATE INDEX requests_by_upstream_id ON requests (at_ms / 3600000, upstream_request_id)
+-- Providers' ids are random: by the quarter of a day first, so that only the present one's leaves of the tree are written to.
+CREATE INDEX requests_by_upstream_id ON requests (at_ms / 21600000, upstream_request_id)
     WHERE upstream_request_id IS NOT NULL;
 
 -- Sums by the hour, kept in the transaction that writes the requests; they outlive the request log.

@@ -3,7 +3,7 @@
 //! In: a filter. Out: for each index that knows a part of it, what to look up there, and what is left to ask of each row.
 //! Texts and numbers of the filter are always parameters, never part of the SQL.
 
-use rusqlite::{OptionalExtension, Transaction, types::Value};
+use rusqlite::{Transaction, types::Value};
 
 use super::{Endings, Filter, GOOD_ENDINGS};
 use crate::error::StoreError;
@@ -145,11 +145,11 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         let arms = with_ending(keys.iter().map(|key| Value::from(*key)).collect());
         lead("requests_by_key", "key_id = ?1 AND ending = ?2", arms, &[Keys, Ended]);
     }
-    if let Some(account) = filter.account {
-        if let Some(arms) = of_account(transaction, account, filter)? {
-            let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
-            lead("requests_by_account", place, arms, &[Account, Model, Ended]);
-        }
+    if let Some(account) = filter.account
+        && let Some(arms) = of_account(transaction, account, filter)?
+    {
+        let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
+        lead("requests_by_account", place, arms, &[Account, Model, Ended]);
     }
     if let Some(model) = &filter.model {
         let arms = with_ending(vec![model.clone().into()]);
@@ -210,28 +210,37 @@ fn of_account(
     account: i64,
     filter: &Filter,
 ) -> Result<Option<Vec<Vec<Value>>>, StoreError> {
-    // The next pair behind another one, as many look-ups as there are.
-    let mut next = transaction.prepare(
-        "SELECT model, ending FROM requests INDEXED BY requests_by_account
-         WHERE account_id = ?1 AND (model, ending) > (?2, ?3) ORDER BY model, ending LIMIT 1",
+    // From one to the next in the index: as many look-ups as there are.
+    let mut model_behind = transaction.prepare(
+        "SELECT min(model) FROM requests INDEXED BY requests_by_account WHERE account_id = ?1 AND model > ?2",
+    )?;
+    let mut ending_behind = transaction.prepare(
+        "SELECT min(ending) FROM requests INDEXED BY requests_by_account
+         WHERE account_id = ?1 AND model = ?2 AND ending > ?3",
     )?;
     let (mut arms, mut walked) = (Vec::new(), 0);
-    // A model that is asked for is where the walk begins, and it ends with it.
-    let (mut model, mut ending) = (filter.model.clone().unwrap_or_default(), String::new());
-    while walked <= MOST_ARMS {
-        walked += 1;
-        let found: Option<(String, String)> =
-            next.query_row((account, &model, &ending), |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
-        let Some(found) = found else { return Ok(Some(arms)) };
-        (model, ending) = found;
-        if filter.model.as_ref().is_some_and(|wanted| *wanted != model) {
-            return Ok(Some(arms));
+    let mut model = match &filter.model {
+        Some(model) => Some(model.clone()),
+        None => model_behind.query_row((account, ""), |row| row.get(0))?,
+    };
+    while let Some(of_model) = model {
+        let mut ending = Some(String::new());
+        while let Some(before) = ending {
+            walked += 1;
+            if walked > MOST_ARMS {
+                return Ok(None);
+            }
+            ending = ending_behind.query_row((account, &of_model, before), |row| row.get(0))?;
+            if let Some(ending) = ending.as_ref().filter(|ending| filter.endings.has(ending)) {
+                arms.push(vec![account.into(), of_model.clone().into(), ending.clone().into()]);
+            }
         }
-        if filter.endings.has(&ending) {
-            arms.push(vec![account.into(), model.clone().into(), ending.clone().into()]);
-        }
+        model = match &filter.model {
+            Some(_) => None,
+            None => model_behind.query_row((account, of_model), |row| row.get(0))?,
+        };
     }
-    Ok(None)
+    Ok(Some(arms))
 }
 
 /// The endings that there are in the log, and that the filter lets through.

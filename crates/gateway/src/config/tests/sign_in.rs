@@ -51,7 +51,7 @@ fn what_cannot_work_is_said() {
     );
     says(
         "[admin]\nsession_idle = \"1s\"\n",
-        &["line 2: admin.session_idle: found \"1s\", expected a duration from \"1m\" to \"8760h\""],
+        &["line 2: admin.session_idle: found \"1s\", expected a duration from \"1m\" to \"365d\""],
     );
     says(
         &format!("{URL}[oidc]\nissuer = \"id.example.com\"\nclient_id = \"a\"\n"),
