@@ -45,6 +45,10 @@ const fn object(word: &'static str, path: &'static str, columns: &'static [&'sta
     Object { word, path, named_in: path, columns }
 }
 
+/// Fields that are a text, whatever it looks like: a key may be called 7.
+const TEXTS: [&str; 8] =
+    ["name", "email", "batch", "model", "reason", "operation_id", "request_id", "system_name"];
+
 /// For the usage text.
 pub const VERBS: &str = "\
   sluice user|group|key|channel|price|code|setting|audit list [FIELD=VALUE …]
@@ -167,6 +171,7 @@ fn fields(words: &[&str]) -> Result<Map<String, Value>, String> {
         let (name, text) = word.split_once('=').ok_or_else(|| format!("{word:?} is not FIELD=VALUE"))?;
         let value = match text.strip_prefix('@') {
             Some(path) => value(file(Path::new(path))?.trim()),
+            None if TEXTS.contains(&name) => text.into(),
             None => value(text),
         };
         if fields.insert(name.to_owned(), value).is_some() {
@@ -217,9 +222,9 @@ mod tests {
             assert_eq!(path, "/api/v1/users?name=ann");
             Ok(json!({"items": [{"id": 7}]}))
         };
-        let step = read("account top-up ann amount=12.50 reason=cash").unwrap().resolved(look).unwrap();
+        let step = read("account top-up ann amount=12.50 reason=7").unwrap().resolved(look).unwrap();
         assert_eq!((step.method, step.path.as_str()), ("POST", "/api/v1/accounts/7/top-up"));
-        assert_eq!(step.body.unwrap(), json!({"amount": "12.50", "reason": "cash"}));
+        assert_eq!(step.body.unwrap(), json!({"amount": "12.50", "reason": "7"}));
         let step = read("key list user_id=3 search=a&b").unwrap();
         assert_eq!(step.path, "/api/v1/keys?search=a%26b&user_id=3&limit=5");
         let step =

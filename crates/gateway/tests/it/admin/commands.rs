@@ -34,7 +34,8 @@ async fn commands_go_through_the_owner_or_do_it_themselves() {
     let (path, list) = (config.clone(), prices.clone());
     let secret = off_the_runtime(move || {
         good(&path, &["user", "add", "name=ann"]);
-        let paid = good(&path, &["account", "top-up", "ann", "amount=12.50", "reason=cash"]);
+        let paid =
+            good(&path, &["account", "top-up", "ann", "amount=12.50", "reason=cash", "operation_id=7"]);
         assert_eq!(paid["balance"], "12.5");
         let user = good(&path, &["user", "show", "ann"])["id"].to_string();
         let taken = good(&path, &["price", "update", "--from", list.to_str().unwrap()]);
