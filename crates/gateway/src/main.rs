@@ -46,7 +46,7 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Box<Wanted> },
     Demo(SocketAddr),
     OpenApi,
     Manage { config: PathBuf, typed: command::Typed },
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         }
         Command::Requests { config, json, limit, wanted } => {
             return read_books(&config, |file, out| {
-                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), *wanted, out)?;
                 note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
                 Ok(true)
             });
@@ -107,7 +107,7 @@ fn say(to: &mut dyn Write, text: &str) {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
-    let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
+    let (mut json, mut limit, mut wanted) = (false, None, Box::<Wanted>::default());
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),

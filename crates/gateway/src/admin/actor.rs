@@ -5,7 +5,8 @@
 
 use axum::{Json, extract::FromRequestParts};
 use http::{Method, header, request::Parts};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+pub use store::users::Role;
 use store::{access_tokens, audit::By, sessions, users::User};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -16,31 +17,6 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{catalog::digest, sign_in};
-
-/// What a user may do; each may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Sees and manages what is his own.
-    User,
-    /// Everything but other admins and the settings.
-    Admin,
-    Root,
-}
-
-impl Role {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Admin => "admin",
-            Role::Root => "root",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Role> {
-        [Role::User, Role::Admin, Role::Root].into_iter().find(|role| role.name() == name)
-    }
-}
 
 /// How the actor was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -79,6 +55,9 @@ pub struct Actor {
     /// `None`: the operator at this machine.
     pub user_id: Option<i64>,
     pub name: String,
+    /// user, admin, root.
+    #[serde(serialize_with = "role_name")]
+    #[schema(value_type = String)]
     pub role: Role,
     pub via: Via,
     pub scopes: Scopes,
@@ -97,8 +76,7 @@ impl Actor {
     }
 
     fn of(user: User, via: Via, scopes: Scopes) -> Actor {
-        let role = Role::named(user.role.name()).unwrap_or(Role::User);
-        Actor { user_id: Some(user.id), name: user.name, role, via, scopes }
+        Actor { user_id: Some(user.id), name: user.name, role: user.role, via, scopes }
     }
 
     /// The role in force: a token without the scope is no admin's.
@@ -140,6 +118,10 @@ impl Actor {
             at_ms: now_ms(),
         }
     }
+}
+
+fn role_name<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(role.name())
 }
 
 /// Milliseconds since 1970.

@@ -6,10 +6,7 @@
 use axum::{Json, extract::Path};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::{
-    one_time::{self, OneTime, Purpose},
-    users::Role as UserRole,
-};
+use store::one_time::{self, OneTime, Purpose};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -67,7 +64,7 @@ fn shown((hash, what): (Digest, OneTime)) -> Invitation {
     Invitation {
         id: public_id(&hash),
         email: what.email,
-        role: what.role.unwrap_or(UserRole::User).name(),
+        role: what.role.unwrap_or(Role::User).name(),
         group_id: what.group_id,
         expires_ms: what.expires_ms,
         link: None,
@@ -100,10 +97,10 @@ async fn invite(
         ));
     }
     let role = match input.role.as_deref() {
-        None | Some("user") => UserRole::User,
+        None | Some("user") => Role::User,
         Some("admin") => {
             actor.needs(Role::Root)?;
-            UserRole::Admin
+            Role::Admin
         }
         Some(_) => return Err(Problem::bad("role", "must be user or admin")),
     };

@@ -132,7 +132,7 @@ async fn take_second_factor_away(asked: Asked, actor: Actor, Id(id): Id) -> Resu
 async fn below(asked: &Asked, actor: &Actor, id: i64) -> Result<User, Problem> {
     actor.needs(Role::Admin)?;
     let user = session::user(asked, id).await?;
-    let lower = Role::named(user.role.name()).is_some_and(|role| role < actor.acts_as());
+    let lower = user.role < actor.acts_as();
     if actor.user_id.is_some() && !lower {
         return Err(Problem::new(Code::NotAllowed, "Only for users of a lower role than your own."));
     }

@@ -4,7 +4,7 @@ use store::{
     Database, access_tokens,
     audit::{self, By},
     change::ChangeError,
-    directory::LimitColumns,
+    limits::LimitColumns,
     one_time::{self, OneTime, Purpose},
     second_factor,
     sessions::{self, Lasting},

@@ -2,7 +2,7 @@
 //!
 //! Out: text from the operating system's randomness, and what is kept of it: its hash, its beginning and its end.
 
-use store::api_keys::Made;
+use store::keys::managed::Made;
 
 use crate::{
     catalog::{bare, digest},
