@@ -16,7 +16,7 @@ use super::{
     cookie,
     problem::{Code, Problem},
 };
-use crate::{catalog::digest, sign_in};
+use crate::{catalog::digest, clock::unix_ms, sign_in};
 
 /// How the actor was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -115,19 +115,13 @@ impl Actor {
             via: self.via.name(),
             address: asked.address.map(|address| address.to_string()),
             request_id: *asked.request_id.as_bytes(),
-            at_ms: now_ms(),
+            at_ms: unix_ms(),
         }
     }
 }
 
 fn role_name<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(role.name())
-}
-
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
@@ -156,7 +150,7 @@ async fn signed_in(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
     let (token, hash) = cookie::session(&parts.headers).ok_or_else(nobody)?;
     let looks = matches!(parts.method, Method::GET | Method::HEAD);
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
-    let found = asked.look(move |books| sessions::find(books, &hash, lasting, now_ms())).await?;
+    let found = asked.look(move |books| sessions::find(books, &hash, lasting, unix_ms())).await?;
     let (user, _) = found.ok_or_else(nobody)?;
     // Another site can make a browser send the cookie, but not the header.
     if !looks && !cookie::repeats_csrf_token(&parts.headers, token) {
@@ -173,7 +167,7 @@ async fn by_token(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
         scheme.eq_ignore_ascii_case("bearer") && token.trim().starts_with(TOKEN_PREFIX)
     });
     let hash = digest(token.ok_or_else(nobody)?.1.trim());
-    let found = asked.look(move |books| access_tokens::find(books, &hash, now_ms())).await?;
+    let found = asked.look(move |books| access_tokens::find(books, &hash, unix_ms())).await?;
     let (user, token) = found.ok_or_else(nobody)?;
     let scopes: Vec<String> = serde_json::from_str(&token.scopes).unwrap_or_default();
     let has = |scope: &str| scopes.iter().any(|held| held == scope);

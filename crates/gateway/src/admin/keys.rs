@@ -19,15 +19,15 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::secret::NewSecret;
-pub(super) use self::secret::letters;
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     fields::{self, Usd, kept},
     input::{Done, Id, Input, Search, given},
     paging::{Page, Paging, PagingParams, id_key},
     problem::Problem,
 };
+use crate::clock::unix_ms;
 
 /// The longest that a secret may stay good after its rotation: four weeks.
 const MOST_GRACE_SECONDS: u32 = 28 * 24 * 60 * 60;
@@ -91,7 +91,7 @@ fn shown(row: Row) -> Key {
         tokens_per_minute: row.terms.limits.tokens_per_minute,
         max_in_flight: row.terms.limits.max_in_flight,
         strict: row.terms.strict,
-        previous_until_ms: row.previous_until_ms.filter(|until_ms| *until_ms > now_ms()),
+        previous_until_ms: row.previous_until_ms.filter(|until_ms| *until_ms > unix_ms()),
         created_ms: row.created_ms,
     }
 }
@@ -146,7 +146,7 @@ impl KeyInput {
         fields::not_negative("spend_limit", self.spend_limit.flatten())?;
         let period = self.reset_period.as_ref().and_then(Option::as_deref);
         fields::one_of("reset_period", period, &["day", "week", "month"])?;
-        if self.expires_ms.flatten().is_some_and(|expires_ms| expires_ms <= now_ms()) {
+        if self.expires_ms.flatten().is_some_and(|expires_ms| expires_ms <= unix_ms()) {
             return Err(Problem::bad("expires_ms", "is past: disable the key instead"));
         }
         Ok(Change {
@@ -282,7 +282,7 @@ async fn rotate_key(
         return Err(Problem::bad("grace_seconds", format!("expected at most {MOST_GRACE_SECONDS}")));
     }
     let until_ms =
-        (input.grace_seconds > 0).then(|| now_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
+        (input.grace_seconds > 0).then(|| unix_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
     let (by, owner) = (actor.by(&asked), actor.sees(None));
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked

@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     input::{Done, Id, Input},
     letters,
@@ -23,10 +23,14 @@ use super::{
     proof,
     session::{self, Typed},
 };
-use crate::{catalog::digest, mail, random, sign_in};
+use crate::{
+    catalog::digest,
+    clock::{DAY_MS, unix_ms},
+    mail, random, sign_in,
+};
 
 /// A link that an admin hands over himself.
-const HANDED_GOOD_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+const HANDED_GOOD_FOR_MS: i64 = DAY_MS;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
@@ -68,8 +72,8 @@ async fn ask_for_reset(asked: Asked, Input(input): Input<AskForReset>) -> Result
 async fn issue(asked: &Asked, user: i64, good_for_ms: i64) -> Result<String, Problem> {
     let token = random::token("slr_");
     let hash = digest(&token);
-    let what = OneTime::new(Purpose::PasswordReset, Some(user), now_ms() + good_for_ms);
-    asked.look(move |books| one_time::replace(books, &hash, &what, now_ms())).await?;
+    let what = OneTime::new(Purpose::PasswordReset, Some(user), unix_ms() + good_for_ms);
+    asked.look(move |books| one_time::replace(books, &hash, &what, unix_ms())).await?;
     Ok(token)
 }
 
@@ -115,7 +119,7 @@ async fn make_reset_link(
     let token = issue(&asked, user.id, HANDED_GOOD_FOR_MS).await?;
     let url = sign_in::public_url(&asked.app.catalog.load().config);
     let link = format!("{url}/password_reset#token={token}");
-    Ok((StatusCode::CREATED, Json(ResetLink { link, token, expires_ms: now_ms() + HANDED_GOOD_FOR_MS })))
+    Ok((StatusCode::CREATED, Json(ResetLink { link, token, expires_ms: unix_ms() + HANDED_GOOD_FOR_MS })))
 }
 
 /// Takes the second factor away from a user who has lost it.
