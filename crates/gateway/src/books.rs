@@ -9,7 +9,6 @@ use serde_json::{Value, json};
 use store::{
     StoreError, database,
     report::{self, Books},
-    request_log::{self, Filter, Order, RequestLine},
 };
 
 /// Writes the books; whether every rule holds.

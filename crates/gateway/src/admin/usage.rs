@@ -6,7 +6,7 @@
 use axum::Json;
 use serde::{Deserialize, Serialize};
 use store::{
-    StoreError, request_log,
+    request_log,
     usage::{self, By, Sums, Usage},
 };
 use utoipa::{IntoParams, ToSchema};
