@@ -20,9 +20,6 @@ pub fn books(path: &Path, as_json: bool, out: &mut dyn Write) -> Result<bool, St
     Ok(books.violations.is_empty())
 }
 
-/// Requests read at once.
-const PAGE: usize = 500;
-
 fn told(error: StoreError) -> String {
     error.to_string()
 }

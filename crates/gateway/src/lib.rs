@@ -36,7 +36,7 @@ pub mod reading;
 pub mod redact;
 pub mod reload;
 pub mod requests;
-mod retention;
+pub mod retention;
 pub mod rng;
 pub mod secret;
 pub mod server;

@@ -1,6 +1,7 @@
 //! The API under `/api/v1`: who may do what, what is never told, and that a change is all there or not at all.
 
 mod local;
+mod requests;
 
 use local::operated;
 

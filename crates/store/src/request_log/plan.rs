@@ -145,11 +145,11 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         let arms = with_ending(keys.iter().map(|key| Value::from(*key)).collect());
         lead("requests_by_key", "key_id = ?1 AND ending = ?2", arms, &[Keys, Ended]);
     }
-    if let Some(account) = filter.account {
-        if let Some(arms) = of_account(transaction, account, filter)? {
-            let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
-            lead("requests_by_account", place, arms, &[Account, Model, Ended]);
-        }
+    if let Some(account) = filter.account
+        && let Some(arms) = of_account(transaction, account, filter)?
+    {
+        let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
+        lead("requests_by_account", place, arms, &[Account, Model, Ended]);
     }
     if let Some(model) = &filter.model {
         let arms = with_ending(vec![model.clone().into()]);
