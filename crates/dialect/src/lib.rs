@@ -11,18 +11,22 @@ mod facts;
 mod frame;
 mod gemini_generate;
 mod json;
+mod limit;
 mod openai_chat;
 mod openai_responses;
 mod plain;
 mod sieve;
 mod tap;
+mod text;
 mod usage;
 
 pub use envelope::{Edits, Envelope, PeekError, Spliced, peek, splice};
 pub use error::{ErrorKind, ErrorView, ParsedError, Stage, encode_error, is_error_of, parse_error};
 pub use frame::{Framing, sniff};
-pub use plain::PlainTap;
+pub use limit::OutputLimit;
+pub use plain::{PlainTap, read_delivered};
 pub use tap::{Flow, Tap, TapOptions};
+pub use text::{Delivered, Prompt};
 pub use usage::{Accounting, Usage};
 
 /// A wire language. Closed on purpose: adding one makes the compiler list the work.

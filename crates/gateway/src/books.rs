@@ -52,6 +52,7 @@ fn books_json(books: &Books) -> Value {
                 "held": key.held.to_string(),
                 "balance": left,
                 "requests": key.requests,
+                "overrun": key.overrun.to_string(),
             })
         })
         .collect();
@@ -73,12 +74,18 @@ fn books_text(books: &Books) -> String {
         let (balance, held) = (account.balance.to_string(), account.held.to_string());
         text += &format!("{:<24} {unlimited:>10} {balance:>18} {held:>18}\n", account.user);
     }
-    text +=
-        &format!("\n{:<24} {:>10} {:>18} {:>18} {:>12}\n", "key", "requests", "spent $", "held $", "limit $");
+    text += &format!(
+        "\n{:<24} {:>10} {:>18} {:>18} {:>12} {:>12}\n",
+        "key", "requests", "spent $", "held $", "limit $", "overrun $"
+    );
     for key in &books.keys {
         let (spent, held) = (key.spent.to_string(), key.held.to_string());
         let limit = key.spend_limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
-        text += &format!("{:<24} {:>10} {spent:>18} {held:>18} {limit:>12}\n", key.name, key.requests);
+        let overrun = key.overrun.to_string();
+        text += &format!(
+            "{:<24} {:>10} {spent:>18} {held:>18} {limit:>12} {overrun:>12}\n",
+            key.name, key.requests
+        );
     }
     text += &format!(
         "\n{} requests, {} of them open; {} entries\n",

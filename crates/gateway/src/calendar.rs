@@ -1,4 +1,4 @@
-//! What changes by the date: periods of spend limits begin.
+//! What changes by the date: periods of spend limits begin, and prices come into force.
 //!
 //! In: the clock. Out: a new catalog when a date has passed. It asks the clock again and again: a machine may sleep, and its
 //! clock may be set.
@@ -19,10 +19,12 @@ pub async fn watch(app: Arc<App>) {
     // All periods begin where a day begins.
     let mut day = None;
     loop {
-        let today = ResetPeriod::Day.start_ms(unix_ms());
-        if day != Some(today) {
+        let now_ms = unix_ms();
+        let today = ResetPeriod::Day.start_ms(now_ms);
+        let due = app.catalog.load().prices_change_ms().is_some_and(|change_ms| change_ms <= now_ms);
+        if due || day != Some(today) {
             let turning = app.clone();
-            match tokio::task::spawn_blocking(move || turn(&turning)).await {
+            match tokio::task::spawn_blocking(move || turn(&turning, due)).await {
                 Ok(true) => day = Some(today),
                 Ok(false) => {}
                 Err(_) => return,
@@ -33,16 +35,18 @@ pub async fn watch(app: Arc<App>) {
 }
 
 /// Whether it was done; what the database would not take is tried again at the next look.
-fn turn(app: &App) -> bool {
+fn turn(app: &App, due: bool) -> bool {
     let turned = begin_periods(&app.database, unix_ms()).and_then(|begun| {
         if begun > 0 {
             info!(keys = begun, "spend limits begin a new period");
+        }
+        if begun > 0 || due {
             app.refresh()?;
         }
         Ok(())
     });
     if let Err(error) = &turned {
-        error!(%error, "periods of spend limits cannot begin");
+        error!(%error, "what changes by the date cannot: trying again");
     }
     turned.is_ok()
 }

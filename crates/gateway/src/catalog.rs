@@ -5,6 +5,7 @@
 
 mod channel;
 mod key;
+mod prices;
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -13,16 +14,16 @@ use std::{
 
 use dialect::Dialect;
 use foldhash::fast::RandomState;
-use store::{Factor, directory::Directory, price::Price, price_list::PriceList};
+use store::{Factor, directory::Directory, price::Price};
 
-use self::key::Known;
 pub use self::{
     channel::{Channel, ChannelSecret, Endpoint},
     key::{Key, Purses},
 };
+use self::{key::Known, prices::Prices};
 use crate::{
     clock::unix_ms,
-    config::{ChannelConfig, Config, PriceConfig},
+    config::{ChannelConfig, Config},
     limits::Meters,
     upstream::Upstream,
 };
@@ -51,9 +52,7 @@ pub struct Catalog {
     by_model: HashMap<Arc<str>, Vec<Arc<Channel>>, RandomState>,
     /// The label of all other models.
     other: Arc<str>,
-    prices: HashMap<String, Arc<Price>, RandomState>,
-    /// Those with a `*`, without it; the longest first.
-    price_starts: Vec<(String, Arc<Price>)>,
+    prices: Prices,
 }
 
 /// Model names, the last character of each may be `*`; none at all allows every model.
@@ -61,6 +60,11 @@ pub struct Catalog {
 pub struct Patterns(Vec<String>);
 
 impl Patterns {
+    /// As they were listed.
+    pub fn list(&self) -> &[String] {
+        &self.0
+    }
+
     /// From a JSON list. What is no list allows nothing: it must not open what was meant to be shut.
     fn read(json: &str) -> Patterns {
         Patterns(serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]))
@@ -91,15 +95,7 @@ impl Catalog {
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Catalog {
         let keys = key::all(directory, purses, meters);
-        let price = |price: &PriceConfig| (price.model.clone(), Arc::new(price.price));
-        let (starts, prices): (Vec<_>, Vec<_>) =
-            config.prices.iter().map(price).partition(|(model, _)| model.ends_with('*'));
-        let mut price_starts: Vec<_> = starts
-            .into_iter()
-            .map(|(model, price)| (model.trim_end_matches('*').to_owned(), price))
-            .collect();
-        price_starts.sort_by_key(|(start, _)| std::cmp::Reverse(start.len()));
-        let prices = prices.into_iter().collect();
+        let prices = Prices::build(&config.prices, directory, unix_ms());
         let discounts: HashMap<&str, Factor> =
             directory.channels.iter().map(|row| (row.name.as_str(), row.discount)).collect();
         let mut channels: Vec<Arc<Channel>> = config
@@ -127,7 +123,7 @@ impl Catalog {
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
         let other = "other".into();
-        Catalog { config, keys, channels, by_model, other, prices, price_starts }
+        Catalog { config, keys, channels, by_model, other, prices }
     }
 
     pub fn key(&self, presented: &str) -> Option<&Arc<Key>> {
@@ -135,11 +131,14 @@ impl Catalog {
         known.until_ms.is_none_or(|until_ms| unix_ms() < until_ms).then_some(&known.key)
     }
 
-    /// What a model costs, by the name that callers use: the operator's price, else that of the public list.
+    /// What a model costs, by the name that callers use; `None`: nobody says.
     pub fn price(&self, model: &str) -> Option<Arc<Price>> {
-        let start = || self.price_starts.iter().find(|(start, _)| model.starts_with(start.as_str()));
-        let own = self.prices.get(model).or_else(|| start().map(|(_, price)| price));
-        own.cloned().or_else(|| PriceList::bundled().price(model).map(Arc::new))
+        self.prices.of(model)
+    }
+
+    /// When a price comes into force that this picture does not have, in milliseconds since 1970.
+    pub fn prices_change_ms(&self) -> Option<i64> {
+        self.prices.next_ms
     }
 
     pub fn channel(&self, name: &str) -> Option<&Arc<Channel>> {

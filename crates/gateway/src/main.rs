@@ -9,7 +9,8 @@ use std::{
 };
 
 use gateway::{
-    admin, books, config::StoreConfig, demo, listener, reload, requests, server::Server, wanted::Wanted,
+    admin, books, command, config::StoreConfig, demo, listener, reload, requests, server::Server, sign_in,
+    wanted::Wanted,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,8 @@ Usage:
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
 
+Managing, each with --config FILE and, if wished, --json (through the process that owns the database while one runs):
+@VERBS@
 See sluice.example.toml for every key of FILE. SIGHUP, or a change of FILE, puts it in force while serving;
 SIGTERM stops after running requests have ended; a second one stops at once.
 ";
@@ -43,9 +46,10 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<usize>, wanted: Wanted },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
     Demo(SocketAddr),
     OpenApi,
+    Manage { config: PathBuf, typed: command::Typed },
     Help,
     Version,
 }
@@ -54,12 +58,13 @@ fn main() -> ExitCode {
     let command = match parse_arguments() {
         Ok(command) => command,
         Err(error) => {
-            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{USAGE}"));
+            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{}", usage()));
             return ExitCode::from(2);
         }
     };
     match command {
-        Command::Help => say(&mut std::io::stdout(), USAGE),
+        Command::Help => say(&mut std::io::stdout(), &usage()),
+        Command::Manage { config, typed } => return manage(&config, &typed),
         Command::OpenApi => say(&mut std::io::stdout(), &admin::document()),
         Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(path) => return check(&path),
@@ -68,7 +73,7 @@ fn main() -> ExitCode {
         }
         Command::Requests { config, json, limit, wanted } => {
             return read_books(&config, |file, out| {
-                let note = requests::requests(file, json, limit, wanted, out)?;
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
                 note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
                 Ok(true)
             });
@@ -79,6 +84,23 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+fn usage() -> String {
+    USAGE.replace("@VERBS@", command::VERBS)
+}
+
+/// Does something to users, keys, channels and so on.
+fn manage(config: &Path, typed: &command::Typed) -> ExitCode {
+    let done = reload::load(config)
+        .and_then(|(_, config)| command::run(config, typed, &mut std::io::stdout().lock()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
 /// Prints; a closed pipe is nobody's error.
 fn say(to: &mut dyn Write, text: &str) {
     let _ = to.write_all(text.as_bytes());
@@ -86,7 +108,7 @@ fn say(to: &mut dyn Write, text: &str) {
 
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut name, mut config, mut listen) = (None, None, None);
+    let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
     let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
     while let Some(argument) = arguments.next()? {
         match argument {
@@ -102,11 +124,20 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 wanted.set(word, &text, now_ms()).map_err(wrong)?;
             }
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
-            Value(value) if name.is_none() => name = Some(value.string()?),
+            Long("from") => from = Some(PathBuf::from(arguments.value()?)),
+            Value(value) => words.push(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
     let config = || config.ok_or_else(|| lexopt::Error::from("--config FILE is missing"));
+    let name = words.first().cloned();
+    if name.as_deref().is_some_and(command::is_object) {
+        let typed = command::Typed { words, json, limit, from };
+        return Ok(Command::Manage { config: config()?, typed });
+    }
+    if let Some(word) = words.get(1) {
+        return Err(format!("`{word}` is one word too many").into());
+    }
     match name.as_deref() {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
@@ -149,7 +180,7 @@ fn check(path: &std::path::Path) -> ExitCode {
 
 /// Reads the books that a configuration names.
 fn read_books(config: &Path, read: impl FnOnce(&Path, &mut dyn Write) -> Result<bool, String>) -> ExitCode {
-    let done = reload::load(config).and_then(|(_, config)| match config.store {
+    let done = reload::load_store(config).and_then(|store| match store {
         StoreConfig::Sqlite(file) => read(&file, &mut std::io::stdout().lock()),
         StoreConfig::Memory => Err("store.url is \"memory\": there are no books on disk".to_owned()),
     });
@@ -225,6 +256,7 @@ async fn serve(path: PathBuf) -> Result<(), String> {
     let address = config.listen;
     let server = start(config, address)?;
     info!(address = %server.address, "listening");
+    say(&mut std::io::stderr(), &first_words(&server));
     let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));
     until_signalled(server).await?;
     watching.abort();
@@ -239,6 +271,7 @@ async fn serve_demo(address: SocketAddr) -> Result<(), String> {
         upstream_sim::Sim::bind_with(here, pace).await.map_err(|error| format!("demo provider: {error}"))?;
     let server = start(demo::config(address, &provider.url()), address)?;
     say(&mut std::io::stdout(), &demo::snippets(server.address));
+    say(&mut std::io::stdout(), &first_words(&server));
     until_signalled(server).await
 }
 
@@ -249,6 +282,12 @@ fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server,
         )
     })?;
     Server::start(config, listener, Box::new(std::io::stdout())).map_err(|error| error.to_string())
+}
+
+/// The setup link, while nobody is root. It is no line of the log: logs are kept and sent on.
+fn first_words(server: &Server) -> String {
+    let url = sign_in::reachable_at(&server.app.catalog.load().config, server.address);
+    server.setup_token.as_ref().map(|token| admin::setup::words(&url, token.reveal())).unwrap_or_default()
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.

@@ -12,7 +12,7 @@ use std::{
 
 use serde_json::{Value, json};
 use store::{
-    StoreError,
+    Nanos, StoreError,
     database::{self, Connection},
     request_log::{self, Filter, Order, RequestLine},
 };
@@ -110,6 +110,7 @@ fn as_value(line: &RequestLine) -> Value {
         "unpriced": line.unpriced,
         "hold": line.hold.to_string(),
         "charge": line.charge.to_string(),
+        "overrun": line.overrun().to_string(),
         "bytes_in": line.bytes_in,
         "bytes_out": line.bytes_out,
         "queued_ms": line.queued_ms,
@@ -125,13 +126,18 @@ pub(crate) fn parsed(text: &str) -> Value {
 }
 
 fn as_text(line: &RequestLine) -> String {
+    // An estimate has a ~ before it, an overrun is told behind it.
+    let charge = format!("{}{}", if line.estimated { "~" } else { "" }, line.charge);
+    let overrun = match line.overrun() {
+        Nanos::ZERO => String::new(),
+        overrun => format!(" (overrun {overrun})"),
+    };
     format!(
-        "{} {} {:<11} {:>3} {:>14} {} {} {}\n",
+        "{} {} {:<11} {:>3} {charge:>14}{overrun} {} {} {}\n",
         at(line.at_ms),
         id(line),
         line.ending,
         line.status,
-        line.charge.to_string(),
         line.key.as_deref().unwrap_or("-"),
         line.model,
         line.channel.as_deref().unwrap_or("-"),

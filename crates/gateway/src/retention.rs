@@ -3,10 +3,7 @@
 //! In: `[retention]` of the configuration in force, and the clock. Out: fewer rows. Between two small batches it leaves the
 //! database to those who write, for longer than it held it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{sync::Arc, time::Duration};
 
 use store::retention;
 use tokio::{
@@ -15,7 +12,7 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use crate::app::App;
+use crate::{app::App, clock::unix_ms};
 
 const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// Requests removed at once: some ten milliseconds for which the settler waits.
@@ -30,8 +27,7 @@ pub async fn watch(app: Arc<App>) {
     loop {
         looks.tick().await;
         let Some(kept) = app.catalog.load().config.retention.requests else { continue };
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let before = now.saturating_sub(kept).as_millis() as i64;
+        let before = unix_ms() - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
         let removed = remove(&app, before).await;
         if removed > 0 {
             info!(removed, ?kept, "requests that were kept long enough have left the log");

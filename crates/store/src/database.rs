@@ -104,6 +104,11 @@ impl Database {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Another connection to the same file, that only reads; `None`: in memory there is none.
+    pub(crate) fn sibling(&self) -> Result<Option<Connection>, StoreError> {
+        self.path.as_deref().map(reader).transpose()
+    }
+
     /// What secrets in this database are sealed with: the key of the environment, or else of a file beside the database.
     pub fn sealer(&self) -> Result<&Sealer, SealError> {
         if let Some(sealer) = self.sealer.get() {

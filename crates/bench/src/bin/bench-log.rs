@@ -143,7 +143,7 @@ fn measured(options: &Options, path: &Path, machine: &Machine, profile: &str) ->
     let mut rows = Rows::from(payers.clone(), options.rows, now);
     let writing = measure::writing(&database, &mut rows, MORE.min(options.rows))?;
     let removing = measure::removing(&database, now, REMOVED, REMOVALS).map_err(failed)?;
-    let violations = database.read(ledger::violations).map_err(failed)?;
+    let violations = database.read(ledger::sweep::violations).map_err(failed)?;
     if !violations.is_empty() {
         return Err(format!("the books do not balance: {violations:?}"));
     }

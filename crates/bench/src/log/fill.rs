@@ -122,8 +122,8 @@ impl Rows {
         Ended {
             id,
             at_ms,
-            account: Some(payer.account),
-            key: Some(payer.key),
+            account: payer.account,
+            key: payer.key,
             dialect: "openai_chat",
             operation: "chat",
             model: format!("model-{model}"),

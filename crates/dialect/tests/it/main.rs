@@ -10,3 +10,4 @@ mod oversized;
 mod relay;
 mod usage;
 mod watch;
+mod written;

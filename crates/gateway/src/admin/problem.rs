@@ -17,7 +17,12 @@ use uuid::Uuid;
 pub enum Code {
     BadInput,
     NotSignedIn,
+    WrongCredentials,
+    SecondFactorNeeded,
     NotAllowed,
+    NoCsrfToken,
+    TurnedOff,
+    LinkNotGood,
     NotFound,
     Removed,
     NoSuchPath,
@@ -39,6 +44,11 @@ impl Code {
         match self {
             Code::BadInput => "bad_input",
             Code::NotSignedIn => "not_signed_in",
+            Code::WrongCredentials => "wrong_credentials",
+            Code::SecondFactorNeeded => "second_factor_needed",
+            Code::NoCsrfToken => "no_csrf_token",
+            Code::TurnedOff => "turned_off",
+            Code::LinkNotGood => "link_not_good",
             Code::NotAllowed => "not_allowed",
             Code::NotFound => "not_found",
             Code::Removed => "removed",
@@ -60,8 +70,9 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Code::BadInput => 400,
-            Code::NotSignedIn => 401,
-            Code::NotAllowed => 403,
+            Code::NotSignedIn | Code::WrongCredentials | Code::SecondFactorNeeded => 401,
+            Code::NotAllowed | Code::NoCsrfToken | Code::TurnedOff => 403,
+            Code::LinkNotGood => 410,
             Code::NotFound | Code::NoSuchPath => 404,
             Code::WrongMethod => 405,
             Code::Removed => 410,
@@ -78,6 +89,11 @@ impl Code {
         match self {
             Code::BadInput => "Something in the request is wrong",
             Code::NotSignedIn => "Sign in first",
+            Code::WrongCredentials => "Name, password or code is wrong",
+            Code::SecondFactorNeeded => "The second factor is needed",
+            Code::NoCsrfToken => "The token of the session is missing",
+            Code::TurnedOff => "This is turned off here",
+            Code::LinkNotGood => "The link is not good any more",
             Code::NotAllowed => "This needs more rights",
             Code::NotFound => "There is no such thing",
             Code::Removed => "It is not kept any more",

@@ -1,19 +1,36 @@
-//! A `[[channel]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
+//! A `[[channel]]` or `[[price]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
 //!
-//! In: an object with the keys of the file's block. Out: the channel, or its problems, by the one reader that the file has
-//! too. It must never look into the environment: who may write a channel may not read what the process was started with.
+//! In: an object with the keys of the file's block. Out: the channel or price, or its problems, by the one reader that the
+//! file has too. It must never look into the environment: who may write a channel may not read what the process was started with.
 
 use dialect::Dialect;
 use serde_json::{Map, Value, json};
 
-use super::{ChannelConfig, Problem, Timeouts, read::parse_block};
+use store::price::Price;
+
+use super::{
+    ChannelConfig, Problem, Timeouts,
+    read::{parse, parse_block},
+};
 
 /// Reads a channel. `timeouts` hold where it sets none.
 pub fn channel(document: &Map<String, Value>, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
-    let block = json!({ "channel": [said(document)] });
-    let text = toml::to_string(&block)
-        .map_err(|error| vec![Problem { line: 0, key: String::new(), message: error.to_string() }])?;
-    parse_block(&text, timeouts)
+    parse_block(&text("channel", document)?, timeouts)
+}
+
+/// Reads the price of a model.
+pub fn price(model: &str, rates: &Map<String, Value>) -> Result<Price, Vec<Problem>> {
+    let mut document = rates.clone();
+    document.insert("model".to_owned(), json!(model));
+    let nothing = |_: &str| None;
+    let config = parse(&text("price", &document)?, &nothing)?;
+    config.prices.into_iter().next().map(|named| named.price).ok_or_else(Vec::new)
+}
+
+/// The file that has this block and nothing else.
+fn text(block: &str, document: &Map<String, Value>) -> Result<String, Vec<Problem>> {
+    toml::to_string(&json!({ block: [said(document)] }))
+        .map_err(|error| vec![Problem { line: 0, key: String::new(), message: error.to_string() }])
 }
 
 /// Without the keys that are null: the file's way to say nothing is to leave the key out.
@@ -38,6 +55,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "priority": channel.priority,
         "weight": channel.weight,
         "max_in_flight": channel.max_in_flight,
+        "on_client_left": channel.on_client_left.name(),
         "timeouts": {
             "connect": wait(connect),
             "first_byte": wait(first_byte),

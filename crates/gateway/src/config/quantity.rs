@@ -68,8 +68,9 @@ mod tests {
         assert_eq!(duration("10s"), Some(Duration::from_secs(10)));
         assert_eq!(duration("5 m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("1h"), Some(Duration::from_secs(3600)));
+        assert_eq!(duration("2d"), Some(Duration::from_secs(2 * 86_400)));
         for wrong in
-            ["", "10", "s", "-1s", "1.5s", "1d", "10S", "99999999999999999999s", "18446744073709551615h"]
+            ["", "10", "s", "-1s", "1.5s", "1w", "10S", "99999999999999999999s", "18446744073709551615h"]
         {
             assert_eq!(duration(wrong), None, "{wrong}");
         }

@@ -55,6 +55,7 @@ pub(super) fn bounds(report: &mut Report<'_>, top: &Fields<'_>) -> Bounds {
         set(&mut bounds.body_bytes, bytes);
         set(&mut bounds.in_flight, whole(report, &fields, "in_flight", 1..=MANY));
         set(&mut bounds.queue, whole(report, &fields, "queue", 0..=MANY));
+        set(&mut bounds.draining, whole(report, &fields, "draining", 0..=MANY));
     }
     bounds
 }
