@@ -12,6 +12,7 @@ mod keys;
 mod local;
 mod money;
 mod polls;
+mod requests;
 mod roles;
 mod users;
 
