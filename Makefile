@@ -10,7 +10,7 @@ CARGO ?= cargo
 # The demo's address.
 LISTEN ?= 127.0.0.1:3000
 
-.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench bench-settled bench-log soak tools nginx
+.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench tools nginx
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,15 +60,6 @@ incident-small: tools ## The same, a hundred times smaller
 
 bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.md
 	$(CARGO) run --profile dist --locked -p bench --bin bench
-
-bench-settled: tools ## Settled requests a second for a minute, and that each of them stands in the books
-	$(CARGO) run --profile dist --locked -p bench --bin settled
-
-bench-log: tools ## The request log with ten million requests in it: long, needs 10 GB in the temporary directory
-	$(CARGO) run --profile dist --locked -p bench --bin bench-log
-
-soak: tools ## Ten minutes under load: whether memory stays where it is
-	$(CARGO) run --profile dist --locked -p bench --bin settled -- --soak
 
 # What is missing is installed where that is possible, and else said.
 tools:

@@ -1,7 +1,6 @@
 //! Measuring Sluice from outside: how much work it is, and that nothing stays behind.
 //!
-//! Four programs use this library. `bench-log` fills and asks the request log, `settled` looks whether every answer stands in
-//! the books. `bench` compares it with nginx on one core and writes docs/BENCHMARKS.md; `incident`
+//! Three programs use this library. `bench` compares it with nginx on one core and writes docs/BENCHMARKS.md; `incident`
 //! replays the production incident that Sluice exists for and fails unless everything that came in went out. Both
 //! know the gateway only as a process: its socket, its two outputs and what the kernel says about it. Nothing here
 //! may link the gateway, or it would be measured together with what measures it.
@@ -17,4 +16,3 @@ pub mod process;
 pub mod procfs;
 pub mod scratch;
 pub mod servers;
-pub mod settled;

@@ -21,7 +21,7 @@ use crate::{error::StoreError, ledger::RequestId, money::Nanos};
 pub(crate) const GOOD_ENDINGS: [&str; 2] = ["completed", "client_left"];
 
 /// Rows looked at for one page, where each is a look-up of its own, and where they lie side by side.
-const EXAMINED: usize = 1_500;
+const EXAMINED: usize = 3_000;
 const EXAMINED_IN_ORDER: usize = 50_000;
 /// Rows of each index that are looked at to see which of them is the sparsest.
 const PROBED: usize = 256;

@@ -219,6 +219,11 @@ const SUMS: &str = "coalesce(sum(requests), 0), coalesce(sum(failed), 0), coales
 pub fn sums(connection: &Connection, asked: &Asked) -> Result<Usage, StoreError> {
     let transaction = connection.unchecked_transaction()?;
     let (place, values) = place(asked);
+    let total = transaction.query_row(
+        &format!("SELECT {SUMS} FROM usage_hours WHERE {place}"),
+        params_from_iter(&values),
+        |row| sums_of(row, 0),
+    )?;
     // Columns that are not grouped by are all alike.
     let column = |wanted: &[By], name: &str| -> String {
         if wanted.iter().any(|by| asked.by.contains(by)) { name.to_owned() } else { "NULL".to_owned() }
@@ -258,13 +263,6 @@ pub fn sums(connection: &Connection, asked: &Asked) -> Result<Usage, StoreError>
         .collect::<Result<_, _>>()?;
     let cut_short = groups.len() > GROUPS;
     groups.truncate(GROUPS);
-    let mut total = Sums::default();
-    if cut_short {
-        let all = format!("SELECT {SUMS} FROM usage_hours WHERE {place}");
-        total = transaction.query_row(&all, params_from_iter(&values), |row| sums_of(row, 0))?;
-    } else {
-        groups.iter().for_each(|group| total.add(&group.sums));
-    }
     Ok(Usage { groups, total, cut_short })
 }
 

@@ -15,7 +15,6 @@ use bench::{
         sizes::Sizes,
         table::Row,
     },
-    document,
     load::answerer,
     machine::{self, Cores, Machine},
     process::{build_siblings, profile, sibling},
@@ -120,8 +119,6 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
     println!("cells: best / median of {} rounds; took {:.0} s", sizes.rounds, began.elapsed().as_secs_f64());
     if let Some(file) = write {
         let text = report::document(&rows, &sizes, &machine, &versions, &notes);
-        let before = std::fs::read_to_string(&file).unwrap_or_default();
-        let text = document::keeping_parts(&text, &before);
         std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
         println!("written to {}", file.display());
     }

@@ -79,7 +79,7 @@ Written by `make bench-log` on {date}: {cpu}, {cores} cores, {memory:.0} GB, {bu
 - Each question is asked for its first three pages of 50, for three from the middle of the log on, and for one from its old end,
   fifteen times over, each time over a new connection, as the gateway does it. The pages of the file are in the system's cache:
   the log is read just after it was written. From a cold disk the first answer takes as long as the disk needs for the pages.
-- *Bounded*: what is asked for was so rare that the page stopped after the rows that one page may look at (1,500 by an index,
+- *Bounded*: what is asked for was so rare that the page stopped after the rows that one page may look at (3,000 by an index,
   50,000 of the log in its own order) and said how far it came; the next page goes on from there.
 - The rows are made up: 2,000 users with one key each, in sessions of forty requests on average; half of the requests are by
   a hundredth of the users; 40 models, 12 channels, 2 % do not end well.

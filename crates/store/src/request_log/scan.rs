@@ -3,7 +3,7 @@
 //! In: a lead and a range of ids. Out: ids, newest or oldest first, each with whether the filter lets it through; one after
 //! the other, for as long as they are wanted.
 
-use rusqlite::{Rows, Transaction, params, params_from_iter, types::Value};
+use rusqlite::{OptionalExtension, Rows, Transaction, params, params_from_iter, types::Value};
 
 use super::{
     Filter, Order,
@@ -174,33 +174,24 @@ pub(super) fn among(
     Ok(found)
 }
 
-/// A quarter of a day, by which the index of the providers' ids is cut.
-const QUARTER_MS: i64 = 21_600_000;
-
 /// The requests that the provider knows by this id: looked up in one quarter of a day after the other.
 pub(super) fn by_upstream_id(
     transaction: &Transaction<'_>,
     upstream_id: &str,
 ) -> Result<Vec<RequestId>, StoreError> {
-    let ends = |which: &str| -> Result<Option<RequestId>, StoreError> {
-        Ok(transaction.query_row(&format!("SELECT {which}(id) FROM requests"), [], |row| row.get(0))?)
-    };
-    let (Some(first), Some(last)) = (ends("min")?, ends("max")?) else { return Ok(Vec::new()) };
-    let mut look = transaction.prepare(
-        "SELECT id FROM requests INDEXED BY requests_by_upstream_id
-         WHERE upstream_request_id IS NOT NULL AND at_ms / 21600000 = ?1 AND upstream_request_id = ?2",
-    )?;
-    let mut found = Vec::new();
-    // The clock of the row may have been read a moment before or after that of the id.
-    for quarter in (ms_of(&first) / QUARTER_MS - 1)..=(ms_of(&last) / QUARTER_MS + 1) {
+    const INDEX: &str =
+        "FROM requests INDEXED BY requests_by_upstream_id WHERE upstream_request_id IS NOT NULL";
+    let mut earlier = transaction.prepare(&format!(
+        "SELECT at_ms / 21600000 {INDEX} AND at_ms / 21600000 < ?1 ORDER BY 1 DESC LIMIT 1"
+    ))?;
+    let mut look = transaction
+        .prepare(&format!("SELECT id {INDEX} AND at_ms / 21600000 = ?1 AND upstream_request_id = ?2"))?;
+    let (mut found, mut quarter) = (Vec::new(), i64::MAX);
+    while let Some(next) = earlier.query_row([quarter], |row| row.get(0)).optional()? {
+        quarter = next;
         for id in look.query_map(params![quarter, upstream_id], |row| row.get(0))? {
             found.push(id?);
         }
     }
     Ok(found)
-}
-
-/// The time that an id holds.
-fn ms_of(id: &RequestId) -> i64 {
-    id[..6].iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
 }
