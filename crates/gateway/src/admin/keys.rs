@@ -213,11 +213,11 @@ async fn create_key(
     if input.name.is_none() {
         return Err(Problem::bad("name", "is needed"));
     }
-    let (by, key) = (actor.by(&asked), input.checked()?);
+    let (by, power, key) = (actor.by(&asked), actor.acts_as(), input.checked()?);
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            let id = managed::create(books, &by, owner, &made, &key)?;
+            let id = managed::create(books, &by, power, owner, &made, &key)?;
             managed::find(books, id, None)
         })
         .await?;
@@ -244,10 +244,11 @@ async fn change_key(
     if input.user_id.is_some() {
         return Err(Problem::bad("user_id", "cannot be changed: make another key"));
     }
-    let (by, owner, change) = (actor.by(&asked), actor.sees(None), input.checked()?);
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
+    let change = input.checked()?;
     let row = asked
         .change(move |books| {
-            managed::change(books, &by, id, owner, &change)?;
+            managed::change(books, &by, power, id, owner, &change)?;
             managed::find(books, id, None)
         })
         .await?;
@@ -257,8 +258,8 @@ async fn change_key(
 /// Removes a key; in force at once. What it has spent stays in the books.
 #[utoipa::path(delete, path = "/keys/{id}", tag = "keys", params(("id" = i64, Path)), responses((status = 204)))]
 async fn delete_key(actor: Actor, asked: Asked, Id(id): Id) -> Result<Done, Problem> {
-    let (by, owner) = (actor.by(&asked), actor.sees(None));
-    asked.change(move |books| managed::remove(books, &by, id, owner)).await?;
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
+    asked.change(move |books| managed::remove(books, &by, power, id, owner)).await?;
     Ok(Done)
 }
 
@@ -283,11 +284,11 @@ async fn rotate_key(
     }
     let until_ms =
         (input.grace_seconds > 0).then(|| unix_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
-    let (by, owner) = (actor.by(&asked), actor.sees(None));
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            managed::rotate(books, &by, id, owner, &made, until_ms)?;
+            managed::rotate(books, &by, power, id, owner, &made, until_ms)?;
             managed::find(books, id, None)
         })
         .await?;
