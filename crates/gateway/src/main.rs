@@ -139,7 +139,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
-        Some("requests") => Ok(Command::Requests { config: config()?, json, limit, wanted }),
+        Some("requests") => {
+            Ok(Command::Requests { config: config()?, json, limit, wanted: Box::new(wanted) })
+        }
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),
