@@ -106,7 +106,7 @@ fn say(to: &mut dyn Write, text: &str) {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
-    let (mut json, mut limit, mut wanted) = (false, None, Box::<Wanted>::default());
+    let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
