@@ -131,11 +131,14 @@ fn a_disabled_user_cannot_sign_in_and_his_tokens_sleep() {
     raw.execute("UPDATE users SET status = 'disabled'", []).unwrap();
     assert!(found(5).is_none());
     assert!(!sessions::open(&database, &by(5), user, None, &[1; 32], "curl", LASTING).unwrap());
-    raw.execute("UPDATE users SET status = 'active', role = 'admin'", []).unwrap();
-    assert_eq!(found(5).unwrap().0.role, Role::Admin, "as he is now");
+    raw.execute("UPDATE users SET status = 'active', name = 'anna'", []).unwrap();
+    assert_eq!(found(5).unwrap().0.name, "anna", "as he is now");
     assert!(!access_tokens::remove(&database, &by(5), user + 1, id).unwrap(), "another's");
     assert!(access_tokens::remove(&database, &by(5), user, id).unwrap());
     assert!(found(5).is_none());
+    access_tokens::create(&database, &by(5), token).unwrap().unwrap();
+    raw.execute("UPDATE users SET role = 'admin' WHERE id = ?1", [user]).unwrap();
+    assert!(found(6).is_none(), "it was made by a user, and does not rise with him");
 }
 
 #[test]
