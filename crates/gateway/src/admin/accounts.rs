@@ -230,7 +230,8 @@ async fn top_up_account(
     enter(actor, asked, &user, operation, EntryKind::TopUp, input).await
 }
 
-/// Gives something back to a user's account: of one request with `request_id`, then never more than it was charged.
+/// Gives something back to a user's account: never more than it was charged in all, and of one request, with `request_id`, never
+/// more than that was charged. What is beyond is no refund: see `adjust`.
 #[utoipa::path(post, path = "/accounts/{user}/refund", tag = "account", request_body = RefundInput,
     params(("user" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = Moved)))]

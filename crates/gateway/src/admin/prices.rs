@@ -123,6 +123,10 @@ struct PriceInput {
     image_output: Option<String>,
     /// Dollars.
     per_call: Option<String>,
+    /// Dollars for each second of sound or film.
+    per_second: Option<String>,
+    /// What a picture costs, by kind.
+    images: Option<Vec<ImageInput>>,
     /// Tokens of a prompt above which the `long_…` prices hold.
     long_above: Option<u64>,
     long_input: Option<String>,
@@ -130,6 +134,18 @@ struct PriceInput {
     long_cache_read: Option<String>,
     long_cache_write: Option<String>,
     long_cache_write_1h: Option<String>,
+}
+
+/// A kind of picture; what is not said of it fits all.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the description only, as above")]
+struct ImageInput {
+    /// As callers name it: `1024x1024`.
+    size: Option<String>,
+    /// As callers name it: `high`.
+    quality: Option<String>,
+    /// Dollars for each picture.
+    each: String,
 }
 
 /// Sets the price of a model from a moment on. To change a price, set another from a later moment.
