@@ -51,7 +51,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, SemaphorePermit},
     time::{Duration, timeout},
 };
 use tower_service::Service;
@@ -77,10 +77,16 @@ const BODY_BYTES: usize = 4 << 20;
 const ANSWER_BYTES: usize = 64 << 20;
 /// The whole request, its body included. What is being written to the database then is still written.
 const TOTAL: Duration = Duration::from_secs(30);
-/// Requests at once; more are told to come again. Each may hold a body.
+/// Requests that are answered at once; more are told to come again. Only whole ones are: who sends slowly takes no place here.
 static PLACES: Semaphore = Semaphore::const_new(64);
 /// Of commands at this machine: strangers who take all places of the network do not keep the operator out.
 static LOCAL_PLACES: Semaphore = Semaphore::const_new(16);
+/// Bodies that are read at once. What has none, such as every look, waits for none of them.
+static READING: Semaphore = Semaphore::const_new(1024);
+/// Bodies of more than [`SHORT_BODY`] in memory at once.
+static LONG_BODIES: Semaphore = Semaphore::const_new(32);
+/// Nearly everything but a table of prices.
+const SHORT_BODY: usize = 16 << 10;
 
 /// The path under which everything here is.
 pub const PREFIX: &str = "/api/v1";
@@ -182,21 +188,16 @@ where
     B: Body<Data = Bytes>,
 {
     let request_id = asked.request_id;
-    let places = if asked.local { &LOCAL_PLACES } else { &PLACES };
-    let Ok(_place) = places.try_acquire() else {
-        let problem =
-            Problem::new(Code::Busy, "Too many requests to the API at once; try again in a moment.");
-        return Ok(whole(told(problem, request_id)));
-    };
     let (parts, body) = request.into_parts();
     let answering = async {
-        match read(body).await {
-            Ok(body) => respond(asked, Request::from_parts(parts, body)).await,
-            Err(problem) => told(problem, request_id),
-        }
+        let (body, _place) = read(body, asked.local).await?;
+        let places = if asked.local { &LOCAL_PLACES } else { &PLACES };
+        let _answering = places.try_acquire().map_err(|_| busy())?;
+        Ok(respond(asked, Request::from_parts(parts, body)).await)
     };
     let response = match timeout(TOTAL, answering).await {
-        Ok(response) => response,
+        Ok(Ok(response)) => response,
+        Ok(Err(problem)) => told(problem, request_id),
         Err(_) => {
             let detail = "The request took too long. A change may have been made: look before you repeat it.";
             told(Problem::new(Code::TimedOut, detail), request_id)
@@ -205,11 +206,19 @@ where
     Ok(whole(response))
 }
 
+fn busy() -> Problem {
+    Problem::new(Code::Busy, "Too many requests to the API at once; try again in a moment.")
+}
+
 fn whole(response: Response<Bytes>) -> Response<ReplyBody> {
     response.map(|body| ReplyBody::whole(body, None))
 }
 
-async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
+/// The body, and the place that a long one takes for as long as it is there. Of the machine's own there are few, by its socket.
+async fn read<B: Body<Data = Bytes>>(
+    body: B,
+    local: bool,
+) -> Result<(Bytes, Option<SemaphorePermit<'static>>), Problem> {
     let too_large = || {
         let detail = format!("The body has more than {BODY_BYTES} bytes.");
         Problem::new(Code::TooLarge, detail)
@@ -217,6 +226,14 @@ async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
     if body.size_hint().lower() > BODY_BYTES as u64 {
         return Err(too_large());
     }
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), None));
+    }
+    let place = |of: &'static Semaphore| match local {
+        true => Ok(None),
+        false => of.try_acquire().map(Some).map_err(|_| busy()),
+    };
+    let (_reading, mut long) = (place(&READING)?, None);
     let (mut body, mut whole) = (pin!(body), BytesMut::new());
     while let Some(frame) = poll_fn(|context| body.as_mut().poll_frame(context)).await {
         let Ok(frame) = frame else {
@@ -226,9 +243,12 @@ async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
         if whole.len() + bytes.len() > BODY_BYTES {
             return Err(too_large());
         }
+        if whole.len() + bytes.len() > SHORT_BODY && long.is_none() {
+            long = place(&LONG_BODIES)?;
+        }
         whole.extend_from_slice(&bytes);
     }
-    Ok(whole.freeze())
+    Ok((whole.freeze(), long))
 }
 
 /// Answers a request that is all there. A panic is that request's 500 and nobody else's trouble.

@@ -121,6 +121,12 @@ fn issue_in(transaction: &Transaction<'_>, hash: &Hash, what: &OneTime, now_ms: 
 pub fn invite(database: &Database, by: &By, hash: &Hash, what: &OneTime) -> Result<(), Refused> {
     change(database, |transaction| {
         transaction.execute("DELETE FROM one_time_tokens WHERE expires_ms <= ?1", [by.at_ms])?;
+        let group: Option<bool> = transaction
+            .query_row("SELECT 1 FROM groups WHERE id = ?1", [what.group_id], |_| Ok(true))
+            .optional()?;
+        if what.group_id.is_some() && group.is_none() {
+            return Err(ChangeError::refused("group_id", "there is no such group").into());
+        }
         issue_in(transaction, hash, what, by.at_ms)?;
         invitation_noted(transaction, by, "create", hash, what)
     })

@@ -91,7 +91,10 @@ async fn make_access_token(
     if input.scopes.is_empty() || input.scopes.iter().any(|scope| !SCOPES.contains(&&**scope)) {
         return Err(Problem::bad("scopes", "must be some of read, write, admin"));
     }
-    let scopes = serde_json::to_string(&input.scopes).unwrap_or_default();
+    // Each once, however often it was said.
+    let scopes: Vec<&str> =
+        SCOPES.into_iter().filter(|scope| input.scopes.iter().any(|said| said == scope)).collect();
+    let scopes = serde_json::to_string(&scopes).unwrap_or_default();
     let token = random::token(TOKEN_PREFIX);
     let (hash, last4, by) = (digest(&token), token[token.len() - 4..].to_owned(), actor.by(&asked));
     let expires_ms = by.at_ms + i64::from(days) * DAY_MS;

@@ -115,9 +115,17 @@ fn checked(known: &Known, text: String) -> Result<String, Problem> {
     if text.chars().count() > TEXT_CHARS || text.chars().any(|c| c.is_control() && c != '\n') {
         return Err(Problem::bad(known.name, format!("expected at most {TEXT_CHARS} printable characters")));
     }
-    let is_url = |text: &str| text.starts_with("https://") || text.starts_with("http://");
     if known.is_url && !text.is_empty() && !is_url(&text) {
         return Err(Problem::bad(known.name, "expected an address that begins with https:// or http://"));
     }
     Ok(text)
+}
+
+/// Pages make links of it, and snippets for shells.
+fn is_url(text: &str) -> bool {
+    let spoils = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`' | '\\');
+    let url = text.parse::<http::Uri>().ok().filter(|_| !text.contains(spoils));
+    url.is_some_and(|url| {
+        matches!(url.scheme_str(), Some("https" | "http")) && url.host().is_some_and(|host| !host.is_empty())
+    })
 }

@@ -110,7 +110,8 @@ impl Step {
         let rest: Vec<&str> = words.collect();
         let which = rest.first().copied().filter(|word| !word.contains('='));
         let mut fields = fields(&rest[usize::from(which.is_some())..])?;
-        let other = NAMES.iter().find(|(word, ..)| *word == object.word && verb != "show");
+        let other =
+            NAMES.iter().find(|(word, ..)| *word == object.word && matches!(verb, "list" | "add" | "set"));
         let other = other.and_then(|(_, field, id, collection)| match fields.remove(*field)? {
             Value::String(name) => Some((*id, *collection, name)),
             _ => None,
@@ -305,6 +306,7 @@ mod tests {
             "user list ann",
             "key disable 1 status=active",
             "key delete 1 name=x",
+            "key delete app user=ann",
         ] {
             assert!(read(words).is_err(), "{words}");
         }

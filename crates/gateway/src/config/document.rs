@@ -29,8 +29,29 @@ pub fn price(model: &str, rates: &Map<String, Value>) -> Result<Price, Vec<Probl
 
 /// The file that has this block and nothing else.
 fn text(block: &str, document: &Map<String, Value>) -> Result<String, Vec<Problem>> {
+    // The file has no word for them.
+    let nulls: Vec<Problem> = document
+        .iter()
+        .filter(|(_, value)| holds_null_in_a_list(value))
+        .map(|(key, _)| Problem {
+            line: 0,
+            key: format!("{block}[0].{key}"),
+            message: "found null in a list, expected values".to_owned(),
+        })
+        .collect();
+    if !nulls.is_empty() {
+        return Err(nulls);
+    }
     toml::to_string(&json!({ block: [said(document)] }))
         .map_err(|error| vec![Problem { line: 0, key: String::new(), message: error.to_string() }])
+}
+
+fn holds_null_in_a_list(value: &Value) -> bool {
+    match value {
+        Value::Array(values) => values.iter().any(|value| value.is_null() || holds_null_in_a_list(value)),
+        Value::Object(object) => object.values().any(holds_null_in_a_list),
+        _ => false,
+    }
 }
 
 /// Without the keys that are null: the file's way to say nothing is to leave the key out.
@@ -94,6 +115,23 @@ mod tests {
         let mut again = shown;
         again.extend(object(json!({ "name": "one", "secrets": ["s"] })));
         assert_eq!(super::channel(&again, &Timeouts::default()).unwrap().rename, channel.rename);
+    }
+
+    #[test]
+    fn a_null_in_a_list_is_told_with_its_key() {
+        for (document, key) in [
+            (
+                json!({ "name": "one", "provider": "openai", "secrets": ["s"], "models": [null] }),
+                "channel[0].models",
+            ),
+            (
+                json!({ "name": "one", "provider": "openai", "rename": { "a": [[null]] } }),
+                "channel[0].rename",
+            ),
+        ] {
+            let problems = channel(&object(document), &Timeouts::default()).unwrap_err();
+            assert_eq!(problems[0].key, key, "{problems:?}");
+        }
     }
 
     #[test]

@@ -16,6 +16,10 @@ mod roles;
 mod users;
 
 use local::operated;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
 
 /// The document is what the code says. Renew it: `cargo run --bin sluice -- openapi > docs/openapi.json`.
 #[test]
@@ -112,5 +116,33 @@ async fn bodies_are_bounded_and_json() {
         assert_eq!(operator.send(&request).await.json()["code"], "bad_input", "{body}");
     }
     assert_eq!(operator.good("GET", "/api/v1/users", None).await["total"], 0);
+    world.close().await;
+}
+
+/// Whoever sends a body by drops takes no place of those who look or sign in.
+#[tokio::test]
+async fn slow_bodies_of_strangers_keep_nobody_out() {
+    let (world, mut operator) = operated("slow", "").await;
+    let mut slow = Vec::new();
+    for _ in 0..80 {
+        let mut stream = TcpStream::connect(world.address).await.unwrap();
+        let head = "POST /api/v1/session HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n\
+                    expect: 100-continue\r\ncontent-length: 1000\r\n\r\n{";
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // It says so when it waits for the body.
+        let mut heard = [0; 12];
+        stream.read_exact(&mut heard).await.unwrap();
+        assert_eq!(std::str::from_utf8(&heard), Ok("HTTP/1.1 100"));
+        slow.push(stream);
+    }
+    let looked = world.ask(&crate::harness::get("/api/v1/setup")).await;
+    assert_eq!(looked.status, 200, "{looked:?}");
+    let body = serde_json::json!({"name": "ann", "password": "a wrong password"});
+    let request = crate::wire::Request::new("POST", "/api/v1/session")
+        .header("content-type", "application/json")
+        .body(body.to_string());
+    assert_eq!(world.ask(&request).await.status, 401);
+    operator.good("GET", "/api/v1/users", None).await;
+    drop(slow);
     world.close().await;
 }

@@ -87,9 +87,15 @@ fn with(
         content.status = status.to_owned();
     }
     if let Some(discount) = input.remove("discount") {
-        let Share(factor) = serde_json::from_value(discount)
-            .map_err(|error| Box::new(Problem::bad("discount", error.to_string())))?;
-        content.discount = factor;
+        let expected = "expected a factor from 0 to 1000 with up to six decimals, such as \"0.8\"";
+        content.discount = match discount {
+            Value::Null => Factor::ONE,
+            said => {
+                let read = serde_json::from_value(said);
+                let Share(factor) = read.map_err(|_| Box::new(Problem::bad("discount", expected)))?;
+                factor
+            }
+        };
     }
     let hidden = masks::unmasked(&before, &mut input)?;
     document.insert("name".to_owned(), json!(content.name));

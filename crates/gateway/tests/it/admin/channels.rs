@@ -101,6 +101,7 @@ async fn a_channel_is_read_as_the_file_reads_it_and_nothing_is_half_written() {
         (with("provider", json!("openia")), "provider"),
         (with("base_url", json!("not an address")), "base_url"),
         (with("models", json!([])), "models"),
+        (with("models", json!(["a", null])), "models"),
         (with("secrets", json!(["env:PATH"])), "secrets[0]"),
         (with("colour", json!("blue")), "colour"),
         (with("weight", json!(0)), "weight"),

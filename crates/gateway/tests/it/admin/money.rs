@@ -189,6 +189,8 @@ async fn settings_are_known_ones_and_all_or_none_of_a_change_is_made() {
     for (body, field) in [
         (json!({"system_name": "Other", "nonsense": "x"}), "nonsense"),
         (json!({"system_name": "Other", "top_up_link": "javascript:x"}), "top_up_link"),
+        (json!({"system_name": "Other", "top_up_link": "http://"}), "top_up_link"),
+        (json!({"server_address": "https://ai.test\"><script>"}), "server_address"),
         (json!({"system_name": 5}), "system_name"),
     ] {
         let problem = operator.refused("PATCH", "/api/v1/settings", Some(body), 400, "bad_input").await;

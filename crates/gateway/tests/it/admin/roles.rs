@@ -102,6 +102,11 @@ async fn an_admin_is_no_root_and_nobody_raises_himself() {
         assert_eq!((answer.status, &answer.json()["code"]), (403, &json!("not_allowed")), "{path} {body}");
     }
     assert_problem(&admin.post("/users", json!({"name": "x", "role": "admin"})).await, 403, "not_allowed");
+    let nowhere = admin.post("/invitations", json!({"group_id": 99})).await;
+    assert_eq!((nowhere.status, &nowhere.json()["errors"][0]["field"]), (400, &json!("group_id")));
+    for name in ["7", "a@b.test"] {
+        assert_problem(&admin.post("/users", json!({"name": name})).await, 400, "bad_input");
+    }
     assert_problem(&admin.delete(&format!("/users/{root_id}")).await, 403, "not_allowed");
     assert_problem(&admin.get("/settings").await, 403, "not_allowed");
     let own = format!("/users/{root_id}");
