@@ -141,8 +141,8 @@ proptest! {
                     let (_, taken) = open.swap_remove(used as usize % open.len());
                     match used % 4 {
                         0 => drop(taken),
-                        1 => taken.settle(None),
-                        _ => taken.settle(Some(used)),
+                        1 => drop(taken.settle(None)),
+                        _ => drop(taken.settle(Some(used))),
                     }
                 }
                 advance(Duration::from_millis(pause_ms)).await;
@@ -172,7 +172,7 @@ fn many_threads_at_once_take_no_more_than_there_is() {
                 for round in 0..2_000 {
                     let Ok(taken) = limits.take(round % 7, clock) else { continue };
                     most.fetch_max(limits.of(Whose::Group).inside(), std::sync::atomic::Ordering::Relaxed);
-                    if round % 2 == 0 { taken.settle(Some(3)) } else { drop(taken) }
+                    if round % 2 == 0 { drop(taken.settle(Some(3))) } else { drop(taken) }
                 }
             });
         }

@@ -36,6 +36,10 @@ const TRIES: usize = 3;
 /// Sets aside what the request may cost; a strict key's request is made to cost no more than there is.
 pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Catalog) -> Result<Terms, Fault> {
     let key = &caller.key;
+    // Its usage is told to whoever asks for the answer later, again and again: there is no one request to charge for it.
+    if inbound.envelope.background && key.pays() {
+        return Err(Fault::Client(ClientFault::Background));
+    }
     let basis = match catalog.price(&inbound.model) {
         _ if is_free(inbound) => Basis::Free,
         Some(price) => Basis::Priced(price),
