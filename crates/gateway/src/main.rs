@@ -90,9 +90,7 @@ fn usage() -> String {
 
 /// Does something to users, keys, channels and so on.
 fn manage(config: &Path, typed: &command::Typed) -> ExitCode {
-    let done = reload::load(config)
-        .and_then(|(_, config)| command::run(config, typed, &mut std::io::stdout().lock()));
-    match done {
+    match command::run(config, typed, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("{error}\n"));
@@ -246,15 +244,13 @@ fn use_small_pages() {
 
 async fn serve(path: PathBuf) -> Result<(), String> {
     let (text, config) = reload::load(&path)?;
-    if config.keys.is_empty() || config.channels.is_empty() {
-        warn!(
-            keys = config.keys.len(),
-            channels = config.channels.len(),
-            "nobody can be served: add a [[key]] and a [[channel]]"
-        );
-    }
     let address = config.listen;
     let server = start(config, address)?;
+    if server.app.catalog.load().serves_nobody() {
+        warn!(
+            "nobody can be served yet: add a key and a channel, in the file or by `sluice key add` and `sluice channel add`"
+        );
+    }
     info!(address = %server.address, "listening");
     say(&mut std::io::stderr(), &first_words(&server));
     let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));

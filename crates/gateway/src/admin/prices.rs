@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     actor::{Actor, Role, now_ms},
     asked::Asked,
+    fields::is_model,
     input::{Done, Id, Input, Search},
     paging::{Page, Paging, PagingParams, id_key},
     problem::{Code, FieldError, Problem},
@@ -161,6 +162,9 @@ async fn set_price(
         Some(_) => return Err(Problem::bad("model", "expected a string")),
         None => return Err(Problem::bad("model", "is needed")),
     };
+    if !is_model(&model) {
+        return Err(Problem::bad("model", "expected a model's name, with * only at its end"));
+    }
     let valid_from_ms = match input.remove("valid_from_ms") {
         None | Some(Value::Null) => now_ms(),
         Some(value) => value
@@ -223,6 +227,9 @@ async fn take_price_list(
     Input(input): Input<ListInput>,
 ) -> Result<Json<ListTaken>, Problem> {
     actor.needs(Role::Admin)?;
+    if input.valid_from_ms.is_some_and(|at_ms| at_ms < 0) {
+        return Err(Problem::bad("valid_from_ms", "expected milliseconds since 1970"));
+    }
     let list = PriceList::parse(&input.table).map_err(|problems| {
         let errors = problems.iter().take(TOLD).map(|problem| FieldError {
             field: format!("table, line {}, {}", problem.line, problem.column),

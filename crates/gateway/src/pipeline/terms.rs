@@ -30,6 +30,8 @@ const MOST_OUTPUT: u64 = 131_072;
 const STRICT_OUTPUT: u64 = 8_192;
 /// A shorter answer is none: OpenAI's responses refuse a lower limit.
 const SHORTEST_OUTPUT: u64 = 16;
+/// Tokens of a conversation that the provider keeps, which nobody here can look at: no model reads more.
+const MOST_STORED: u64 = 1_000_000;
 /// How often a strict key's limit is found anew, where other requests take what it was found for.
 const TRIES: usize = 3;
 
@@ -115,7 +117,8 @@ fn weigh(inbound: &mut Inbound, small: usize) -> (u64, u64) {
 /// Sets aside the most that a request can cost, and limits its output to that. No token is shorter than a byte.
 fn hold_strictly(price: &Price, factors: Factors, inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
     let (text, others) = weigh(inbound, 0);
-    let (input, choices) = (text + others, inbound.envelope.choices);
+    let stored = if inbound.envelope.stored.is_some() { MOST_STORED } else { 0 };
+    let (input, choices) = (text + others + stored, inbound.envelope.choices);
     if !charge::writes(inbound.door.operation) {
         return take(key, price.at_most(input, 0, 1, factors));
     }

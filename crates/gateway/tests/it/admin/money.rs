@@ -122,6 +122,8 @@ async fn codes_are_shown_once_and_voided_for_good() {
     assert_eq!(operator.good("POST", &format!("/api/v1/codes/{one}/void"), None).await["status"], "void");
     let rest = operator.good("POST", "/api/v1/codes/void", Some(json!({"batch": "spring"}))).await;
     assert_eq!(rest["voided"], 2);
+    let unknown = Some(json!({"batch": "sprng"}));
+    operator.refused("POST", "/api/v1/codes/void", unknown, 404, "not_found").await;
     // The operator at the machine has no account.
     let code = json!({"code": codes[0]});
     operator.refused("POST", "/api/v1/codes/redeem", Some(code), 403, "not_allowed").await;
