@@ -46,7 +46,7 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Box<Wanted> },
     Demo(SocketAddr),
     OpenApi,
     Manage { config: PathBuf, typed: command::Typed },
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         }
         Command::Requests { config, json, limit, wanted } => {
             return read_books(&config, |file, out| {
-                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), *wanted, out)?;
                 note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
                 Ok(true)
             });
@@ -140,7 +140,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
-        Some("requests") => Ok(Command::Requests { config: config()?, json, limit, wanted }),
+        Some("requests") => {
+            Ok(Command::Requests { config: config()?, json, limit, wanted: Box::new(wanted) })
+        }
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),

@@ -154,7 +154,7 @@ pub(super) fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -
 
 /// Patterns of models: a name, or the start of one and `*`. As the JSON that is kept.
 pub(super) fn models(field: &str, models: Option<&[String]>) -> Result<Option<String>, Problem> {
-    list(field, models, "expected a model's name, with * only at its end", |model| is_model(model))
+    list(field, models, "expected a model's name, with * only at its end", is_model)
 }
 
 /// A model's name, or its start and `*`; no longer than what providers call theirs.

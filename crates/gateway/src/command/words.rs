@@ -115,13 +115,13 @@ impl Step {
             Value::String(name) => Some((*id, *collection, name)),
             _ => None,
         });
-        let takes_fields = !matches!(
+        let is_whole = matches!(
             (object.word, verb),
             (_, "show" | "delete" | "enable" | "disable")
                 | ("channel", "reveal")
                 | ("price", "update" | "in-force")
-        ) && !(verb == "void" && which.is_some());
-        if let Some((field, _)) = fields.iter().next().filter(|_| !takes_fields) {
+        ) || (verb == "void" && which.is_some());
+        if let Some((field, _)) = fields.iter().next().filter(|_| is_whole) {
             return Err(format!("{} {verb} takes no fields: what is {field} to do?", object.word));
         }
         let body = || Some(Value::Object(fields.clone()));
