@@ -4,6 +4,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tokio::time::{Duration, Instant};
 
+/// Of UTC, which has no leap seconds here.
+pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Milliseconds since 1970, UTC.
 pub fn unix_ms() -> i64 {
     ms_since_1970(SystemTime::now())

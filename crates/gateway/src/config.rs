@@ -30,8 +30,10 @@ use crate::{
     secret::Secret,
 };
 
+pub(crate) use limits::MOST_TOKENS;
 pub use read::{Environment, ProcessEnvironment, parse, parse_store};
 pub use report::Problem;
+pub(crate) use sections::MANY;
 
 /// The whole configuration, checked.
 #[derive(Clone, Debug)]

@@ -6,8 +6,9 @@
 use serde_json::{Map, Value, json};
 use store::{
     Database, Factor, StoreError,
-    directory::{ChannelRow, Directory, LimitColumns, channel_place},
+    directory::{ChannelRow, Directory, channel_place},
     keys::KeyTerms,
+    limits::LimitColumns,
     sync::{ConfigChannel, ConfigKey, sync},
 };
 use tracing::error;

@@ -5,12 +5,11 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{SystemTime, UNIX_EPOCH},
 };
 
 use gateway::{
-    admin, books, command, config::StoreConfig, demo, listener, reload, requests, server::Server, sign_in,
-    wanted::Wanted,
+    admin, books, clock::unix_ms, command, config::StoreConfig, demo, listener, reload, requests,
+    server::Server, sign_in, wanted::Wanted,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -119,7 +118,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 let word = wanted_word(word).unwrap_or_default();
                 let text = arguments.value()?.string()?;
                 let wrong = |why| lexopt::Error::from(format!("--{}: {why}", word.replace('_', "-")));
-                wanted.set(word, &text, now_ms()).map_err(wrong)?;
+                wanted.set(word, &text, unix_ms()).map_err(wrong)?;
             }
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
             Long("from") => from = Some(PathBuf::from(arguments.value()?)),
@@ -154,11 +153,6 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
 fn wanted_word(option: &str) -> Option<&'static str> {
     let word = option.replace('-', "_");
     Wanted::WORDS.into_iter().find(|known| *known == word)
-}
-
-fn now_ms() -> i64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn check(path: &std::path::Path) -> ExitCode {

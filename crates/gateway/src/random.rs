@@ -18,3 +18,17 @@ pub fn bytes<const N: usize>() -> [u8; N] {
 pub fn token(prefix: &str) -> String {
     format!("{prefix}{}", BASE64_URL_SAFE_NO_PAD.encode(bytes::<TOKEN_BYTES>()))
 }
+
+/// Random letters of an alphabet, each as likely as any other.
+pub fn letters(count: usize, alphabet: &[u8]) -> String {
+    let fair = 256 - 256 % alphabet.len();
+    let mut text = String::with_capacity(count);
+    while text.len() < count {
+        for byte in bytes::<64>() {
+            if text.len() < count && usize::from(byte) < fair {
+                text.push(char::from(alphabet[usize::from(byte) % alphabet.len()]));
+            }
+        }
+    }
+    text
+}

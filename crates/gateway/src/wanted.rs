@@ -14,7 +14,7 @@ use store::{
 use crate::ending::Ending;
 
 /// Nobody's account: what an unknown name stands for.
-const NOBODY: i64 = -1;
+pub(crate) const NOBODY: i64 = -1;
 
 /// A filter whose names are still names.
 #[derive(Clone, Debug, Default)]

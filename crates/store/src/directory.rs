@@ -10,6 +10,7 @@ use crate::{
     database::Database,
     error::StoreError,
     keys::{KeyHash, KeyTerms, ResetPeriod},
+    limits::{self, LimitColumns},
     money::{Factor, Nanos},
 };
 
@@ -33,14 +34,6 @@ pub struct GroupRow {
     pub models: String,
     pub channels: String,
     pub limits: LimitColumns,
-}
-
-/// For each minute, and at once; `None`: no limit.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct LimitColumns {
-    pub requests_per_minute: Option<u64>,
-    pub tokens_per_minute: Option<u64>,
-    pub max_in_flight: Option<u32>,
 }
 
 /// The account of a user.
@@ -138,24 +131,12 @@ const GROUPS: &str =
 
 fn group(row: &Row<'_>) -> rusqlite::Result<GroupRow> {
     Ok(GroupRow {
-        limits: limits(row)?,
+        limits: limits::read(row, 0)?,
         id: row.get(3)?,
         name: row.get(4)?,
         factor: Factor(row.get(5)?),
         models: row.get(6)?,
         channels: row.get(7)?,
-    })
-}
-
-/// The first three columns.
-fn limits(row: &Row<'_>) -> rusqlite::Result<LimitColumns> {
-    let each_minute = |column: usize| -> rusqlite::Result<Option<u64>> {
-        Ok(row.get::<_, Option<i64>>(column)?.map(|each| each.max(0) as u64))
-    };
-    Ok(LimitColumns {
-        requests_per_minute: each_minute(0)?,
-        tokens_per_minute: each_minute(1)?,
-        max_in_flight: row.get(2)?,
     })
 }
 
@@ -166,7 +147,7 @@ const ACCOUNTS: &str =
 
 fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
     Ok(AccountRow {
-        limits: limits(row)?,
+        limits: limits::read(row, 0)?,
         id: row.get(3)?,
         user_id: row.get(4)?,
         user: row.get(5)?,
@@ -195,7 +176,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
         spent: Nanos(row.get(9)?),
         spent_before: Nanos(row.get(10)?),
         terms: KeyTerms {
-            limits: limits(row)?,
+            limits: limits::read(row, 0)?,
             spend_limit: row.get::<_, Option<i64>>(11)?.map(Nanos),
             reset_period: row.get::<_, Option<String>>(12)?.as_deref().and_then(ResetPeriod::from_name),
             expires_ms: row.get(13)?,

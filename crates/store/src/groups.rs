@@ -9,6 +9,7 @@ use crate::{
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
+    limits::{self, LimitChange, LimitColumns},
     money::Factor,
 };
 
@@ -30,9 +31,7 @@ pub struct Group {
     /// JSON lists; empty: all.
     pub models: String,
     pub channels: String,
-    pub requests_per_minute: Option<u32>,
-    pub tokens_per_minute: Option<u32>,
-    pub max_in_flight: Option<u32>,
+    pub limits: LimitColumns,
     pub users: u32,
     pub created_ms: i64,
 }
@@ -44,9 +43,7 @@ pub struct Change {
     pub factor: Option<Factor>,
     pub models: Option<String>,
     pub channels: Option<String>,
-    pub requests_per_minute: Option<Option<u32>>,
-    pub tokens_per_minute: Option<Option<u32>>,
-    pub max_in_flight: Option<Option<u32>>,
+    pub limits: LimitChange,
 }
 
 const SELECT: &str = "SELECT g.id, g.name, g.factor_millionths, g.models, g.channels, g.requests_per_minute,
@@ -61,9 +58,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Group> {
         factor: Factor(row.get(2)?),
         models: row.get(3)?,
         channels: row.get(4)?,
-        requests_per_minute: row.get(5)?,
-        tokens_per_minute: row.get(6)?,
-        max_in_flight: row.get(7)?,
+        limits: limits::read(row, 5)?,
         users: row.get(8)?,
         created_ms: row.get(9)?,
     })
@@ -94,21 +89,12 @@ pub fn find(database: &Database, id: i64) -> Result<Group, ChangeError> {
 pub fn create(database: &Database, by: &By, group: &Change) -> Result<i64, ChangeError> {
     OBJECT.create(database, by, |transaction| {
         transaction.execute(
-            "INSERT INTO groups (name, factor_millionths, models, channels, requests_per_minute, tokens_per_minute,
-                 max_in_flight, created_ms)
-             VALUES (?1, ?2, coalesce(?3, '[]'), coalesce(?4, '[]'), ?5, ?6, ?7, ?8)",
-            params![
-                group.name,
-                group.factor.unwrap_or_default().0,
-                group.models,
-                group.channels,
-                group.requests_per_minute.flatten(),
-                group.tokens_per_minute.flatten(),
-                group.max_in_flight.flatten(),
-                by.at_ms,
-            ],
+            "INSERT INTO groups (name, factor_millionths, models, channels, created_ms)
+             VALUES (?1, ?2, coalesce(?3, '[]'), coalesce(?4, '[]'), ?5)",
+            params![group.name, group.factor.unwrap_or_default().0, group.models, group.channels, by.at_ms,],
         )?;
         let id = transaction.last_insert_rowid();
+        limits::change(transaction, "groups", id, &group.limits)?;
         Ok((id, id))
     })
 }
@@ -120,10 +106,7 @@ pub fn change(database: &Database, by: &By, id: i64, change: &Change) -> Result<
     OBJECT.change(database, by, "update", id, |transaction| {
         transaction.execute(
             "UPDATE groups SET name = coalesce(?2, name), factor_millionths = coalesce(?3, factor_millionths),
-                 models = coalesce(?4, models), channels = coalesce(?5, channels),
-                 requests_per_minute = CASE WHEN ?6 THEN ?7 ELSE requests_per_minute END,
-                 tokens_per_minute = CASE WHEN ?8 THEN ?9 ELSE tokens_per_minute END,
-                 max_in_flight = CASE WHEN ?10 THEN ?11 ELSE max_in_flight END
+                 models = coalesce(?4, models), channels = coalesce(?5, channels)
              WHERE id = ?1",
             params![
                 id,
@@ -131,14 +114,9 @@ pub fn change(database: &Database, by: &By, id: i64, change: &Change) -> Result<
                 change.factor.map(|factor| factor.0),
                 change.models,
                 change.channels,
-                change.requests_per_minute.is_some(),
-                change.requests_per_minute.flatten(),
-                change.tokens_per_minute.is_some(),
-                change.tokens_per_minute.flatten(),
-                change.max_in_flight.is_some(),
-                change.max_in_flight.flatten(),
             ],
         )?;
+        limits::change(transaction, "groups", id, &change.limits)?;
         Ok(())
     })
 }

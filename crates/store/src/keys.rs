@@ -1,10 +1,12 @@
-//! What keys may do, and the periods of their spend limits.
+//! What keys may do, and the periods of their spend limits; [`managed`]: how people change them.
 //!
 //! In: a key's terms, and the time. Out: its row. Nothing here knows a secret: only its hash is kept.
 
-use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
+pub mod managed;
 
-use crate::{database::Database, directory::LimitColumns, error::StoreError, money::Nanos};
+use rusqlite::{Transaction, TransactionBehavior, params};
+
+use crate::{database::Database, error::StoreError, limits::LimitColumns, money::Nanos};
 
 /// SHA-256 of a secret.
 pub type KeyHash = [u8; 32];
@@ -87,33 +89,21 @@ impl Default for KeyTerms {
     }
 }
 
-/// Writes what a key may do. A period that is new to it begins with what it has spent so far.
+/// Writes what a key may do.
 pub fn set_terms(
     transaction: &Transaction<'_>,
     key: i64,
     terms: &KeyTerms,
     now_ms: i64,
 ) -> Result<(), StoreError> {
-    let period = terms.reset_period.map(ResetPeriod::name);
-    let before: Option<Option<String>> = transaction
-        .query_row("SELECT reset_period FROM api_keys WHERE id = ?1", [key], |row| row.get(0))
-        .optional()?;
-    if before.is_some_and(|before| before.as_deref() != period) {
-        let start = terms.reset_period.map(|period| period.start_ms(now_ms));
-        transaction.execute(
-            "UPDATE api_keys SET period_start_ms = ?2, spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
-             WHERE id = ?1",
-            params![key, start],
-        )?;
-    }
+    set_period(transaction, key, terms.reset_period, now_ms)?;
     transaction.execute(
-        "UPDATE api_keys SET spend_limit_nanos = ?2, reset_period = ?3, expires_ms = ?4, models = ?5, networks = ?6,
-             strict = ?7, requests_per_minute = ?8, tokens_per_minute = ?9, max_in_flight = ?10
+        "UPDATE api_keys SET spend_limit_nanos = ?2, expires_ms = ?3, models = ?4, networks = ?5, strict = ?6,
+             requests_per_minute = ?7, tokens_per_minute = ?8, max_in_flight = ?9
          WHERE id = ?1",
         params![
             key,
             terms.spend_limit.map(|limit| limit.0),
-            period,
             terms.expires_ms,
             terms.models,
             terms.networks,
@@ -122,6 +112,22 @@ pub fn set_terms(
             terms.limits.tokens_per_minute.map(|tokens| tokens as i64),
             terms.limits.max_in_flight,
         ],
+    )?;
+    Ok(())
+}
+
+/// A period that is new to a key begins with what it has spent so far.
+fn set_period(
+    transaction: &Transaction<'_>,
+    key: i64,
+    period: Option<ResetPeriod>,
+    now_ms: i64,
+) -> rusqlite::Result<()> {
+    transaction.execute(
+        "UPDATE api_keys SET reset_period = ?2, period_start_ms = ?3,
+             spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
+         WHERE id = ?1 AND reset_period IS NOT ?2",
+        params![key, period.map(ResetPeriod::name), period.map(|period| period.start_ms(now_ms))],
     )?;
     Ok(())
 }

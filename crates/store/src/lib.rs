@@ -5,7 +5,6 @@
 
 pub mod access_tokens;
 pub mod accounts;
-pub mod api_keys;
 pub mod audit;
 pub mod change;
 pub mod channels;
@@ -16,9 +15,9 @@ pub mod error;
 pub mod groups;
 pub mod keys;
 pub mod ledger;
+pub mod limits;
 pub mod money;
 pub mod one_time;
-pub mod people;
 pub mod price;
 pub mod price_list;
 pub mod prices;

@@ -7,9 +7,9 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior, params};
 
 use crate::{
     database::Database,
-    directory::LimitColumns,
     error::StoreError,
     keys::{KeyHash, KeyTerms, set_terms},
+    limits::LimitColumns,
     money::Factor,
 };
 

@@ -1,7 +1,9 @@
-//! Users: who they are, what they may, and what they sign in with.
+//! Users: who they are, what they may, and what they sign in with; [`managed`]: how admins change them.
 //!
 //! In: what somebody typed, hashed or sealed already. Out: rows, and changes that stand or fall as a whole. It must never
 //! hand out a password's hash or a sealed secret but to the one call that checks it ([`credentials`]).
+
+pub mod managed;
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
@@ -13,10 +15,12 @@ use crate::{
     one_time::{self, Purpose},
 };
 
-/// What a user may do. The order is that of power.
+/// What a user may do; each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Role {
+    /// Sees and manages what is his own.
     User,
+    /// Everything but other admins and the settings.
     Admin,
     Root,
 }

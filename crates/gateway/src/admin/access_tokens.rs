@@ -17,9 +17,8 @@ use super::{
     problem::{Code, Problem},
     sign_up::checked_name,
 };
-use crate::{catalog::digest, random};
+use crate::{catalog::digest, clock::DAY_MS, random};
 
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 const DEFAULT_DAYS: u32 = 90;
 const MOST_DAYS: u32 = 366;
 const SCOPES: [&str; 3] = ["read", "write", "admin"];

@@ -5,7 +5,8 @@
 
 use axum::{Json, extract::FromRequestParts};
 use http::{Method, header, request::Parts};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
+pub use store::users::Role;
 use store::{access_tokens, audit::By, sessions, users::User};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -15,32 +16,7 @@ use super::{
     cookie,
     problem::{Code, Problem},
 };
-use crate::{catalog::digest, sign_in};
-
-/// What a user may do; each may do what those before it may.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Role {
-    /// Sees and manages what is his own.
-    User,
-    /// Everything but other admins and the settings.
-    Admin,
-    Root,
-}
-
-impl Role {
-    pub const fn name(self) -> &'static str {
-        match self {
-            Role::User => "user",
-            Role::Admin => "admin",
-            Role::Root => "root",
-        }
-    }
-
-    pub fn named(name: &str) -> Option<Role> {
-        [Role::User, Role::Admin, Role::Root].into_iter().find(|role| role.name() == name)
-    }
-}
+use crate::{catalog::digest, clock::unix_ms, sign_in};
 
 /// How the actor was known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -79,6 +55,9 @@ pub struct Actor {
     /// `None`: the operator at this machine.
     pub user_id: Option<i64>,
     pub name: String,
+    /// user, admin, root.
+    #[serde(serialize_with = "role_name")]
+    #[schema(value_type = String)]
     pub role: Role,
     pub via: Via,
     pub scopes: Scopes,
@@ -97,8 +76,7 @@ impl Actor {
     }
 
     fn of(user: User, via: Via, scopes: Scopes) -> Actor {
-        let role = Role::named(user.role.name()).unwrap_or(Role::User);
-        Actor { user_id: Some(user.id), name: user.name, role, via, scopes }
+        Actor { user_id: Some(user.id), name: user.name, role: user.role, via, scopes }
     }
 
     /// The role in force: a token without the scope is no admin's.
@@ -137,15 +115,13 @@ impl Actor {
             via: self.via.name(),
             address: asked.address.map(|address| address.to_string()),
             request_id: *asked.request_id.as_bytes(),
-            at_ms: now_ms(),
+            at_ms: unix_ms(),
         }
     }
 }
 
-/// Milliseconds since 1970.
-pub fn now_ms() -> i64 {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
+fn role_name<S: Serializer>(role: &Role, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(role.name())
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Actor {
@@ -174,7 +150,7 @@ async fn signed_in(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
     let (token, hash) = cookie::session(&parts.headers).ok_or_else(nobody)?;
     let looks = matches!(parts.method, Method::GET | Method::HEAD);
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
-    let found = asked.look(move |books| sessions::find(books, &hash, lasting, now_ms())).await?;
+    let found = asked.look(move |books| sessions::find(books, &hash, lasting, unix_ms())).await?;
     let (user, _) = found.ok_or_else(nobody)?;
     // Another site can make a browser send the cookie, but not the header.
     if !looks && !cookie::repeats_csrf_token(&parts.headers, token) {
@@ -191,7 +167,7 @@ async fn by_token(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
         scheme.eq_ignore_ascii_case("bearer") && token.trim().starts_with(TOKEN_PREFIX)
     });
     let hash = digest(token.ok_or_else(nobody)?.1.trim());
-    let found = asked.look(move |books| access_tokens::find(books, &hash, now_ms())).await?;
+    let found = asked.look(move |books| access_tokens::find(books, &hash, unix_ms())).await?;
     let (user, token) = found.ok_or_else(nobody)?;
     let scopes: Vec<String> = serde_json::from_str(&token.scopes).unwrap_or_default();
     let has = |scope: &str| scopes.iter().any(|held| held == scope);

@@ -15,15 +15,14 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     accounts::operation::Operation,
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     fields::{self, Usd},
     input::{Id, Input, Search},
-    keys::letters,
     paging::{Page, Paging, PagingParams, id_key},
     problem::Problem,
 };
-use crate::catalog::digest;
+use crate::{catalog::digest, clock::unix_ms, random};
 
 /// Without those that are read as another: I, L, O, U.
 const LETTERS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -134,10 +133,10 @@ async fn create_codes(
     if !(1..=MOST).contains(&count) {
         return Err(Problem::bad("count", format!("expected a number from 1 to {MOST}")));
     }
-    if expires_ms.is_some_and(|expires_ms| expires_ms <= now_ms()) {
+    if expires_ms.is_some_and(|expires_ms| expires_ms <= unix_ms()) {
         return Err(Problem::bad("expires_ms", "is past"));
     }
-    let made: Vec<String> = (0..count).map(|_| letters(LENGTH, LETTERS)).collect();
+    let made: Vec<String> = (0..count).map(|_| random::letters(LENGTH, LETTERS)).collect();
     let kept: Vec<_> = made.iter().map(|code| (digest(code), code[LENGTH - 4..].to_owned())).collect();
     let (by, name) = (actor.by(&asked), batch.clone());
     asked.change(move |books| codes::create(books, &by, &name, value.0, expires_ms, &kept)).await?;
@@ -245,7 +244,7 @@ mod tests {
 
     #[test]
     fn a_code_is_read_as_it_was_made() {
-        let code = letters(LENGTH, LETTERS);
+        let code = random::letters(LENGTH, LETTERS);
         let told = grouped(&code);
         assert_eq!(told.len(), LENGTH + 3);
         assert_eq!(ungrouped(&told), code);

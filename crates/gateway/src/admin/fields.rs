@@ -5,14 +5,17 @@
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
-use store::{Factor, Nanos};
+use store::{Factor, Nanos, limits::LimitChange};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{ObjectBuilder, RefOr, Schema, Type},
 };
 
 use super::problem::Problem;
-use crate::networks::Network;
+use crate::{
+    config::{MANY, MOST_TOKENS},
+    networks::Network,
+};
 
 /// Dollars: `"12.5"`; whole ones may come as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,14 +145,19 @@ pub(super) fn not_negative(field: &str, amount: Option<Usd>) -> Result<(), Probl
     }
 }
 
-/// Limits of nought would be a riddle: what is to do nothing is disabled.
-pub(super) fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -> Result<(), Problem> {
-    for (field, limit) in limits {
-        if limit.flatten() == Some(0) {
-            return Err(Problem::bad(field, "expected at least 1, or null for no limit"));
+/// Limits as the configuration file takes them. One of nought would be a riddle: what is to do nothing is disabled.
+pub(super) fn limits(limits: LimitChange) -> Result<LimitChange, Problem> {
+    let said = [
+        ("requests_per_minute", limits.requests_per_minute.flatten(), MANY),
+        ("tokens_per_minute", limits.tokens_per_minute.flatten(), MOST_TOKENS),
+        ("max_in_flight", limits.max_in_flight.flatten().map(u64::from), MANY),
+    ];
+    for (field, limit, most) in said {
+        if limit.is_some_and(|limit| !(1..=most).contains(&i128::from(limit))) {
+            return Err(Problem::bad(field, format!("expected 1 to {most}, or null for no limit")));
         }
     }
-    Ok(())
+    Ok(limits)
 }
 
 /// Patterns of models: a name, or the start of one and `*`. As the JSON that is kept.

@@ -5,7 +5,10 @@
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::groups::{self, Change, Group as Row};
+use store::{
+    groups::{self, Change, Group as Row},
+    limits::LimitChange,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -37,8 +40,8 @@ struct Group {
     /// Names of channels; empty: all.
     channels: Vec<String>,
     /// For the whole group together.
-    requests_per_minute: Option<u32>,
-    tokens_per_minute: Option<u32>,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
     max_in_flight: Option<u32>,
     users: u32,
     created_ms: i64,
@@ -51,9 +54,9 @@ fn shown(row: Row) -> Group {
         factor: Share(row.factor),
         models: kept(&row.models),
         channels: kept(&row.channels),
-        requests_per_minute: row.requests_per_minute,
-        tokens_per_minute: row.tokens_per_minute,
-        max_in_flight: row.max_in_flight,
+        requests_per_minute: row.limits.requests_per_minute,
+        tokens_per_minute: row.limits.tokens_per_minute,
+        max_in_flight: row.limits.max_in_flight,
         users: row.users,
         created_ms: row.created_ms,
     }
@@ -68,11 +71,11 @@ struct GroupInput {
     models: Option<Vec<String>>,
     channels: Option<Vec<String>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    requests_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    requests_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    tokens_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    tokens_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     max_in_flight: Option<Option<u32>>,
@@ -83,19 +86,16 @@ impl GroupInput {
         if let Some(name) = &self.name {
             fields::name("name", name)?;
         }
-        fields::limits([
-            ("requests_per_minute", self.requests_per_minute),
-            ("tokens_per_minute", self.tokens_per_minute),
-            ("max_in_flight", self.max_in_flight),
-        ])?;
         Ok(Change {
+            limits: fields::limits(LimitChange {
+                requests_per_minute: self.requests_per_minute,
+                tokens_per_minute: self.tokens_per_minute,
+                max_in_flight: self.max_in_flight,
+            })?,
             models: fields::models("models", self.models.as_deref())?,
             channels: fields::names("channels", self.channels.as_deref())?,
             name: self.name,
             factor: self.factor.map(|Share(factor)| factor),
-            requests_per_minute: self.requests_per_minute,
-            tokens_per_minute: self.tokens_per_minute,
-            max_in_flight: self.max_in_flight,
         })
     }
 }

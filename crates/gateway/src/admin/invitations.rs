@@ -6,15 +6,12 @@
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::{
-    one_time::{self, OneTime, Purpose},
-    users::Role as UserRole,
-};
+use store::one_time::{self, OneTime, Purpose};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     input::{Done, Input, Named},
     letters,
@@ -23,6 +20,7 @@ use super::{
 };
 use crate::{
     catalog::{Digest, digest},
+    clock::{DAY_MS, unix_ms},
     config::SignUpMode,
     mail, random, sign_in,
 };
@@ -31,7 +29,6 @@ use crate::{
 pub const TOKEN_PREFIX: &str = "sli_";
 const DEFAULT_DAYS: u32 = 7;
 const MOST_DAYS: u32 = 90;
-const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(invitations, invite)).routes(routes!(take_invitation_back))
@@ -67,7 +64,7 @@ fn shown((hash, what): (Digest, OneTime)) -> Invitation {
     Invitation {
         id: public_id(&hash),
         email: what.email,
-        role: what.role.unwrap_or(UserRole::User).name(),
+        role: what.role.unwrap_or(Role::User).name(),
         group_id: what.group_id,
         expires_ms: what.expires_ms,
         link: None,
@@ -79,7 +76,7 @@ fn shown((hash, what): (Digest, OneTime)) -> Invitation {
 #[utoipa::path(get, path = "/invitations", tag = "users", responses((status = 200, body = Vec<Invitation>)))]
 async fn invitations(asked: Asked, actor: Actor) -> Result<Json<Vec<Invitation>>, Problem> {
     actor.needs(Role::Admin)?;
-    let open = asked.look(|books| one_time::invitations(books, now_ms())).await?;
+    let open = asked.look(|books| one_time::invitations(books, unix_ms())).await?;
     Ok(Json(open.into_iter().map(shown).collect()))
 }
 
@@ -100,10 +97,10 @@ async fn invite(
         ));
     }
     let role = match input.role.as_deref() {
-        None | Some("user") => UserRole::User,
+        None | Some("user") => Role::User,
         Some("admin") => {
             actor.needs(Role::Root)?;
-            UserRole::Admin
+            Role::Admin
         }
         Some(_) => return Err(Problem::bad("role", "must be user or admin")),
     };
@@ -125,7 +122,7 @@ async fn invite(
         role: Some(role),
         group_id: input.group_id,
         by_mail: mail.is_some(),
-        ..OneTime::new(Purpose::Invitation, None, now_ms() + i64::from(days) * DAY_MS)
+        ..OneTime::new(Purpose::Invitation, None, unix_ms() + i64::from(days) * DAY_MS)
     };
     let mut invitation = shown((hash, what.clone()));
     let by = actor.by(&asked);

@@ -8,20 +8,26 @@ mod secret;
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::api_keys::{self, Change, Filter, Key as Row};
+use store::{
+    keys::{
+        ResetPeriod,
+        managed::{self, Change, Filter, Key as Row},
+    },
+    limits::LimitChange,
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::secret::NewSecret;
-pub(super) use self::secret::letters;
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     fields::{self, Usd, kept},
     input::{Done, Id, Input, Search, given},
     paging::{Page, Paging, PagingParams, id_key},
     problem::Problem,
 };
+use crate::clock::unix_ms;
 
 /// The longest that a secret may stay good after its rotation: four weeks.
 const MOST_GRACE_SECONDS: u32 = 28 * 24 * 60 * 60;
@@ -51,12 +57,12 @@ struct Key {
     /// Since the period of the limit began.
     spent_in_period: Usd,
     /// day, week, month: when the limit begins anew; null: never.
-    reset_period: Option<String>,
+    reset_period: Option<&'static str>,
     expires_ms: Option<i64>,
     models: Vec<String>,
     networks: Vec<String>,
-    requests_per_minute: Option<u32>,
-    tokens_per_minute: Option<u32>,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
     max_in_flight: Option<u32>,
     /// Its output is limited to what it can pay.
     strict: bool,
@@ -74,18 +80,18 @@ fn shown(row: Row) -> Key {
         shown: format!("{}…{}", row.prefix, row.last4),
         status: row.status,
         source: if row.from_file { "file" } else { "admin" },
-        spend_limit: row.spend_limit.map(Usd),
+        spend_limit: row.terms.spend_limit.map(Usd),
         spent: Usd(row.spent),
         spent_in_period: Usd(row.spent.minus(row.spent_before)),
-        reset_period: row.terms.reset_period,
+        reset_period: row.terms.reset_period.map(ResetPeriod::name),
         expires_ms: row.terms.expires_ms,
         models: kept(&row.terms.models),
         networks: kept(&row.terms.networks),
-        requests_per_minute: row.terms.requests_per_minute,
-        tokens_per_minute: row.terms.tokens_per_minute,
-        max_in_flight: row.terms.max_in_flight,
+        requests_per_minute: row.terms.limits.requests_per_minute,
+        tokens_per_minute: row.terms.limits.tokens_per_minute,
+        max_in_flight: row.terms.limits.max_in_flight,
         strict: row.terms.strict,
-        previous_until_ms: row.previous_until_ms.filter(|until_ms| *until_ms > now_ms()),
+        previous_until_ms: row.previous_until_ms.filter(|until_ms| *until_ms > unix_ms()),
         created_ms: row.created_ms,
     }
 }
@@ -120,11 +126,11 @@ struct KeyInput {
     models: Option<Vec<String>>,
     networks: Option<Vec<String>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    requests_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    requests_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    tokens_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    tokens_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     max_in_flight: Option<Option<u32>>,
@@ -140,15 +146,15 @@ impl KeyInput {
         fields::not_negative("spend_limit", self.spend_limit.flatten())?;
         let period = self.reset_period.as_ref().and_then(Option::as_deref);
         fields::one_of("reset_period", period, &["day", "week", "month"])?;
-        if self.expires_ms.flatten().is_some_and(|expires_ms| expires_ms <= now_ms()) {
+        if self.expires_ms.flatten().is_some_and(|expires_ms| expires_ms <= unix_ms()) {
             return Err(Problem::bad("expires_ms", "is past: disable the key instead"));
         }
-        fields::limits([
-            ("requests_per_minute", self.requests_per_minute),
-            ("tokens_per_minute", self.tokens_per_minute),
-            ("max_in_flight", self.max_in_flight),
-        ])?;
         Ok(Change {
+            limits: fields::limits(LimitChange {
+                requests_per_minute: self.requests_per_minute,
+                tokens_per_minute: self.tokens_per_minute,
+                max_in_flight: self.max_in_flight,
+            })?,
             models: fields::models("models", self.models.as_deref())?,
             networks: fields::networks("networks", self.networks.as_deref())?,
             name: self.name,
@@ -156,9 +162,6 @@ impl KeyInput {
             spend_limit: self.spend_limit.map(|limit| limit.map(|Usd(limit)| limit)),
             reset_period: self.reset_period,
             expires_ms: self.expires_ms,
-            requests_per_minute: self.requests_per_minute,
-            tokens_per_minute: self.tokens_per_minute,
-            max_in_flight: self.max_in_flight,
             strict: self.strict,
         })
     }
@@ -187,7 +190,7 @@ async fn list_keys(
     let Params { user_id, name, search, status } = params;
     let filter = Filter { user_id: actor.sees(user_id), name, search, status };
     let (after, limit) = (paging.after_id()?, paging.limit);
-    let (rows, total) = asked.look(move |books| api_keys::list(books, &filter, after, limit + 1)).await?;
+    let (rows, total) = asked.look(move |books| managed::list(books, &filter, after, limit + 1)).await?;
     Ok(Json(paging.page(rows, |row| id_key(row.id), shown).of(total.into())))
 }
 
@@ -210,12 +213,12 @@ async fn create_key(
     if input.name.is_none() {
         return Err(Problem::bad("name", "is needed"));
     }
-    let (by, power, key) = (actor.by(&asked), actor.acts_as().name(), input.checked()?);
+    let (by, power, key) = (actor.by(&asked), actor.acts_as(), input.checked()?);
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            let id = api_keys::create(books, &by, power, owner, &made, &key)?;
-            api_keys::find(books, id, None)
+            let id = managed::create(books, &by, power, owner, &made, &key)?;
+            managed::find(books, id, None)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(WithSecret { secret, key: shown(row) })))
@@ -226,7 +229,7 @@ async fn create_key(
     responses((status = 200, body = Key)))]
 async fn show_key(actor: Actor, asked: Asked, Id(id): Id) -> Result<Json<Key>, Problem> {
     let owner = actor.sees(None);
-    Ok(Json(shown(asked.look(move |books| api_keys::find(books, id, owner)).await?)))
+    Ok(Json(shown(asked.look(move |books| managed::find(books, id, owner)).await?)))
 }
 
 /// Changes what is named; in force at once.
@@ -241,12 +244,12 @@ async fn change_key(
     if input.user_id.is_some() {
         return Err(Problem::bad("user_id", "cannot be changed: make another key"));
     }
-    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
     let change = input.checked()?;
     let row = asked
         .change(move |books| {
-            api_keys::change(books, &by, power, id, owner, &change)?;
-            api_keys::find(books, id, None)
+            managed::change(books, &by, power, id, owner, &change)?;
+            managed::find(books, id, None)
         })
         .await?;
     Ok(Json(shown(row)))
@@ -255,8 +258,8 @@ async fn change_key(
 /// Removes a key; in force at once. What it has spent stays in the books.
 #[utoipa::path(delete, path = "/keys/{id}", tag = "keys", params(("id" = i64, Path)), responses((status = 204)))]
 async fn delete_key(actor: Actor, asked: Asked, Id(id): Id) -> Result<Done, Problem> {
-    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
-    asked.change(move |books| api_keys::remove(books, &by, power, id, owner)).await?;
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
+    asked.change(move |books| managed::remove(books, &by, power, id, owner)).await?;
     Ok(Done)
 }
 
@@ -280,13 +283,13 @@ async fn rotate_key(
         return Err(Problem::bad("grace_seconds", format!("expected at most {MOST_GRACE_SECONDS}")));
     }
     let until_ms =
-        (input.grace_seconds > 0).then(|| now_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
-    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
+        (input.grace_seconds > 0).then(|| unix_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as(), actor.sees(None));
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            api_keys::rotate(books, &by, power, id, owner, &made, until_ms)?;
-            api_keys::find(books, id, None)
+            managed::rotate(books, &by, power, id, owner, &made, until_ms)?;
+            managed::find(books, id, None)
         })
         .await?;
     Ok(Json(WithSecret { secret, key: shown(row) }))

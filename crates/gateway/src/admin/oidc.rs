@@ -20,7 +20,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, now_ms},
+    actor::Actor,
     asked::Asked,
     cookie,
     input::{Done, Input, Loose},
@@ -31,6 +31,7 @@ use super::{
     sign_up::checked_name,
 };
 use crate::{
+    clock::unix_ms,
     config::Oidc,
     oidc::{Identity, Journey},
     random, sign_in,
@@ -102,7 +103,7 @@ fn settings(asked: &Asked) -> Result<(Oidc, String), Problem> {
 
 async fn depart(asked: &Asked, user: Option<i64>) -> Result<Response, Problem> {
     let (oidc, url) = settings(asked)?;
-    let expires_ms = now_ms() + JOURNEY_S * 1000;
+    let expires_ms = unix_ms() + JOURNEY_S * 1000;
     let began = asked.app.sign_in.providers.begin(&oidc, &format!("{url}{CALLBACK}"), user, expires_ms).await;
     let (url, journey) = began.map_err(|error| {
         warn!(request_id = %asked.request_id, %error, "the OpenID provider cannot be asked");
@@ -168,7 +169,7 @@ async fn oidc_callback(
         }
         Ok(Arrived::Tied) => Ok(to("account").into_response()),
         Ok(Arrived::HalfWay(user)) => {
-            let half_way = HalfWay { user, expires_ms: now_ms() + JOURNEY_S * 1000 };
+            let half_way = HalfWay { user, expires_ms: unix_ms() + JOURNEY_S * 1000 };
             let cookie = sealed(&asked, cookie::HALF_WAY, &half_way).await?;
             Ok(both(to("sign_in#second_factor"), (header::SET_COOKIE, cookie)))
         }
@@ -204,7 +205,7 @@ async fn arrive(
     let same = arrival
         .state
         .is_some_and(|state| crate::catalog::digest(state.text()) == crate::catalog::digest(&journey.state));
-    if !same || journey.expires_ms <= now_ms() {
+    if !same || journey.expires_ms <= unix_ms() {
         return Err("journey");
     }
     let code = arrival.code.filter(|_| arrival.error.is_none()).ok_or("refused")?;
@@ -234,7 +235,7 @@ async fn tie(
 ) -> Result<Arrived, &'static str> {
     let (_, hash) = cookie::session(headers).ok_or("journey")?;
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
-    let found = asked.look(move |books| sessions::find(books, &hash, lasting, now_ms())).await;
+    let found = asked.look(move |books| sessions::find(books, &hash, lasting, unix_ms())).await;
     let found = found.ok().flatten().filter(|(found, _)| found.id == user);
     let by = session::himself(asked, &found.ok_or("journey")?.0, "session");
     let tied = asked
@@ -315,7 +316,7 @@ async fn second_factor(
     Input(input): Input<SecondFactor>,
 ) -> Result<Response, Problem> {
     let half_way = opened::<HalfWay>(&asked, &headers, cookie::HALF_WAY).await;
-    let half_way = half_way.filter(|half_way| half_way.expires_ms > now_ms());
+    let half_way = half_way.filter(|half_way| half_way.expires_ms > unix_ms());
     let half_way =
         half_way.ok_or_else(|| Problem::new(Code::NotSignedIn, "Begin again: sign in at the provider."))?;
     let user = proof::second(&asked, half_way.user, input.code.text()).await?;

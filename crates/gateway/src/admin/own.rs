@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Via, now_ms},
+    actor::{Actor, Via},
     asked::Asked,
     cookie,
     input::{Done, Input, Named},
@@ -23,7 +23,7 @@ use super::{
     proof::{self, Proved},
     session::{self, Me, Typed},
 };
-use crate::{catalog::digest, mail, random, sign_in};
+use crate::{catalog::digest, clock::unix_ms, mail, random, sign_in};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
@@ -116,7 +116,7 @@ async fn list_sessions(
     let user = actor.user()?;
     let own = cookie::session(&headers).map(|(_, hash)| hash);
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
-    let rows = asked.look(move |books| sessions::list(books, user, lasting, now_ms())).await?;
+    let rows = asked.look(move |books| sessions::list(books, user, lasting, unix_ms())).await?;
     let shown = |row: sessions::Session| SessionRow {
         id: public_id(&row.hash),
         current: own == Some(row.hash),
@@ -146,7 +146,7 @@ async fn end_session(asked: Asked, actor: Actor, Named(id): Named) -> Result<Don
     let user = in_session(&actor)?;
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
     let ended = asked.look(move |books| {
-        let rows = sessions::list(books, user, lasting, now_ms())?;
+        let rows = sessions::list(books, user, lasting, unix_ms())?;
         match rows.into_iter().find(|row| public_id(&row.hash) == id) {
             Some(row) => sessions::close(books, &row.hash),
             None => Ok(false),
@@ -188,9 +188,9 @@ async fn change_email(
         let what = OneTime {
             email: Some(to.to_string()),
             by_mail: true,
-            ..OneTime::new(Purpose::Email, Some(id), now_ms() + letters::GOOD_FOR_MS)
+            ..OneTime::new(Purpose::Email, Some(id), unix_ms() + letters::GOOD_FOR_MS)
         };
-        asked.look(move |books| one_time::replace(books, &hash, &what, now_ms())).await.ok()?;
+        asked.look(move |books| one_time::replace(books, &hash, &what, unix_ms())).await.ok()?;
         Some(letters::email(&asked, to, &user.name, &token))
     })
 }

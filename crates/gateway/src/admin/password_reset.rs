@@ -8,15 +8,17 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{
     one_time::{self, OneTime, Purpose},
-    people::{self, Person},
     second_factor,
-    users::{self, Who},
+    users::{
+        self, Who,
+        managed::{self, Person},
+    },
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     input::{Done, Id, Input},
     letters,
@@ -24,10 +26,14 @@ use super::{
     proof,
     session::{self, Typed},
 };
-use crate::{catalog::digest, mail, random, sign_in};
+use crate::{
+    catalog::digest,
+    clock::{DAY_MS, unix_ms},
+    mail, random, sign_in,
+};
 
 /// A link that an admin hands over himself.
-const HANDED_GOOD_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+const HANDED_GOOD_FOR_MS: i64 = DAY_MS;
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new()
@@ -69,8 +75,8 @@ async fn ask_for_reset(asked: Asked, Input(input): Input<AskForReset>) -> Result
 async fn issue(asked: &Asked, user: i64, good_for_ms: i64) -> Result<String, Problem> {
     let token = random::token("slr_");
     let hash = digest(&token);
-    let what = OneTime::new(Purpose::PasswordReset, Some(user), now_ms() + good_for_ms);
-    asked.look(move |books| one_time::replace(books, &hash, &what, now_ms())).await?;
+    let what = OneTime::new(Purpose::PasswordReset, Some(user), unix_ms() + good_for_ms);
+    asked.look(move |books| one_time::replace(books, &hash, &what, unix_ms())).await?;
     Ok(token)
 }
 
@@ -116,7 +122,7 @@ async fn make_reset_link(
     let token = issue(&asked, user.id, HANDED_GOOD_FOR_MS).await?;
     let url = sign_in::public_url(&asked.app.catalog.load().config);
     let link = format!("{url}/password_reset#token={token}");
-    Ok((StatusCode::CREATED, Json(ResetLink { link, token, expires_ms: now_ms() + HANDED_GOOD_FOR_MS })))
+    Ok((StatusCode::CREATED, Json(ResetLink { link, token, expires_ms: unix_ms() + HANDED_GOOD_FOR_MS })))
 }
 
 /// Takes the second factor away from a user who has lost it.
@@ -133,7 +139,7 @@ async fn take_second_factor_away(asked: Asked, actor: Actor, Id(id): Id) -> Resu
 async fn below(asked: &Asked, actor: &Actor, id: i64) -> Result<Person, Problem> {
     actor.needs(Role::Admin)?;
     // Who was removed is there no more.
-    let user = asked.look(move |books| people::find(books, id)).await?;
+    let user = asked.look(move |books| managed::find(books, id)).await?;
     let lower = Role::named(&user.role).is_some_and(|role| role < actor.acts_as());
     if actor.user_id.is_some() && !lower {
         return Err(Problem::new(Code::NotAllowed, "Only for users of a lower role than your own."));

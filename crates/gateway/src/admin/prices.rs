@@ -17,13 +17,14 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Role, now_ms},
+    actor::{Actor, Role},
     asked::Asked,
     fields::is_model,
     input::{Done, Id, Input, Search},
     paging::{Page, Paging, PagingParams, id_key},
     problem::{Code, FieldError, Problem},
 };
+use crate::clock::unix_ms;
 
 /// Problems of one list that are told at once.
 const TOLD: usize = 50;
@@ -166,7 +167,7 @@ async fn set_price(
         return Err(Problem::bad("model", "expected a model's name, with * only at its end"));
     }
     let valid_from_ms = match input.remove("valid_from_ms") {
-        None | Some(Value::Null) => now_ms(),
+        None | Some(Value::Null) => unix_ms(),
         Some(value) => value
             .as_i64()
             .filter(|at_ms| *at_ms >= 0)
@@ -242,7 +243,7 @@ async fn take_price_list(
         .iter()
         .map(|(model, listed)| (model.to_owned(), Value::Object(rates::written(&listed.price)).to_string()))
         .collect();
-    let (by, valid_from_ms) = (actor.by(&asked), input.valid_from_ms.unwrap_or_else(now_ms));
+    let (by, valid_from_ms) = (actor.by(&asked), input.valid_from_ms.unwrap_or_else(unix_ms));
     let taken = asked.change(move |books| prices::take_list(books, &by, valid_from_ms, &rows)).await?;
     Ok(Json(ListTaken { changed: taken.changed, unchanged: taken.unchanged, valid_from_ms }))
 }

@@ -11,12 +11,12 @@ use store::{
 };
 
 use super::{
-    actor::now_ms,
     asked::Asked,
     problem::{Code, Problem},
 };
 use crate::{
     catalog::digest,
+    clock::unix_ms,
     lockout::{Locked, NameKey, address_key, name_key},
     password,
     secret::Secret,
@@ -152,7 +152,7 @@ async fn check_code(asked: &Asked, found: &Credentials, code: Option<&str>) -> R
     let (user, code) = (found.user.id, code.to_owned());
     let good = asked.look(move |books| {
         let secret = books.sealer().and_then(|sealer| sealer.open(&place(user), &sealed));
-        let step = secret.map(|secret| totp::step_of(&secret, &code, now_ms()));
+        let step = secret.map(|secret| totp::step_of(&secret, &code, unix_ms()));
         match step {
             Ok(Some(step)) => second_factor::use_step(books, user, step),
             _ => one_time::take_recovery_code(books, user, &digest(&recovery_code(&code))),

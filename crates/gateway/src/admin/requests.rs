@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, now_ms},
+    actor::Actor,
     asked::Asked,
     fields::Usd,
     input::{Named, Search},
@@ -23,8 +23,9 @@ use super::{
     problem::{Code, Problem},
 };
 use crate::{
+    clock::unix_ms,
     requests::{at, parsed},
-    wanted::Wanted,
+    wanted::{NOBODY, Wanted},
 };
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -93,7 +94,7 @@ impl Params {
     }
 
     fn wanted(&self) -> Result<Wanted, Problem> {
-        let (mut wanted, now) = (Wanted::default(), now_ms());
+        let (mut wanted, now) = (Wanted::default(), unix_ms());
         for (word, text) in self.words() {
             if let Some(text) = text {
                 wanted.set(word, text, now).map_err(|why| Problem::bad(word, why))?;
@@ -213,9 +214,6 @@ async fn list_requests(
         items: page.lines.into_iter().map(|line| shown(line, whole)).collect(),
     }))
 }
-
-/// Nobody's account.
-const NOBODY: i64 = -1;
 
 /// The user's account, unless another one is asked for: of that he sees nothing.
 fn own(

@@ -18,14 +18,14 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::{Actor, Via, now_ms},
+    actor::{Actor, Via},
     asked::Asked,
     cookie,
     input::{Done, Input},
     problem::{Code, Problem},
     proof::{self, Proved},
 };
-use crate::{catalog::digest, random, secret::Secret, sign_in};
+use crate::{catalog::digest, clock::unix_ms, random, secret::Secret, sign_in};
 
 /// Of what a browser says of itself so much is kept.
 const AGENT_CHARS: usize = 200;
@@ -124,7 +124,7 @@ async fn session(asked: Asked, _actor: Actor, headers: HeaderMap) -> Result<Json
     let nobody = || Problem::new(Code::NotSignedIn, "This request has no session.");
     let (token, hash) = cookie::session(&headers).ok_or_else(nobody)?;
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
-    let found = asked.look(move |books| sessions::find(books, &hash, lasting, now_ms())).await?;
+    let found = asked.look(move |books| sessions::find(books, &hash, lasting, unix_ms())).await?;
     let (user, session) = found.ok_or_else(nobody)?;
     let csrf_token = cookie::csrf_token(token);
     Ok(Json(SignedIn { user: user.into(), csrf_token, expires_ms: session.expires_ms }))
@@ -148,7 +148,7 @@ pub fn himself(asked: &Asked, user: &User, via: &'static str) -> By {
         via,
         address: asked.address.map(|address| address.to_string()),
         request_id: *asked.request_id.as_bytes(),
-        at_ms: now_ms(),
+        at_ms: unix_ms(),
     }
 }
 
@@ -160,7 +160,7 @@ pub fn stranger(asked: &Asked, via: &'static str) -> By {
         via,
         address: asked.address.map(|address| address.to_string()),
         request_id: *asked.request_id.as_bytes(),
-        at_ms: now_ms(),
+        at_ms: unix_ms(),
     }
 }
 

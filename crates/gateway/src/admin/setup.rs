@@ -15,7 +15,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::now_ms,
     asked::Asked,
     input::Input,
     problem::Problem,
@@ -23,17 +22,21 @@ use super::{
     session::{self, Typed},
     sign_up::{SignedUp, checked_name},
 };
-use crate::{catalog::digest, mail, random};
+use crate::{
+    catalog::digest,
+    clock::{DAY_MS, unix_ms},
+    mail, random,
+};
 
 /// Whoever reads the start of a server is there; a day leaves time for a weekend's slip.
-const GOOD_FOR_MS: i64 = 24 * 60 * 60 * 1000;
+const GOOD_FOR_MS: i64 = DAY_MS;
 
 /// The token of a new setup link, in the place of those before; `None`: somebody is root already.
 pub fn link(database: &Database) -> Result<Option<String>, StoreError> {
     if users::is_set_up(database)? {
         return Ok(None);
     }
-    let (token, now_ms) = (random::token("slu_"), now_ms());
+    let (token, now_ms) = (random::token("slu_"), unix_ms());
     let what = OneTime::new(Purpose::Setup, None, now_ms + GOOD_FOR_MS);
     one_time::replace(database, &digest(&token), &what, now_ms)?;
     Ok(Some(token))

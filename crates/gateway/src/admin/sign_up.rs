@@ -14,7 +14,6 @@ use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    actor::now_ms,
     asked::Asked,
     input::Input,
     invitations::TOKEN_PREFIX,
@@ -23,7 +22,7 @@ use super::{
     proof::{self, Proved},
     session::{self, Typed},
 };
-use crate::{catalog::digest, config::SignUpMode, mail, random};
+use crate::{catalog::digest, clock::unix_ms, config::SignUpMode, mail, random};
 
 /// Longer names do not fit into a line of a list.
 const LONGEST_NAME: usize = 64;
@@ -114,11 +113,11 @@ async fn ask_to_sign_up(asked: Asked, Input(input): Input<AskToSignUp>) -> Resul
         let what = OneTime {
             email: Some(email),
             by_mail: true,
-            ..OneTime::new(Purpose::SignUp, None, now_ms() + letters::GOOD_FOR_MS)
+            ..OneTime::new(Purpose::SignUp, None, unix_ms() + letters::GOOD_FOR_MS)
         };
         let token = random::token("slu_");
         let hash = digest(&token);
-        asked.look(move |books| one_time::issue(books, &hash, &what, now_ms())).await.ok()?;
+        asked.look(move |books| one_time::issue(books, &hash, &what, unix_ms())).await.ok()?;
         Some(letters::sign_up(&asked, to, &token))
     })
 }

@@ -12,14 +12,8 @@ use store::{
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
-use super::{
-    actor::{Actor, now_ms},
-    asked::Asked,
-    fields::Usd,
-    input::Search,
-    problem::Problem,
-};
-use crate::wanted;
+use super::{actor::Actor, asked::Asked, fields::Usd, input::Search, problem::Problem};
+use crate::{clock::unix_ms, wanted};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(show_usage))
@@ -150,7 +144,7 @@ async fn show_usage(
 }
 
 fn usage_wanted(params: Params) -> Result<usage::Asked, Problem> {
-    let now = now_ms();
+    let now = unix_ms();
     let time = |field: &'static str, text: Option<String>| {
         text.map(|text| wanted::time(&text, now)).transpose().map_err(|why| Problem::bad(field, why))
     };

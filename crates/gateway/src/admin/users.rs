@@ -6,7 +6,10 @@
 use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use store::people::{self, Change, Filter, Person};
+use store::{
+    limits::LimitChange,
+    users::managed::{self, Change, Filter, Person},
+};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -39,8 +42,8 @@ struct User {
     group_id: i64,
     group: String,
     email: Option<String>,
-    requests_per_minute: Option<u32>,
-    tokens_per_minute: Option<u32>,
+    requests_per_minute: Option<u64>,
+    tokens_per_minute: Option<u64>,
     max_in_flight: Option<u32>,
     balance: Usd,
     /// What he uses is counted and not limited by the balance.
@@ -58,9 +61,9 @@ fn shown(person: Person) -> User {
         group_id: person.group_id,
         group: person.group,
         email: person.email,
-        requests_per_minute: person.requests_per_minute,
-        tokens_per_minute: person.tokens_per_minute,
-        max_in_flight: person.max_in_flight,
+        requests_per_minute: person.limits.requests_per_minute,
+        tokens_per_minute: person.limits.tokens_per_minute,
+        max_in_flight: person.limits.max_in_flight,
         balance: Usd(person.balance),
         unlimited: person.unlimited,
         keys: person.keys,
@@ -82,11 +85,11 @@ struct UserInput {
     #[schema(value_type = Option<String>)]
     email: Option<Option<String>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    requests_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    requests_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
-    #[schema(value_type = Option<u32>)]
-    tokens_per_minute: Option<Option<u32>>,
+    #[schema(value_type = Option<u64>)]
+    tokens_per_minute: Option<Option<u64>>,
     #[serde(deserialize_with = "given")]
     #[schema(value_type = Option<u32>)]
     max_in_flight: Option<Option<u32>>,
@@ -110,20 +113,17 @@ impl UserInput {
                 return Err(Problem::bad("email", "expected an address such as a@b.example"));
             }
         }
-        fields::limits([
-            ("requests_per_minute", self.requests_per_minute),
-            ("tokens_per_minute", self.tokens_per_minute),
-            ("max_in_flight", self.max_in_flight),
-        ])?;
         Ok(Change {
+            limits: fields::limits(LimitChange {
+                requests_per_minute: self.requests_per_minute,
+                tokens_per_minute: self.tokens_per_minute,
+                max_in_flight: self.max_in_flight,
+            })?,
             name: self.name,
             role: self.role,
             status: self.status,
             group_id: self.group_id,
             email: self.email,
-            requests_per_minute: self.requests_per_minute,
-            tokens_per_minute: self.tokens_per_minute,
-            max_in_flight: self.max_in_flight,
             unlimited: self.unlimited,
         })
     }
@@ -153,7 +153,7 @@ async fn list_users(
     let Params { name, search, role, status, group_id } = params;
     let filter = Filter { name, search, role, status, group_id };
     let (after, limit) = (paging.after_id()?, paging.limit);
-    let (rows, total) = asked.look(move |books| people::list(books, &filter, after, limit + 1)).await?;
+    let (rows, total) = asked.look(move |books| managed::list(books, &filter, after, limit + 1)).await?;
     Ok(Json(paging.page(rows, |row| id_key(row.id), shown).of(total.into())))
 }
 
@@ -169,11 +169,11 @@ async fn create_user(
     if input.name.is_none() {
         return Err(Problem::bad("name", "is needed"));
     }
-    let (by, power, person) = (actor.by(&asked), actor.acts_as().name(), input.checked()?);
+    let (by, power, person) = (actor.by(&asked), actor.acts_as(), input.checked()?);
     let user = asked
         .change(move |books| {
-            let id = people::create(books, &by, power, &person)?;
-            people::find(books, id)
+            let id = managed::create(books, &by, power, &person)?;
+            managed::find(books, id)
         })
         .await?;
     Ok((StatusCode::CREATED, Json(shown(user))))
@@ -191,7 +191,7 @@ pub(super) fn whose(actor: &Actor, user: &str) -> Result<i64, Problem> {
     responses((status = 200, body = User)))]
 async fn show_user(actor: Actor, asked: Asked, Named(user): Named) -> Result<Json<User>, Problem> {
     let id = whose(&actor, &user)?;
-    Ok(Json(shown(asked.look(move |books| people::find(books, id)).await?)))
+    Ok(Json(shown(asked.look(move |books| managed::find(books, id)).await?)))
 }
 
 /// Changes what is named. Nobody changes his own role or status, only root changes admins.
@@ -204,11 +204,11 @@ async fn change_user(
     Input(input): Input<UserInput>,
 ) -> Result<Json<User>, Problem> {
     actor.needs(Role::Admin)?;
-    let (by, power, change) = (actor.by(&asked), actor.acts_as().name(), input.checked()?);
+    let (by, power, change) = (actor.by(&asked), actor.acts_as(), input.checked()?);
     let user = asked
         .change(move |books| {
-            people::change(books, &by, power, id, &change)?;
-            people::find(books, id)
+            managed::change(books, &by, power, id, &change)?;
+            managed::find(books, id)
         })
         .await?;
     Ok(Json(shown(user)))
@@ -218,7 +218,7 @@ async fn change_user(
 #[utoipa::path(delete, path = "/users/{id}", tag = "users", params(("id" = i64, Path)), responses((status = 204)))]
 async fn delete_user(actor: Actor, asked: Asked, Id(id): Id) -> Result<Done, Problem> {
     actor.needs(Role::Admin)?;
-    let (by, power) = (actor.by(&asked), actor.acts_as().name());
-    asked.change(move |books| people::remove(books, &by, power, id)).await?;
+    let (by, power) = (actor.by(&asked), actor.acts_as());
+    asked.change(move |books| managed::remove(books, &by, power, id)).await?;
     Ok(Done)
 }

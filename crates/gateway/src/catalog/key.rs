@@ -11,7 +11,8 @@ use std::{
 use foldhash::fast::RandomState;
 use store::{
     Nanos,
-    directory::{AccountRow, Directory, GroupRow, KeyRow, LimitColumns},
+    directory::{AccountRow, Directory, GroupRow, KeyRow},
+    limits::LimitColumns,
     purse::Purse,
 };
 

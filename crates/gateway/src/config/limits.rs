@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Far more than a provider lets anybody have.
-const MOST_TOKENS: i128 = 1_000_000_000_000;
+pub(crate) const MOST_TOKENS: i128 = 1_000_000_000_000;
 /// Requests that may wait at one limit when the file does not say.
 const DEFAULT_QUEUE: usize = 100;
 const EXPIRES: &str = "a day such as 2027-01-31, which is its last, or a moment such as 2027-01-31T12:00:00Z";

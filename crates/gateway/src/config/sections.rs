@@ -22,7 +22,7 @@ const ATTEMPTS_MAX: RangeInclusive<i128> = 1..=20;
 /// A request needs some room; beyond 1 GiB a body would not fit into memory twice.
 const BODY_BYTES: RangeInclusive<u64> = 1_024..=1 << 30;
 /// Far above what one process can hold: guards against a slip of the finger, not against load.
-pub(super) const MANY: i128 = 1_000_000;
+pub(crate) const MANY: i128 = 1_000_000;
 
 /// `base` with whatever the table sets.
 pub(super) fn timeouts(report: &mut Report<'_>, table: Option<Field<'_>>, base: &Timeouts) -> Timeouts {

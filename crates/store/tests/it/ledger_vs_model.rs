@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{
     Database, Nanos, StoreError,
-    directory::{Directory, KeyRow, LimitColumns},
+    directory::{Directory, KeyRow},
     keys::{KeyTerms, ResetPeriod, begin_periods},
     ledger::{
         Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep,
     },
+    limits::LimitColumns,
     purse::{Hold, Purse},
     report,
     sync::{ConfigKey, sync},

@@ -2,7 +2,7 @@
 //!
 //! Out: text from the operating system's randomness, and what is kept of it: its hash, its beginning and its end.
 
-use store::api_keys::Made;
+use store::keys::managed::Made;
 
 use crate::{
     catalog::{bare, digest},
@@ -23,7 +23,7 @@ pub(super) struct NewSecret {
 
 impl NewSecret {
     pub(super) fn make() -> NewSecret {
-        let secret = format!("sk-{}", letters(LENGTH, LETTERS));
+        let secret = format!("sk-{}", random::letters(LENGTH, LETTERS));
         let made = Made {
             hash: digest(bare(&secret)),
             prefix: secret[..PREFIX].to_owned(),
@@ -31,20 +31,6 @@ impl NewSecret {
         };
         NewSecret { secret, made }
     }
-}
-
-/// Random letters of an alphabet, each as likely as any other.
-pub(in crate::admin) fn letters(count: usize, alphabet: &[u8]) -> String {
-    let fair = 256 - 256 % alphabet.len();
-    let mut text = String::with_capacity(count);
-    while text.len() < count {
-        for byte in random::bytes::<64>() {
-            if text.len() < count && usize::from(byte) < fair {
-                text.push(char::from(alphabet[usize::from(byte) % alphabet.len()]));
-            }
-        }
-    }
-    text
 }
 
 #[cfg(test)]

@@ -84,7 +84,7 @@ async fn a_changed_key_is_another_key_at_once() {
 
 #[tokio::test]
 async fn bad_keys_are_refused_by_field_and_those_of_the_file_are_the_files() {
-    let (world, mut operator) = operated("bad-keys", "").await;
+    let (world, mut operator) = operated("bad-keys", "tokens_per_minute = 1000000000000").await;
     let made = key(&mut operator, "ann").await;
     let path = format!("/api/v1/keys/{}", made["id"]);
     for (body, field) in [
@@ -96,6 +96,7 @@ async fn bad_keys_are_refused_by_field_and_those_of_the_file_are_the_files() {
         (json!({"expires_ms": 1}), "expires_ms"),
         (json!({"networks": ["10.0.0.0/8", "elsewhere"]}), "networks[1]"),
         (json!({"tokens_per_minute": 0}), "tokens_per_minute"),
+        (json!({"requests_per_minute": 1_000_001}), "requests_per_minute"),
         (json!({"user_id": 1}), "user_id"),
         (json!({"secret": "sk-mine"}), "secret"),
     ] {
@@ -118,7 +119,10 @@ async fn bad_keys_are_refused_by_field_and_those_of_the_file_are_the_files() {
     assert_eq!(nothing["spend_limit"], "0", "nought is a limit, and not silence");
 
     let file = operator.good("GET", "/api/v1/keys?name=app", None).await["items"][0].clone();
-    assert_eq!(file["source"], "file");
+    assert_eq!(
+        (&file["source"], &file["tokens_per_minute"]),
+        (&json!("file"), &json!(1_000_000_000_000_i64))
+    );
     let path = format!("/api/v1/keys/{}", file["id"]);
     operator.refused("PATCH", &path, Some(json!({"status": "disabled"})), 409, "read_only").await;
     operator.refused("POST", &format!("{path}/rotate"), None, 409, "read_only").await;

@@ -1,4 +1,4 @@
-//! Callers' keys that are kept in the database.
+//! Callers' keys as they are managed in the database.
 //!
 //! In: hashes of secrets that were made elsewhere, and what they may do. Out: rows with what is shown of a secret. The secret
 //! itself never comes here; those of the configuration file are the file's to change.
@@ -10,8 +10,10 @@ use crate::{
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
-    keys::{KeyHash, ResetPeriod},
+    keys::{KeyHash, KeyTerms, ResetPeriod, set_period},
+    limits::{self, LimitChange},
     money::Nanos,
+    users::Role,
 };
 
 /// Keys that one user may have: more is a program that has gone wild.
@@ -38,28 +40,13 @@ pub struct Key {
     pub prefix: String,
     pub last4: String,
     pub status: String,
-    pub spend_limit: Option<Nanos>,
     pub spent: Nanos,
     /// What was spent before the period began.
     pub spent_before: Nanos,
-    pub terms: Terms,
+    pub terms: KeyTerms,
     /// Until when the secret before a rotation is good.
     pub previous_until_ms: Option<i64>,
     pub created_ms: i64,
-}
-
-/// What a key may do, beside its spend limit.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Terms {
-    pub reset_period: Option<String>,
-    pub expires_ms: Option<i64>,
-    /// JSON lists; empty: all.
-    pub models: String,
-    pub networks: String,
-    pub requests_per_minute: Option<u32>,
-    pub tokens_per_minute: Option<u32>,
-    pub max_in_flight: Option<u32>,
-    pub strict: bool,
 }
 
 /// `None` is not named.
@@ -72,9 +59,7 @@ pub struct Change {
     pub expires_ms: Option<Option<i64>>,
     pub models: Option<String>,
     pub networks: Option<String>,
-    pub requests_per_minute: Option<Option<u32>>,
-    pub tokens_per_minute: Option<Option<u32>>,
-    pub max_in_flight: Option<Option<u32>>,
+    pub limits: LimitChange,
     pub strict: Option<bool>,
 }
 
@@ -113,17 +98,15 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
         prefix: row.get(5)?,
         last4: row.get(6)?,
         status: row.get(7)?,
-        spend_limit: row.get::<_, Option<i64>>(8)?.map(Nanos),
         spent: Nanos(row.get(9)?),
         spent_before: Nanos(row.get(10)?),
-        terms: Terms {
-            reset_period: row.get(11)?,
+        terms: KeyTerms {
+            limits: limits::read(row, 15)?,
+            spend_limit: row.get::<_, Option<i64>>(8)?.map(Nanos),
+            reset_period: row.get::<_, Option<String>>(11)?.as_deref().and_then(ResetPeriod::from_name),
             expires_ms: row.get(12)?,
             models: row.get(13)?,
             networks: row.get(14)?,
-            requests_per_minute: row.get(15)?,
-            tokens_per_minute: row.get(16)?,
-            max_in_flight: row.get(17)?,
             strict: row.get(18)?,
         },
         previous_until_ms: row.get(19)?,
@@ -168,7 +151,7 @@ pub fn find(database: &Database, id: i64, owner: Option<i64>) -> Result<Key, Cha
 pub fn create(
     database: &Database,
     by: &By,
-    power: &str,
+    power: Role,
     user: i64,
     made: &Made,
     key: &Change,
@@ -207,7 +190,7 @@ pub fn create(
 pub fn change(
     database: &Database,
     by: &By,
-    power: &str,
+    power: Role,
     id: i64,
     owner: Option<i64>,
     change: &Change,
@@ -222,7 +205,7 @@ pub fn change(
 pub fn rotate(
     database: &Database,
     by: &By,
-    power: &str,
+    power: Role,
     id: i64,
     owner: Option<i64>,
     made: &Made,
@@ -244,7 +227,7 @@ pub fn rotate(
 pub fn remove(
     database: &Database,
     by: &By,
-    power: &str,
+    power: Role,
     id: i64,
     owner: Option<i64>,
 ) -> Result<(), ChangeError> {
@@ -263,7 +246,7 @@ pub fn remove(
 fn may_change(
     transaction: &Transaction<'_>,
     by: &By,
-    power: &str,
+    power: Role,
     id: i64,
     owner: Option<i64>,
 ) -> Result<(), ChangeError> {
@@ -283,8 +266,8 @@ fn may_change(
 }
 
 /// Whoever makes or rotates a key reads its secret, and spends what its user has: of admins only they themselves, and root.
-fn within_power(by: &By, power: &str, user: i64, role: &str) -> Result<(), ChangeError> {
-    if power == "root" || role == "user" || by.actor_id == Some(user) {
+fn within_power(by: &By, power: Role, user: i64, role: &str) -> Result<(), ChangeError> {
+    if power == Role::Root || role == "user" || by.actor_id == Some(user) {
         return Ok(());
     }
     Err(ChangeError::Forbidden("Only root manages the keys of other admins.".to_owned()))
@@ -295,10 +278,7 @@ fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -
         "UPDATE api_keys SET name = coalesce(?2, name), status = coalesce(?3, status),
              spend_limit_nanos = CASE WHEN ?4 THEN ?5 ELSE spend_limit_nanos END,
              expires_ms = CASE WHEN ?6 THEN ?7 ELSE expires_ms END,
-             models = coalesce(?8, models), networks = coalesce(?9, networks),
-             requests_per_minute = CASE WHEN ?10 THEN ?11 ELSE requests_per_minute END,
-             tokens_per_minute = CASE WHEN ?12 THEN ?13 ELSE tokens_per_minute END,
-             max_in_flight = CASE WHEN ?14 THEN ?15 ELSE max_in_flight END, strict = coalesce(?16, strict)
+             models = coalesce(?8, models), networks = coalesce(?9, networks), strict = coalesce(?10, strict)
          WHERE id = ?1",
         params![
             id,
@@ -310,27 +290,16 @@ fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -
             change.expires_ms.flatten(),
             change.models,
             change.networks,
-            change.requests_per_minute.is_some(),
-            change.requests_per_minute.flatten(),
-            change.tokens_per_minute.is_some(),
-            change.tokens_per_minute.flatten(),
-            change.max_in_flight.is_some(),
-            change.max_in_flight.flatten(),
             change.strict,
         ],
     )?;
+    limits::change(transaction, "api_keys", id, &change.limits)?;
     let Some(period) = &change.reset_period else { return Ok(()) };
     let period = match period.as_deref().map(ResetPeriod::from_name) {
         None => None,
         Some(Some(period)) => Some(period),
         Some(None) => return Err(ChangeError::refused("reset_period", "expected day, week or month")),
     };
-    // A period that is new to it begins with what it has spent so far.
-    transaction.execute(
-        "UPDATE api_keys SET reset_period = ?2, period_start_ms = ?3,
-             spent_before_nanos = CASE WHEN ?2 IS NULL THEN 0 ELSE spent_nanos END
-         WHERE id = ?1 AND reset_period IS NOT ?2",
-        params![id, period.map(ResetPeriod::name), period.map(|period| period.start_ms(now_ms))],
-    )?;
+    set_period(transaction, id, period, now_ms)?;
     Ok(())
 }

@@ -11,7 +11,9 @@ use crate::{
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
+    limits::{self, LimitChange, LimitColumns},
     money::Nanos,
+    users::Role,
 };
 
 const OBJECT: Object = Object {
@@ -31,9 +33,7 @@ pub struct Person {
     pub group_id: i64,
     pub group: String,
     pub email: Option<String>,
-    pub requests_per_minute: Option<u32>,
-    pub tokens_per_minute: Option<u32>,
-    pub max_in_flight: Option<u32>,
+    pub limits: LimitColumns,
     pub balance: Nanos,
     pub unlimited: bool,
     pub keys: u32,
@@ -48,9 +48,7 @@ pub struct Change {
     pub status: Option<String>,
     pub group_id: Option<i64>,
     pub email: Option<Option<String>>,
-    pub requests_per_minute: Option<Option<u32>>,
-    pub tokens_per_minute: Option<Option<u32>>,
-    pub max_in_flight: Option<Option<u32>>,
+    pub limits: LimitChange,
     pub unlimited: Option<bool>,
 }
 
@@ -84,9 +82,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Person> {
         group_id: row.get(4)?,
         group: row.get(5)?,
         email: row.get(6)?,
-        requests_per_minute: row.get(7)?,
-        tokens_per_minute: row.get(8)?,
-        max_in_flight: row.get(9)?,
+        limits: limits::read(row, 7)?,
         balance: Nanos(row.get(10)?),
         unlimited: row.get(11)?,
         keys: row.get(12)?,
@@ -123,28 +119,25 @@ pub fn find(database: &Database, id: i64) -> Result<Person, ChangeError> {
 }
 
 /// Makes a user and his account. `power` is the role of whoever makes him.
-pub fn create(database: &Database, by: &By, power: &str, person: &Change) -> Result<i64, ChangeError> {
+pub fn create(database: &Database, by: &By, power: Role, person: &Change) -> Result<i64, ChangeError> {
     let role = person.role.as_deref().unwrap_or("user");
     may_give(power, role)?;
     OBJECT.create(database, by, |transaction| {
         group_is_there(transaction, person.group_id)?;
         transaction.execute(
-            "INSERT INTO users (name, role, status, group_id, email, requests_per_minute, tokens_per_minute, max_in_flight,
-                 created_ms)
-             VALUES (?1, ?2, coalesce(?3, 'active'), coalesce(?4, 1), ?5, ?6, ?7, ?8, ?9)",
+            "INSERT INTO users (name, role, status, group_id, email, created_ms)
+             VALUES (?1, ?2, coalesce(?3, 'active'), coalesce(?4, 1), ?5, ?6)",
             params![
                 person.name,
                 role,
                 person.status,
                 person.group_id,
                 person.email.clone().flatten(),
-                person.requests_per_minute.flatten(),
-                person.tokens_per_minute.flatten(),
-                person.max_in_flight.flatten(),
                 by.at_ms,
             ],
         )?;
         let id = transaction.last_insert_rowid();
+        limits::change(transaction, "users", id, &person.limits)?;
         transaction.execute(
             "INSERT INTO accounts (user_id, unlimited) VALUES (?1, ?2)",
             params![id, person.unlimited.unwrap_or(false)],
@@ -156,7 +149,7 @@ pub fn create(database: &Database, by: &By, power: &str, person: &Change) -> Res
 pub fn change(
     database: &Database,
     by: &By,
-    power: &str,
+    power: Role,
     id: i64,
     change: &Change,
 ) -> Result<(), ChangeError> {
@@ -173,10 +166,7 @@ pub fn change(
             "UPDATE users SET name = coalesce(?2, name), role = coalesce(?3, role), status = coalesce(?4, status),
                  group_id = coalesce(?5, group_id),
                  email = CASE WHEN ?6 THEN ?7 ELSE email END,
-                 email_verified_ms = CASE WHEN ?6 AND email IS NOT ?7 THEN NULL ELSE email_verified_ms END,
-                 requests_per_minute = CASE WHEN ?8 THEN ?9 ELSE requests_per_minute END,
-                 tokens_per_minute = CASE WHEN ?10 THEN ?11 ELSE tokens_per_minute END,
-                 max_in_flight = CASE WHEN ?12 THEN ?13 ELSE max_in_flight END
+                 email_verified_ms = CASE WHEN ?6 AND email IS NOT ?7 THEN NULL ELSE email_verified_ms END
              WHERE id = ?1",
             params![
                 id,
@@ -186,14 +176,9 @@ pub fn change(
                 change.group_id,
                 change.email.is_some(),
                 change.email.clone().flatten(),
-                change.requests_per_minute.is_some(),
-                change.requests_per_minute.flatten(),
-                change.tokens_per_minute.is_some(),
-                change.tokens_per_minute.flatten(),
-                change.max_in_flight.is_some(),
-                change.max_in_flight.flatten(),
             ],
         )?;
+        limits::change(transaction, "users", id, &change.limits)?;
         if let Some(unlimited) = change.unlimited {
             transaction
                 .execute("UPDATE accounts SET unlimited = ?2 WHERE user_id = ?1", params![id, unlimited])?;
@@ -203,7 +188,7 @@ pub fn change(
 }
 
 /// He can do nothing any more, and his name is free; what he has paid and used stays in the books.
-pub fn remove(database: &Database, by: &By, power: &str, id: i64) -> Result<(), ChangeError> {
+pub fn remove(database: &Database, by: &By, power: Role, id: i64) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "delete", id, |transaction| {
         let before = may_change(transaction, by, power, id)?;
         if by.actor_id == Some(id) {
@@ -229,22 +214,25 @@ pub fn remove(database: &Database, by: &By, power: &str, id: i64) -> Result<(), 
 }
 
 /// Nobody gives a role that is not below his own, but root.
-fn may_give(power: &str, role: &str) -> Result<(), ChangeError> {
-    match (power, role) {
-        ("root", "root" | "admin" | "user") | ("admin", "user") => Ok(()),
-        (_, "root" | "admin") => Err(ChangeError::Forbidden("Only root makes admins.".to_owned())),
-        _ => Err(ChangeError::refused("role", "expected user, admin or root")),
+fn may_give(power: Role, role: &str) -> Result<(), ChangeError> {
+    let Some(role) = Role::named(role) else {
+        return Err(ChangeError::refused("role", "expected user, admin or root"));
+    };
+    match power {
+        Role::Root => Ok(()),
+        _ if role < power => Ok(()),
+        _ => Err(ChangeError::Forbidden("Only root makes admins.".to_owned())),
     }
 }
 
 /// The role of the user, whom an admin may change only where it is below his own.
-fn may_change(transaction: &Transaction<'_>, by: &By, power: &str, id: i64) -> Result<String, ChangeError> {
+fn may_change(transaction: &Transaction<'_>, by: &By, power: Role, id: i64) -> Result<String, ChangeError> {
     let role: String =
         transaction.query_row("SELECT role FROM users WHERE id = ?1", [id], |row| row.get(0))?;
     if role == "config" {
         return Err(ChangeError::Missing);
     }
-    if power != "root" && (role != "user" || by.actor_id == Some(id)) {
+    if power != Role::Root && (role != "user" || by.actor_id == Some(id)) {
         return Err(ChangeError::Forbidden("Only root changes admins.".to_owned()));
     }
     Ok(role)
