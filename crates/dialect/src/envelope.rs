@@ -20,6 +20,8 @@ pub struct Envelope {
     pub wants_usage: bool,
     /// A stored object that this request builds on (`previous_response_id`, `conversation`): only the channel that made it has it.
     pub stored: Option<String>,
+    /// The client does not wait: the answer is made in the background, and is asked for as a stored object later.
+    pub background: bool,
     /// Most tokens that the client wants written for each answer, where it says so in its dialect's own words.
     pub max_output: Option<u64>,
     /// Answers that the client wants; at least one.
@@ -82,12 +84,13 @@ impl Spliced {
 }
 
 const ONCE: &str = "one value (it stands twice)";
-const FIELDS: [&str; 11] = [
+const FIELDS: [&str; 12] = [
     "model",
     "stream",
     "stream_options",
     "previous_response_id",
     "conversation",
+    "background",
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
@@ -134,13 +137,13 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
     }
     let found = json::read_object(body, FIELDS).ok_or_else(|| PeekError::NotJson(json::explain(body)))?;
     let reads = choose_fields(door);
-    let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored];
+    let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored, reads.stored];
     for at in 0..read.len() {
         if read[at] && found.twice[at] {
             return Err(PeekError::BadField { field: FIELDS[at], expected: ONCE });
         }
     }
-    let [model, stream, stream_options, previous, conversation, wanted @ ..] = found.values;
+    let [model, stream, stream_options, previous, conversation, background, wanted @ ..] = found.values;
     let close = body.trim_ascii_end().len() - 1;
 
     let (max_output, choices) = read_wanted(door.dialect, wanted);
@@ -157,6 +160,7 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
     }
     if reads.stored {
         envelope.stored = read_stored(previous, conversation)?;
+        envelope.background = read_bool(background, "background")?;
     }
     Ok(envelope)
 }

@@ -72,6 +72,8 @@ pub enum ClientFault {
     ModelNotAllowed {
         model: String,
     },
+    /// A key that pays asked for an answer that is made in the background.
+    Background,
     /// A key that pays asked for a model without a price.
     Unpriced {
         model: String,

@@ -59,7 +59,9 @@ impl Purse {
         if state.left().is_some_and(|left| left < amount) {
             return Err(state.left().is_some_and(|left| left.plus(state.held) >= amount));
         }
-        state.held = state.held.plus(amount);
+        // No sum that is held may saturate: what is given back would be more.
+        let Some(held) = state.held.0.checked_add(amount.0) else { return Err(true) };
+        state.held = Nanos(held);
         Ok(())
     }
 
@@ -192,6 +194,19 @@ mod tests {
         assert_eq!(key.state().left(), Some(usd(4)));
         account.set_limit(None);
         assert_eq!(Hold::left(&account, &key), Some(usd(4)));
+    }
+
+    #[test]
+    fn absurd_holds_leave_nothing_behind() {
+        let (account, key) = (Purse::new(1, None, Nanos::ZERO), Purse::new(1, None, Nanos::ZERO));
+        let holds: Vec<Hold> =
+            (0..4).filter_map(|_| Hold::take(&account, &key, Nanos(i64::MAX / 3)).ok()).collect();
+        drop(holds);
+        assert_eq!((account.state().held, key.state().held), (Nanos::ZERO, Nanos::ZERO));
+        let hold = Hold::take(&account, &key, Nanos(i64::MAX)).unwrap();
+        assert_eq!(Hold::take(&account, &key, Nanos(1)).unwrap_err(), Short::Held);
+        drop(hold);
+        assert_eq!(account.state().held, Nanos::ZERO);
     }
 
     #[test]

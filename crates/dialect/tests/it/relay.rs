@@ -62,6 +62,10 @@ fn a_stored_object_is_named() {
     assert_eq!(bad_field(RESPONSES, r#"{"model":"a","conversation":{}}"#), "conversation");
     assert_eq!(bad_field(RESPONSES, r#"{"model":"a","previous_response_id":1}"#), "previous_response_id");
     assert_eq!(read(CHAT, r#"{"model":"a","previous_response_id":1}"#).stored, None);
+    assert!(read(RESPONSES, r#"{"model":"a","background":true}"#).background);
+    assert!(!read(RESPONSES, r#"{"model":"a","background":null}"#).background);
+    assert_eq!(bad_field(RESPONSES, r#"{"model":"a","background":1}"#), "background");
+    assert!(!read(CHAT, r#"{"model":"a","background":1}"#).background);
 }
 
 #[test]

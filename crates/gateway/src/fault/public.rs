@@ -209,6 +209,13 @@ impl ClientFault {
                 ),
             )
             .param("model"),
+            ClientFault::Background => PublicError::new(
+                403,
+                Permission,
+                "background_not_charged",
+                "What is answered in the background cannot be charged here, and your key pays for what it uses. Ask without `background`.",
+            )
+            .param("background"),
             ClientFault::OtherDialect { model, speaks } => invalid(
                 "dialect_not_supported",
                 format!(

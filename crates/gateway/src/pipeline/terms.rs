@@ -30,12 +30,18 @@ const MOST_OUTPUT: u64 = 131_072;
 const STRICT_OUTPUT: u64 = 8_192;
 /// A shorter answer is none: OpenAI's responses refuse a lower limit.
 const SHORTEST_OUTPUT: u64 = 16;
+/// Tokens of a conversation that the provider keeps, which nobody here can look at: no model reads more.
+const MOST_STORED: u64 = 1_000_000;
 /// How often a strict key's limit is found anew, where other requests take what it was found for.
 const TRIES: usize = 3;
 
 /// Sets aside what the request may cost; a strict key's request is made to cost no more than there is.
 pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Catalog) -> Result<Terms, Fault> {
     let key = &caller.key;
+    // Its usage is told to whoever asks for the answer later, again and again: there is no one request to charge for it.
+    if inbound.envelope.background && key.pays() {
+        return Err(Fault::Client(ClientFault::Background));
+    }
     let basis = match catalog.price(&inbound.model) {
         _ if is_free(inbound) => Basis::Free,
         Some(price) => Basis::Priced(price),
@@ -111,7 +117,8 @@ fn weigh(inbound: &mut Inbound, small: usize) -> (u64, u64) {
 /// Sets aside the most that a request can cost, and limits its output to that. No token is shorter than a byte.
 fn hold_strictly(price: &Price, factors: Factors, inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
     let (text, others) = weigh(inbound, 0);
-    let (input, choices) = (text + others, inbound.envelope.choices);
+    let stored = if inbound.envelope.stored.is_some() { MOST_STORED } else { 0 };
+    let (input, choices) = (text + others + stored, inbound.envelope.choices);
     if !charge::writes(inbound.door.operation) {
         return take(key, price.at_most(input, 0, 1, factors));
     }

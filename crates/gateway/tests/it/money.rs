@@ -6,7 +6,9 @@ use tokio::task::JoinSet;
 use upstream_sim::Sim;
 
 use crate::{
-    harness::{CHAT, DIALECTS, KEY, World, assert_error, channel, eventually, four, plain, post, stream},
+    harness::{
+        CHAT, DIALECTS, KEY, RESPONSES, World, assert_error, channel, eventually, four, plain, post, stream,
+    },
     wire::Request,
 };
 
@@ -115,6 +117,28 @@ async fn a_model_without_a_price_is_for_those_who_do_not_pay() {
     let answer = world.ask(&request).await;
     let line = world.settlement(&answer).await;
     assert_eq!((&line["charge"], &line["unpriced"]), (&"0".into(), &true.into()), "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_answered_in_the_background_is_for_those_who_do_not_pay() {
+    let sim = Sim::start().await;
+    let own =
+        "[[price]]\nmodel = \"sim\"\ninput = 1\noutput = 1\n[[key]]\nname = \"free\"\nsecret = \"sk-free\"\n";
+    let text = limited("100", own) + &four(&sim.url());
+    let world = World::with(sim, &text);
+    let asks = |background: &str| {
+        post(RESPONSES, format!(r#"{{"model":"sim","input":"hi","background":{background}}}"#))
+    };
+    // Its answer would be fetched for nothing: whoever asks for a stored one is charged nothing.
+    let answer = world.ask(&asks("true")).await;
+    assert_eq!((answer.status, &answer.json()["error"]["param"]), (403, &"background".into()), "{answer:?}");
+    assert_eq!(answer.json()["error"]["code"], "background_not_charged");
+    assert!(world.asked().is_empty());
+    assert_eq!(world.ask(&asks("false")).await.status, 200);
+    let mut free = asks("true");
+    free.headers[0].1 = "Bearer sk-free".to_owned();
+    assert_eq!(world.ask(&free).await.status, 200);
     world.close().await;
 }
 

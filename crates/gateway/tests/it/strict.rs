@@ -127,3 +127,14 @@ async fn pictures_are_not_held_as_if_they_were_text() {
     assert_eq!(world.ask(&ask(bytes.into())).await.status, 402);
     world.close().await;
 }
+
+#[tokio::test]
+async fn a_conversation_that_the_provider_keeps_may_be_as_long_as_any() {
+    let goes_on = post(RESPONSES, r#"{"model":"sim","input":"hi","previous_response_id":"resp_1"}"#);
+    // A million tokens of input are two dollars and a half.
+    for (limit, status) in [("2.5", 402), ("2.6", 200)] {
+        let world = world(limit).await;
+        assert_eq!(world.ask(&goes_on).await.status, status, "{limit}");
+        world.close().await;
+    }
+}
