@@ -113,6 +113,20 @@ impl Fields {
         }
     }
 
+    /// Gemini takes its names in either form; here they have one.
+    pub(crate) fn camel(mut self) -> Fields {
+        for (key, _) in &mut self.object.0 {
+            if key.contains('_') {
+                *key = to_camel(key);
+            }
+        }
+        self
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.object.is_empty()
+    }
+
     pub(crate) fn peek(&self, key: &str) -> Option<&Json> {
         self.object.get(key).filter(|value| **value != Json::Null)
     }
@@ -135,6 +149,21 @@ impl Fields {
     pub(crate) fn into_object(self) -> Object {
         self.object
     }
+}
+
+fn to_camel(snake: &str) -> String {
+    let mut camel = String::with_capacity(snake.len());
+    let mut raise = false;
+    for letter in snake.chars() {
+        if letter == '_' && !camel.is_empty() {
+            raise = true;
+        } else if std::mem::take(&mut raise) {
+            camel.extend(letter.to_uppercase());
+        } else {
+            camel.push(letter);
+        }
+    }
+    camel
 }
 
 pub(crate) fn malformed(field: &str, expected: &'static str) -> Untranslatable {

@@ -97,6 +97,8 @@ pub struct Telling {
     pub wants_usage: bool,
     /// Custom tools of the request: their calls went out as functions and come back as free text.
     pub custom_tools: Vec<String>,
+    /// A Gemini client that did not say `alt=sse`: its stream is one JSON array.
+    pub json_array: bool,
 }
 
 fn read(body: &[u8]) -> Result<Json, Untranslatable> {

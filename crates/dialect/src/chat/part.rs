@@ -94,7 +94,7 @@ pub enum Source {
     /// Plain text of a document.
     Text { text: String },
     /// A file kept by the provider of one dialect.
-    Stored { dialect: Dialect, id: String },
+    Stored { dialect: Dialect, id: String, mime: Option<String> },
 }
 
 /// A token that means something to its own dialect alone.

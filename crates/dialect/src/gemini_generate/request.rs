@@ -1,4 +1,10 @@
-//! x
-use crate::{chat::*, loss::Losses, translate::*, tree::*};
-pub(crate) fn decode(body: Json, _: crate::translate::FromPath<'_>) -> Result<ChatRequest, Untranslatable> { let _ = body; Ok(Default::default()) }
-pub(crate) fn encode(_: &ChatRequest, _: &Target<'_>, _: &mut Losses) -> Result<Object, Untranslatable> { Ok(Default::default()) }
+//! A generateContent request, both ways.
+//!
+//! In: its body, or the canonical request. Out: the other. Model and stream stand in the path, never in the body.
+
+mod decode;
+mod encode;
+mod schema;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;

@@ -87,7 +87,7 @@ fn read_source(mut source: Fields) -> Result<Source> {
     Ok(match source.need_text("type")?.as_str() {
         "base64" => Source::Inline { mime: source.need_text("media_type")?, data: source.need_text("data")? },
         "url" => Source::Url { url: source.need_text("url")?, mime: None },
-        "file" => Source::Stored { dialect: OWN, id: source.need_text("file_id")? },
+        "file" => Source::Stored { dialect: OWN, id: source.need_text("file_id")?, mime: None },
         "text" => Source::Text { text: source.need_text("data")? },
         _ => return Err(malformed("messages.content.source.type", "base64, url, file or text")),
     })

@@ -133,7 +133,7 @@ fn write_source(source: &Source, field: &str) -> Result<Object> {
         Source::Text { text } => {
             object([("type", "text".into()), ("media_type", "text/plain".into()), ("data", text.into())])
         }
-        Source::Stored { dialect: OWN, id } => object([("type", "file".into()), ("file_id", id.into())]),
+        Source::Stored { dialect: OWN, id, .. } => object([("type", "file".into()), ("file_id", id.into())]),
         Source::Stored { .. } => return unsupported(field, "the file is kept by another provider"),
     })
 }

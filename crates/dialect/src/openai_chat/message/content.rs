@@ -94,7 +94,7 @@ fn read_file(fields: &mut Fields) -> Result<Content> {
             }
             source => source,
         },
-        (None, Some(id)) => Source::Stored { dialect: OWN, id },
+        (None, Some(id)) => Source::Stored { dialect: OWN, id, mime: None },
         (None, None) => return Err(malformed("messages.content.file", "file_data or file_id")),
     };
     Ok(Content::File { source, name })
@@ -153,7 +153,7 @@ pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslata
             let mut file = Object::default();
             match source {
                 Source::Inline { .. } => file.put_some("file_data", write_url(source)),
-                Source::Stored { dialect: Dialect::OpenaiChat | Dialect::OpenaiResponses, id } => {
+                Source::Stored { dialect: Dialect::OpenaiChat | Dialect::OpenaiResponses, id, .. } => {
                     file.put("file_id", id)
                 }
                 Source::Text { text } => {

@@ -184,7 +184,11 @@ fn write_results(results: &[Part], messages: &mut Vec<Json>, losses: &mut Losses
 pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Losses) {
     let (mut text, mut thinking, mut refusal) = (String::new(), String::new(), String::new());
     let (mut calls, mut details, mut annotations, mut images) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let signed = parts.iter().any(|part| reasoning_text(part).is_some() && !part.opaque.is_empty());
+    let signed = parts.iter().any(|part| match &part.content {
+        Content::Reasoning { .. } => !part.opaque.is_empty(),
+        Content::Foreign { dialect: OWN, at, .. } => *at == "messages.reasoning_details",
+        _ => false,
+    });
     for part in parts {
         shortfall::list_answer_part(part, OWN, losses);
         match &part.content {

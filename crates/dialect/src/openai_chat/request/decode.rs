@@ -122,7 +122,9 @@ fn read_tools(fields: &mut Fields, request: &mut ChatRequest) -> Result<()> {
 
 fn read_tool(tool: Json) -> Result<Tool> {
     let mut fields = Fields::of(tool, "tools")?;
-    match fields.need_text("type")?.as_str() {
+    // Mistral's clients leave the type of a function out.
+    let kind = fields.text("type")?.unwrap_or_else(|| "function".to_owned());
+    match kind.as_str() {
         "function" => {
             let mut function = read_function(fields.need_object("function", "tools.function")?)?;
             function.cache = message::read_cache(&mut fields)?;
@@ -189,8 +191,8 @@ fn read_choice(choice: Json) -> Result<ToolChoice> {
             }
             Ok(ToolChoice::Subset { names, required })
         }
-        // The legacy `function_call: {"name": …}`.
-        None => Ok(ToolChoice::Named(fields.need_text("name")?)),
+        // The legacy `function_call: {"name": …}`, and Anthropic's words, which xAI takes.
+        None | Some("tool") => Ok(ToolChoice::Named(fields.need_text("name")?)),
         Some(_) => Err(unknown()),
     }
 }
