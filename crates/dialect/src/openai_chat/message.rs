@@ -3,7 +3,7 @@
 //! In: a message object, or a canonical turn. Out: the other. Thinking must be taken once, though providers say it in
 //! two fields.
 
-pub(super) mod content;
+pub(crate) mod content;
 mod decode;
 mod encode;
 pub(super) mod reasoning;

@@ -1,4 +1,9 @@
-//! x
-use crate::{chat::*, loss::Losses, translate::*, tree::*};
-pub(crate) fn decode(body: Json) -> Result<ChatRequest, Untranslatable> { let _ = body; Ok(Default::default()) }
-pub(crate) fn encode(_: &ChatRequest, _: &Target<'_>, _: &mut Losses) -> Result<Object, Untranslatable> { Ok(Default::default()) }
+//! A Responses request, both ways.
+//!
+//! In: its body, or the canonical request. Out: the other. What leans on a stored object must never be ignored.
+
+mod decode;
+mod encode;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;

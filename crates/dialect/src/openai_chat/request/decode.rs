@@ -134,7 +134,7 @@ fn read_tool(tool: Json) -> Result<Tool> {
         "custom" => {
             let mut custom = fields.need_object("custom", "tools.custom")?;
             let (name, description) = (custom.need_text("name")?, custom.text("description")?);
-            let format = custom.json("format");
+            let format = custom.json("format").map(flatten);
             let mut extras = Default::default();
             custom.rest(OWN, &mut extras);
             Ok(Tool::Custom { name, description, format, extras })
@@ -144,6 +144,20 @@ fn read_tool(tool: Json) -> Result<Tool> {
             definition.put("type", kind);
             Ok(Tool::Server { dialect: OWN, kind: kind.to_owned(), definition: definition.into() })
         }
+    }
+}
+
+/// A grammar stands one level deeper here than in Responses, whose shape is the canonical one.
+fn flatten(format: Json) -> Json {
+    match format {
+        Json::Object(mut format) => match format.take("grammar") {
+            Some(Json::Object(grammar)) => {
+                format.0.extend(grammar.0);
+                format.into()
+            }
+            _ => format.into(),
+        },
+        other => other,
     }
 }
 

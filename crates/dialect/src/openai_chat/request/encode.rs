@@ -148,7 +148,7 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             list_extras(extras, OWN, losses);
             let mut custom = object([("name", name.into())]);
             custom.put_some("description", description.as_ref());
-            custom.put_some("format", format.as_ref());
+            custom.put_some("format", format.as_ref().map(nest));
             put_extras(extras, OWN, "tools.custom", &mut custom);
             Ok(object([("type", "custom".into()), ("custom", custom.into())]))
         }
@@ -158,6 +158,18 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             dialect: OWN,
             reason: "the tool is run by another provider, and leaving it out would change the answer",
         }),
+    }
+}
+
+/// A grammar stands one level deeper here than in Responses, whose shape is the canonical one.
+fn nest(format: &Json) -> Json {
+    match format {
+        Json::Object(fields) if fields.text("type") == Some("grammar") => {
+            let mut grammar = fields.clone();
+            grammar.take("type");
+            object([("type", "grammar".into()), ("grammar", grammar.into())]).into()
+        }
+        other => other.clone(),
     }
 }
 

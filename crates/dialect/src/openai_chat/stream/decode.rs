@@ -5,7 +5,7 @@
 
 use crate::{
     Accounting, Dialect,
-    chat::{Content, OpaqueKind, Part, Stop},
+    chat::{Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
     openai_chat::{message, reply},
@@ -86,6 +86,10 @@ impl Decoder {
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
         if data == "[DONE]" {
+            // An end also for providers that gave no reason, if they said anything at all.
+            for choice in &mut self.choices {
+                choice.stop.get_or_insert(Stop::new(StopReason::Other));
+            }
             self.finish(track);
             return;
         }
@@ -117,7 +121,7 @@ impl Decoder {
         }
     }
 
-    /// `[DONE]`, or the stream's own end: an end if every choice said why it stopped.
+    /// The stream's own end is an end if every choice said why it stopped.
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
