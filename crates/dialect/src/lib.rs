@@ -13,6 +13,7 @@ mod facts;
 mod fields;
 mod frame;
 mod gemini_generate;
+mod indispensable;
 mod json;
 pub mod loss;
 pub mod meaningless;

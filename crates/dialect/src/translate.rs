@@ -3,6 +3,7 @@
 //! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
+mod customs;
 mod decoder;
 mod encoder;
 mod frames;
@@ -16,7 +17,7 @@ pub(crate) use sequence::Sequence;
 
 use crate::{
     Accounting, Dialect,
-    anthropic_messages, gemini_generate, openai_chat, openai_responses,
+    anthropic_messages, gemini_generate, indispensable, openai_chat, openai_responses,
     chat::{ChatReply, ChatRequest},
     loss::Losses,
     tree::Json,
@@ -121,6 +122,7 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<Encoded, Untranslatable> {
+    indispensable::check(request, dialect)?;
     let mut losses = Losses::default();
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
@@ -143,6 +145,7 @@ pub fn decode_reply(dialect: Dialect, body: &[u8], accounting: Accounting) -> Re
 
 pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> Encoded {
     let mut losses = Losses::default();
+    let reply = &*customs::unwrap_reply(reply, &telling.custom_tools);
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::reply::encode(reply, telling, &mut losses),
         Dialect::OpenaiResponses => openai_responses::reply::encode(reply, telling, &mut losses),

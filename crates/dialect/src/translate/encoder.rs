@@ -8,12 +8,13 @@ use crate::{
     anthropic_messages, gemini_generate, openai_chat, openai_responses,
     event::ChatEvent,
     loss::Losses,
-    translate::Telling,
+    translate::{Telling, customs::Customs},
 };
 
 #[derive(Debug)]
 pub struct StreamEncoder {
     writer: Writer,
+    customs: Customs,
     losses: Losses,
 }
 
@@ -26,7 +27,8 @@ enum Writer {
 }
 
 impl StreamEncoder {
-    pub fn new(dialect: Dialect, telling: Telling) -> StreamEncoder {
+    pub fn new(dialect: Dialect, mut telling: Telling) -> StreamEncoder {
+        let customs = Customs::new(std::mem::take(&mut telling.custom_tools));
         let writer = match dialect {
             Dialect::OpenaiChat => Writer::Chat(openai_chat::stream::Encoder::new(telling)),
             Dialect::OpenaiResponses => {
@@ -35,18 +37,19 @@ impl StreamEncoder {
             Dialect::AnthropicMessages => Writer::Anthropic(anthropic_messages::stream::Encoder::new(telling)),
             Dialect::GeminiGenerate => Writer::Gemini(gemini_generate::stream::Encoder::new(telling)),
         };
-        StreamEncoder { writer, losses: Losses::default() }
+        StreamEncoder { writer, customs, losses: Losses::default() }
     }
 
     /// Appends the frames of an event. `Failed` writes nothing: the error's words are the gateway's to choose, and
     /// [`encode_error`](crate::encode_error) writes them.
     pub fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>) {
-        match &mut self.writer {
-            Writer::Chat(writer) => writer.write(event, out, &mut self.losses),
-            Writer::Responses(writer) => writer.write(event, out, &mut self.losses),
-            Writer::Anthropic(writer) => writer.write(event, out, &mut self.losses),
-            Writer::Gemini(writer) => writer.write(event, out, &mut self.losses),
-        }
+        let (writer, losses) = (&mut self.writer, &mut self.losses);
+        self.customs.pass(event, |event| match writer {
+            Writer::Chat(writer) => writer.write(event, out, losses),
+            Writer::Responses(writer) => writer.write(event, out, losses),
+            Writer::Anthropic(writer) => writer.write(event, out, losses),
+            Writer::Gemini(writer) => writer.write(event, out, losses),
+        });
     }
 
     /// The number for an event that the gateway adds (Responses' `sequence_number`).

@@ -48,7 +48,13 @@ pub(crate) fn decode(body: Json, path: FromPath<'_>) -> Result<ChatRequest> {
     if let Some(config) = fields.object("generationConfig", "generationConfig")? {
         read_config(config.camel(), &mut request)?;
     }
-    for tool in fields.array("tools")?.unwrap_or_default() {
+    let tools = match fields.json("tools") {
+        Some(Json::Array(tools)) => tools,
+        Some(tool @ Json::Object(_)) => vec![tool],
+        Some(_) => return Err(malformed("tools", "an array")),
+        None => Vec::new(),
+    };
+    for tool in tools {
         read_tool(Fields::of(tool, "tools")?.camel(), &mut request)?;
     }
     if let Some(config) = fields.object("toolConfig", "toolConfig")? {

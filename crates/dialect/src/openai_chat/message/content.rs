@@ -4,8 +4,8 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Part, Source},
-    fields::{Fields, malformed},
+    chat::{Content, Extras, Part, Source},
+    fields::{Fields, malformed, put_extras},
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -35,16 +35,19 @@ fn read_part(element: Json) -> Result<Part> {
     }
     let mut fields = Fields::of(element, AT)?;
     let kind = fields.need_text("type")?;
+    let mut extras = Extras::default();
     let content = match kind.as_str() {
         "text" => Content::Text { text: fields.need_text("text")?, citations: Vec::new() },
         "refusal" => Content::Refusal { text: fields.need_text("refusal")? },
-        "image_url" => read_image(&mut fields)?,
+        "image_url" => read_image(&mut fields, &mut extras)?,
         "input_audio" => {
             let mut audio = fields.need_object("input_audio", "messages.content.input_audio")?;
             let mime = format!("audio/{}", audio.need_text("format")?);
-            Content::Audio { source: Source::Inline { mime, data: audio.need_text("data")? } }
+            let data = audio.need_text("data")?;
+            audio.rest(OWN, &mut extras);
+            Content::Audio { source: Source::Inline { mime, data } }
         }
-        "file" => read_file(&mut fields)?,
+        "file" => read_file(&mut fields, &mut extras)?,
         "video_url" => {
             let mut video = fields.need_object("video_url", "messages.content.video_url")?;
             let source = read_url(video.need_text("url")?, Some("video/mp4"));
@@ -58,7 +61,7 @@ fn read_part(element: Json) -> Result<Part> {
             return Ok(Part::new(Content::Foreign { dialect: OWN, at: AT, value: value.into() }));
         }
     };
-    let mut part = Part::new(content);
+    let mut part = Part { extras, ..Part::new(content) };
     part.cache = super::read_cache(&mut fields)?;
     fields.rest(OWN, &mut part.extras);
     Ok(part)
@@ -73,17 +76,19 @@ pub(crate) fn read_thinking(thinking: Option<Json>) -> String {
     }
 }
 
-fn read_image(fields: &mut Fields) -> Result<Content> {
+fn read_image(fields: &mut Fields, extras: &mut Extras) -> Result<Content> {
     let mut image = match fields.json("image_url") {
         Some(Json::String(url)) => Fields::new(object([("url", url.into())]), "messages.content.image_url"),
         Some(other) => Fields::of(other, "messages.content.image_url")?,
         None => return Err(malformed("messages.content.image_url", "an object with a url")),
     };
     let source = read_url(image.need_text("url")?, None);
-    Ok(Content::Image { source, detail: image.text("detail")? })
+    let detail = image.text("detail")?;
+    image.rest(OWN, extras);
+    Ok(Content::Image { source, detail })
 }
 
-fn read_file(fields: &mut Fields) -> Result<Content> {
+fn read_file(fields: &mut Fields, extras: &mut Extras) -> Result<Content> {
     let mut file = fields.need_object("file", "messages.content.file")?;
     let name = file.text("filename")?;
     let source = match (file.text("file_data")?, file.text("file_id")?) {
@@ -97,6 +102,7 @@ fn read_file(fields: &mut Fields) -> Result<Content> {
         (None, Some(id)) => Source::Stored { dialect: OWN, id, mime: None },
         (None, None) => return Err(malformed("messages.content.file", "file_data or file_id")),
     };
+    file.rest(OWN, extras);
     Ok(Content::File { source, name })
 }
 
@@ -139,6 +145,7 @@ pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslata
             };
             let mut image = object([("url", url.into())]);
             image.put_some("detail", detail.as_ref());
+            put_extras(&part.extras, OWN, "messages.content.image_url", &mut image);
             object([("type", "image_url".into()), ("image_url", image.into())])
         }
         Content::Audio { source: Source::Inline { mime, data } } => {
@@ -168,6 +175,7 @@ pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslata
                 }
             };
             file.put_some("filename", name.as_ref());
+            put_extras(&part.extras, OWN, "messages.content.file", &mut file);
             object([("type", "file".into()), ("file", file.into())])
         }
         _ => return unsupported("part", "it is no content part there"),

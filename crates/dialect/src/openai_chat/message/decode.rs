@@ -122,6 +122,12 @@ fn read_call(mut fields: Fields) -> Result<Part> {
 }
 
 fn read_function(mut function: Fields, id: Option<String>) -> Result<Part> {
+    let mut part = read_named(&mut function, id)?;
+    function.rest(OWN, &mut part.extras);
+    Ok(part)
+}
+
+fn read_named(function: &mut Fields, id: Option<String>) -> Result<Part> {
     let name = function.need_text("name")?;
     let input = match function.json("arguments") {
         None => String::new(),

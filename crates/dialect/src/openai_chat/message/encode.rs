@@ -133,7 +133,8 @@ pub(crate) fn write_call(part: &Part, tokens: bool) -> Object {
         object([("id", id.into()), ("type", "custom".into()), ("custom", custom.into())])
     } else {
         let input = if input.is_empty() { "{}" } else { input };
-        let function = object([("name", name.into()), ("arguments", input.into())]);
+        let mut function = object([("name", name.into()), ("arguments", input.into())]);
+        put_extras(&part.extras, OWN, "messages.tool_calls.function", &mut function);
         object([("id", id.into()), ("type", "function".into()), ("function", function.into())])
     };
     if tokens {
