@@ -35,7 +35,7 @@ pub(crate) fn list_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
                 list_part(inner, dialect, losses);
             }
         }
-        Content::Text { citations, .. } if !citations.is_empty() => {
+        Content::Text { citations, .. } if !citations.is_empty() && dialect != Dialect::OpenaiResponses => {
             losses.add("messages.content.citations", dialect, "sources of an earlier answer are not sent back");
         }
         _ => {}

@@ -40,8 +40,8 @@ pub struct Target<'a> {
     /// The most it can write; sent where the dialect demands a limit and the client named none.
     pub max_output: u64,
     pub thinking: ThinkingForm,
-    /// A chat provider that wants `reasoning_content` back (DeepSeek, Moonshot, Zhipu).
-    pub replays_reasoning: bool,
+    /// What a chat provider wants back of earlier thinking.
+    pub replay: Replay,
     /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
     pub plain_chat: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
@@ -54,11 +54,21 @@ impl Default for Target<'_> {
             model: "",
             max_output: 8192,
             thinking: ThinkingForm::Budget,
-            replays_reasoning: false,
+            replay: Replay::Nothing,
             plain_chat: false,
             mid_system: false,
         }
     }
+}
+
+/// What of earlier thinking goes back to a chat provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    Nothing,
+    /// `reasoning_content` (DeepSeek, Moonshot, Zhipu).
+    Text,
+    /// `reasoning_details`, with the tokens of the languages behind it (OpenRouter).
+    Details,
 }
 
 /// How a model is told to think.

@@ -37,7 +37,7 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
 fn decode_choice(mut fields: Fields) -> Result<Candidate, Untranslatable> {
     let mut candidate = Candidate::default();
     fields.json("index");
-    let reason = fields.text("finish_reason")?;
+    let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
         message::read_assistant(&mut message, &mut candidate.parts)?;
@@ -70,8 +70,10 @@ pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     Stop { detail, ..Stop::new(reason) }
 }
 
-pub(super) fn write_reason(stop: &Stop) -> &'static str {
+/// `refused`: the refusal was told in words of its own.
+pub(super) fn write_reason(stop: &Stop, refused: bool) -> &'static str {
     match stop.reason {
+        StopReason::Refused if refused => "stop",
         StopReason::EndTurn | StopReason::StopSequence | StopReason::Paused | StopReason::Other => "stop",
         StopReason::Refused => "content_filter",
         StopReason::ToolCalls => "tool_calls",
@@ -117,7 +119,9 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         if let Some(stop) = &candidate.stop {
             list_stop(stop, losses);
         }
-        let reason = candidate.stop.as_ref().map_or(Json::Null, |stop| write_reason(stop).into());
+        let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
+        let reason = candidate.stop.as_ref().map_or(Json::Null, |stop| write_reason(stop, refused).into());
+
         choice.put("finish_reason", reason);
         put_extras(&candidate.extras, OWN, "choices", &mut choice);
         choices.push(choice.into());

@@ -5,7 +5,7 @@
 use crate::{
     Accounting, Dialect, Usage,
     chat::{Candidate, ChatReply, Content, Stop, StopReason},
-    fields::{Fields, list_extras},
+    fields::{Fields, list_extras, put_extras},
     loss::Losses,
     openai_chat::reply::Totals,
     openai_responses::item::{self, Ids},
@@ -73,6 +73,7 @@ fn write_stop(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
     match stop.map(|stop| stop.reason) {
         Some(StopReason::MaxOutput | StopReason::ContextFull) => ("incomplete", Some("max_output_tokens")),
         Some(StopReason::Filtered) => ("incomplete", Some("content_filter")),
+        None => ("incomplete", None),
         _ => ("completed", None),
     }
 }
@@ -109,6 +110,7 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     let head = Head { id, model: telling.model(&reply.model), created_s: reply.created_s.unwrap_or(telling.now_s) };
     let mut body = write(&head, Progress::Over(candidate.stop.as_ref()), output, reply.usage.as_ref());
     body.put_some("service_tier", reply.service_tier.as_ref());
+    put_extras(&reply.extras, OWN, "response", &mut body);
     body
 }
 

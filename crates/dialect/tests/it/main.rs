@@ -10,6 +10,7 @@ mod golden;
 mod grammar;
 mod oversized;
 mod relay;
+mod same_again;
 mod translated_corpus;
 mod usage;
 mod watch;

@@ -201,8 +201,13 @@ fn write_response(text: &str, is_error: bool) -> Object {
 
 fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> Result<()> {
     let (mut functions, mut tools) = (Vec::new(), Vec::new());
+    // Where the functions stand among the others.
+    let mut place = None;
     for tool in &request.tools {
         let mut fields = object([("name", tool.name().into())]);
+        if matches!(tool, Tool::Function(_) | Tool::Custom { .. }) {
+            place.get_or_insert(tools.len());
+        }
         match tool {
             Tool::Function(function) => {
                 list_extras(&function.extras, OWN, losses);
@@ -240,8 +245,8 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
             }
         }
     }
-    if !functions.is_empty() {
-        tools.insert(0, object([("functionDeclarations", functions.into())]).into());
+    if let Some(place) = place {
+        tools.insert(place, object([("functionDeclarations", functions.into())]).into());
     }
     let any = !tools.is_empty();
     body.put_some("tools", Some(tools).filter(|_| any));

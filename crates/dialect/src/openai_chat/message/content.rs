@@ -54,7 +54,10 @@ fn read_part(element: Json) -> Result<Part> {
             Content::File { source, name: None }
         }
         // Mistral's.
-        "thinking" => Content::Reasoning { text: read_thinking(fields.json("thinking")) },
+        "thinking" => {
+            fields.json("closed");
+            Content::Reasoning { text: read_thinking(fields.json("thinking")) }
+        }
         _ => {
             let mut value = fields.into_object();
             value.put("type", kind);

@@ -10,10 +10,10 @@ use super::{
 use crate::{
     Dialect,
     chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Turn},
-    fields::put_extras,
+    fields::{list_extras, put_extras},
     loss::Losses,
     shortfall,
-    translate::{Target, Untranslatable},
+    translate::{Replay, Target, Untranslatable},
     tree::{Json, Object, object},
 };
 
@@ -27,9 +27,14 @@ pub(crate) fn encode(
     messages: &mut Vec<Json>,
     losses: &mut Losses,
 ) -> Result<()> {
-    shortfall::list_turn(turn, OWN, losses);
+    if target.replay == Replay::Details {
+        list_extras(&turn.extras, OWN, losses);
+        turn.parts.iter().for_each(|part| shortfall::list_answer_part(part, OWN, losses));
+    } else {
+        shortfall::list_turn(turn, OWN, losses);
+    }
     let role = match turn.role {
-        Role::Tool => return write_results(&turn.parts, messages, losses),
+        Role::Tool => return write_results(&turn.parts, target.plain_chat, messages, losses),
         Role::System => "system",
         Role::Developer if target.plain_chat => "system",
         Role::Developer => "developer",
@@ -38,15 +43,9 @@ pub(crate) fn encode(
     };
     let mut message = object([("role", role.into())]);
     if turn.role == Role::Assistant {
-        let (thinking, said): (Vec<&Part>, Vec<&Part>) =
-            turn.parts.iter().partition(|part| matches!(part.content, Content::Reasoning { .. }));
-        if target.replays_reasoning {
-            let text: String = thinking.iter().filter_map(|part| reasoning_text(part)).collect();
-            message.put_some("reasoning_content", Some(text).filter(|text| !text.is_empty()));
-        } else if !thinking.is_empty() {
-            losses.add("messages.reasoning", OWN, "this provider does not take thinking back");
-        }
-        put_said(&said, target.plain_chat, &mut message, losses)?;
+        let (thinking, said): (Vec<&Part>, Vec<&Part>) = turn.parts.iter().partition(|part| thinks(part));
+        put_thinking(&thinking, target.replay, &mut message, losses);
+        put_said(&said, target, &mut message, losses)?;
     } else {
         let parts: Vec<&Part> = turn.parts.iter().collect();
         message.put("content", write_content(&parts, target.plain_chat, losses)?);
@@ -55,6 +54,40 @@ pub(crate) fn encode(
     put_extras(&turn.extras, OWN, "messages", &mut message);
     messages.push(message.into());
     Ok(())
+}
+
+fn thinks(part: &Part) -> bool {
+    match &part.content {
+        Content::Reasoning { .. } => true,
+        Content::Foreign { dialect, at, .. } => *dialect == OWN && *at == "messages.reasoning_details",
+        _ => false,
+    }
+}
+
+/// Earlier thinking, as far as the provider wants it back.
+fn put_thinking(thinking: &[&Part], replay: Replay, message: &mut Object, losses: &mut Losses) {
+    match replay {
+        Replay::Nothing if thinking.is_empty() => {}
+        Replay::Nothing => losses.add("messages.reasoning", OWN, "this provider does not take thinking back"),
+        Replay::Text => {
+            let text: String = thinking.iter().filter_map(|part| reasoning_text(part)).collect();
+            message.put_some("reasoning_content", Some(text).filter(|text| !text.is_empty()));
+            if thinking.iter().any(|part| !part.opaque.is_empty() || reasoning_text(part).is_none()) {
+                losses.add("messages.reasoning_details", OWN, "this provider takes the words of thinking alone");
+            }
+        }
+        Replay::Details => {
+            let details = thinking.iter().enumerate().map(|(at, part)| match &part.content {
+                Content::Foreign { value, .. } => value.clone(),
+                content => {
+                    let text = if let Content::Reasoning { text } = content { text } else { "" };
+                    write_detail(text, &part.opaque, at as u32).into()
+                }
+            });
+            let details: Vec<Json> = details.collect();
+            message.put_some("reasoning_details", Some(details).filter(|details| !details.is_empty()));
+        }
+    }
 }
 
 fn reasoning_text(part: &Part) -> Option<&str> {
@@ -95,13 +128,14 @@ fn write_content(parts: &[&Part], joined: bool, losses: &mut Losses) -> Result<J
 }
 
 /// What an assistant said in an earlier turn.
-fn put_said(said: &[&Part], joined: bool, message: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &mut Losses) -> Result<()> {
+    let (joined, replay) = (target.plain_chat, target.replay);
     let mut content = Vec::new();
     let mut calls = Vec::new();
     let mut refusal = String::new();
     for part in said {
         match &part.content {
-            Content::ToolCall { .. } => calls.push(write_call(part, false).into()),
+            Content::ToolCall { .. } => calls.push(write_call(part, replay == Replay::Details).into()),
             Content::Refusal { text } => refusal.push_str(text),
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
                 message.put("audio", value);
@@ -145,7 +179,7 @@ pub(crate) fn write_call(part: &Part, tokens: bool) -> Object {
     call
 }
 
-fn write_results(results: &[Part], messages: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+fn write_results(results: &[Part], named: bool, messages: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
     let mut shown: Vec<Json> = Vec::new();
     for result in results {
         let Content::ToolResult { call_id, name, parts, is_error, .. } = &result.content else { continue };
@@ -169,7 +203,7 @@ fn write_results(results: &[Part], messages: &mut Vec<Json>, losses: &mut Losses
         }
         let mut message =
             object([("role", "tool".into()), ("tool_call_id", call_id.into()), ("content", text.into())]);
-        if result.extras.0.iter().any(|extra| extra.dialect == OWN) {
+        if named {
             message.put_some("name", name.as_ref());
         }
         put_extras(&result.extras, OWN, "messages", &mut message);
@@ -232,9 +266,10 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
 /// `before`: characters of the message before the text that is cited.
 pub(crate) fn write_citation(citation: &Citation, before: u64) -> Json {
     let mut fields = Object::default();
-    let (start, end) = citation.span.unwrap_or_default();
-    fields.put("start_index", start.saturating_add(before)).put("end_index", end.saturating_add(before));
-    fields.put("url", &citation.url).put("title", citation.title.clone().unwrap_or_default());
+    if let Some((start, end)) = citation.span {
+        fields.put("start_index", start.saturating_add(before)).put("end_index", end.saturating_add(before));
+    }
+    fields.put("url", &citation.url).put_some("title", citation.title.as_ref());
     fields.put_some("content", citation.quote.as_ref());
     object([("type", "url_citation".into()), ("url_citation", fields.into())]).into()
 }

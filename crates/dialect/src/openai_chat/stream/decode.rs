@@ -157,7 +157,7 @@ impl Decoder {
         if fields.get("logprobs").is_some_and(|found| !found.is_blank()) {
             track.losses.add("choices.logprobs", Dialect::OpenaiChat, "probabilities of a stream are not translated");
         }
-        if let Some(word) = fields.text("finish_reason") {
+        if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
     }

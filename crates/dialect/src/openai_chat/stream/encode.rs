@@ -31,6 +31,7 @@ pub(crate) struct Encoder {
 #[derive(Debug, Default)]
 struct Books {
     greeted: bool,
+    refused: bool,
     calls: u64,
     /// Details of thinking so far.
     details: u32,
@@ -74,7 +75,8 @@ impl Encoder {
             ChatEvent::Stopped { candidate, stop } => {
                 reply::list_stop(stop, losses);
                 let delta = self.greeting(*candidate);
-                self.put_chunk(*candidate, delta, Some(reply::write_reason(stop)), out);
+                let refused = self.books(*candidate).refused;
+                self.put_chunk(*candidate, delta, Some(reply::write_reason(stop, refused)), out);
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             ChatEvent::Ended => {
@@ -142,7 +144,10 @@ impl Encoder {
                 Open::Text
             }
             Opening::Reasoning => Open::Reasoning,
-            Opening::Refusal => Open::Refusal,
+            Opening::Refusal => {
+                books.refused = true;
+                Open::Refusal
+            }
             Opening::ToolCall { id, name, custom } => {
                 let index = books.calls;
                 books.calls += 1;

@@ -2,6 +2,7 @@
 //!
 //! In: a part of a message or of a tool's output. Out: a canonical part, and back. An unknown one is kept as it came.
 
+use super::encode::write_citation;
 use crate::{
     Dialect,
     chat::{Content, Part, Source},
@@ -79,9 +80,12 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         Err(Untranslatable::Unsupported { field: format!("messages.content.{field}"), dialect: OWN, reason })
     };
     Ok(Some(match &part.content {
-        Content::Text { text, .. } => {
-            let kind = if assistant { "output_text" } else { "input_text" };
-            object([("type", kind.into()), ("text", text.into())])
+        Content::Text { text, .. } if !assistant => object([("type", "input_text".into()), ("text", text.into())]),
+        Content::Text { text, citations } => {
+            let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
+            let annotations: Vec<Json> = citations.iter().map(write_citation).collect();
+            fields.put_some("annotations", Some(annotations).filter(|list| !list.is_empty()));
+            fields
         }
         Content::Refusal { text } => object([("type", "refusal".into()), ("refusal", text.into())]),
         Content::Image { source, detail } => {

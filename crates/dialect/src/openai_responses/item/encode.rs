@@ -178,13 +178,17 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
     let mut item = match &part.content {
         Content::Text { text, citations } => {
             let annotations: Vec<Json> = citations.iter().map(write_citation).collect();
-            let content = object([
-                ("type", "output_text".into()),
-                ("text", text.into()),
-                ("annotations", annotations.into()),
-                ("logprobs", Vec::new().into()),
-            ]);
-            Some(write_message(id("msg"), content))
+            let own = |key: &str| part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == key);
+            let mut content = object([("type", "output_text".into()), ("text", text.into())]);
+            for (key, list) in [("annotations", annotations), ("logprobs", Vec::new())] {
+                if !own(key) {
+                    content.put(key, list);
+                }
+            }
+            put_extras(&part.extras, OWN, "input.content", &mut content);
+            let mut item = write_message(id("msg"), content);
+            put_extras(&part.extras, OWN, "input", &mut item);
+            Some(item)
         }
         Content::Refusal { text } => {
             Some(write_message(id("msg"), object([("type", "refusal".into()), ("refusal", text.into())])))
@@ -251,13 +255,10 @@ pub(crate) fn write_image(source: &Source, id: String) -> Option<Object> {
 
 /// Flat here, where chat completions nest it.
 pub(crate) fn write_citation(citation: &Citation) -> Json {
-    let (start, end) = citation.span.unwrap_or_default();
-    object([
-        ("type", "url_citation".into()),
-        ("start_index", start.into()),
-        ("end_index", end.into()),
-        ("url", (&citation.url).into()),
-        ("title", citation.title.clone().unwrap_or_default().into()),
-    ])
-    .into()
+    let mut fields = object([("type", "url_citation".into())]);
+    if let Some((start, end)) = citation.span {
+        fields.put("start_index", start).put("end_index", end);
+    }
+    fields.put("url", &citation.url).put_some("title", citation.title.as_ref());
+    fields.into()
 }

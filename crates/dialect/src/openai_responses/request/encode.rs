@@ -184,10 +184,7 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     for tool in &request.tools {
         tools.push(write_tool(tool, losses)?.into());
     }
-    if tools.is_empty() {
-        return Ok(());
-    }
-    body.put("tools", tools);
+    body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
     body.put_some("tool_choice", request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)));
     body.put_some("parallel_tool_calls", request.parallel_calls);
     Ok(())
