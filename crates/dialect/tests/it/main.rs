@@ -3,12 +3,14 @@
 
 mod chopped;
 mod corpus;
+mod cut_events;
 mod errors;
 mod fixtures;
 mod gather;
 mod golden;
 mod grammar;
 mod laws;
+mod malformed;
 mod oversized;
 mod play;
 mod relay;
