@@ -5,6 +5,7 @@ mod chopped;
 mod corpus;
 mod cut_events;
 mod errors;
+mod every_field;
 mod fixtures;
 mod gather;
 mod golden;

@@ -56,6 +56,9 @@ pub(super) fn plan(request: &ChatRequest, target: &Target<'_>, losses: &mut Loss
             plan.thinking = Some(write(mode, request, target, &mut plan, losses));
         }
     }
+    if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
+        losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
+    }
     // Newer models take an effort also without thinking.
     plan.effort = match (target.thinking, wish.effort, wish.mode) {
         (ThinkingForm::Effort, Some(effort), _) => Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() }),

@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Source, unwrap_opaque},
+    chat::{Content, Extras, Opaque, OpaqueKind, Part, Source, unwrap_opaque},
     fields::Fields,
     shortfall,
     translate::{Untranslatable, mint_call_id},
@@ -60,16 +60,18 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
     let mut fields = Fields::of(part, AT)?.camel();
     let token = fields.text("thoughtSignature")?.filter(|token| !token.is_empty()).map(read_token);
     let thought = fields.bool("thought")?.unwrap_or(false);
+    let mut extras = Extras::default();
     let content = if let Some(text) = fields.text("text")? {
         if thought { Content::Reasoning { text } } else { Content::Text { text, citations: Vec::new() } }
     } else if let Some(call) = fields.object("functionCall", "contents.parts.functionCall")? {
-        read_call(call, calls)?
+        read_call(call, calls, &mut extras)?
     } else if let Some(result) = fields.object("functionResponse", "contents.parts.functionResponse")? {
-        read_result(result.camel(), calls)?
+        read_result(result.camel(), calls, &mut extras)?
     } else if let Some(blob) = fields.object("inlineData", "contents.parts.inlineData")? {
         let mut blob = blob.camel();
         let (mime, data) = (blob.need_text("mimeType")?, blob.text("data")?.unwrap_or_default());
         let name = blob.text("displayName")?;
+        blob.rest(OWN, &mut extras);
         medium(Source::Inline { mime: mime.clone(), data }, Some(&mime), name)
     } else if let Some(file) = fields.object("fileData", "contents.parts.fileData")? {
         let mut file = file.camel();
@@ -80,7 +82,9 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
         } else {
             Source::Url { url, mime: mime.clone() }
         };
-        medium(source, mime.as_deref(), file.text("displayName")?)
+        let name = file.text("displayName")?;
+        file.rest(OWN, &mut extras);
+        medium(source, mime.as_deref(), name)
     } else if fields.peek("thought").is_some() || (thought || token.is_some()) && fields.is_empty() {
         Content::Reasoning { text: String::new() }
     } else {
@@ -90,7 +94,7 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
         }
         return Ok(Part::new(Content::Foreign { dialect: OWN, at: AT, value: value.into() }));
     };
-    let mut part = Part::new(content);
+    let mut part = Part { extras, ..Part::new(content) };
     part.opaque.extend(token);
     fields.rest(OWN, &mut part.extras);
     Ok(part)
@@ -104,15 +108,16 @@ fn medium(source: Source, mime: Option<&str>, name: Option<String>) -> Content {
     }
 }
 
-fn read_call(mut call: Fields, calls: &mut Calls) -> Result<Content> {
+fn read_call(mut call: Fields, calls: &mut Calls, extras: &mut Extras) -> Result<Content> {
     let name = call.need_text("name")?;
     let id = calls.call(call.text("id")?, &name);
     let input = call.json("args").map(|args| args.to_string()).unwrap_or_default();
+    call.rest(OWN, extras);
     Ok(Content::ToolCall { id, name, input, custom: false })
 }
 
 /// `{"output": text}` and `{"error": text}` are the text; any other object is told as JSON.
-fn read_result(mut result: Fields, calls: &mut Calls) -> Result<Content> {
+fn read_result(mut result: Fields, calls: &mut Calls, extras: &mut Extras) -> Result<Content> {
     let name = result.need_text("name")?;
     let call_id = calls.answer(result.text("id")?.filter(|id| !id.is_empty()), &name);
     let response = result.json("response").unwrap_or_default();
@@ -129,6 +134,7 @@ fn read_result(mut result: Fields, calls: &mut Calls) -> Result<Content> {
     for part in result.array("parts")?.unwrap_or_default() {
         parts.push(decode(part, &mut Calls::default())?);
     }
+    result.rest(OWN, extras);
     Ok(Content::ToolResult { call_id, name: Some(name), parts, is_error, custom: false })
 }
 

@@ -30,11 +30,18 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
         Content::Audio { source } => write_source(source, None, "audio/wav", "audio")?,
         Content::File { source, name } => write_source(source, name.as_deref(), "application/pdf", "file")?,
         Content::ToolCall { id, name, input, custom } => {
-            object([("functionCall", write_call(id, name, input, *custom, losses).into())])
+            let mut call = write_call(id, name, input, *custom, losses);
+            put_extras(&part.extras, OWN, "contents.parts.functionCall", &mut call);
+            object([("functionCall", call.into())])
         }
         Content::Foreign { dialect: OWN, at: "contents.parts", value: Json::Object(value) } => value.clone(),
         Content::ToolResult { .. } | Content::Foreign { .. } => return Ok(None),
     };
+    for (key, at) in [("inlineData", "contents.parts.inlineData"), ("fileData", "contents.parts.fileData")] {
+        if let Some(Json::Object(inner)) = fields.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value) {
+            put_extras(&part.extras, OWN, at, inner);
+        }
+    }
     put_extras(&part.extras, OWN, "contents.parts", &mut fields);
     Ok(Some(fields))
 }

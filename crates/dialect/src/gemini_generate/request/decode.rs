@@ -107,12 +107,14 @@ fn read_config(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
     request.presence_penalty = config.number("presencePenalty")?;
     request.frequency_penalty = config.number("frequencyPenalty")?;
     request.seed = config.number("seed")?;
-    let alternatives = config.count("logprobs")?;
-    if config.bool("responseLogprobs")?.unwrap_or(false) {
-        request.logprobs = Some(alternatives.unwrap_or(0));
+    if config.peek("responseLogprobs") == Some(&Json::Bool(true)) {
+        config.json("responseLogprobs");
+        request.logprobs = Some(config.count("logprobs")?.unwrap_or(0));
     }
-    let own = config.json("responseSchema").map(schema::read);
-    let schema = config.json("responseJsonSchema").or(own);
+    let schema = match config.json("responseJsonSchema") {
+        Some(schema) => Some(schema),
+        None => config.json("responseSchema").map(schema::read),
+    };
     request.format = match (config.text("responseMimeType")?.as_deref(), schema) {
         (_, Some(schema)) => Some(Format::JsonSchema { name: None, description: None, schema, strict: None }),
         (Some("application/json"), None) => Some(Format::JsonObject),
@@ -159,11 +161,15 @@ fn read_thinking(mut thinking: Fields, request: &mut ChatRequest) -> Result<()> 
 fn read_tool(mut tool: Fields, request: &mut ChatRequest) -> Result<()> {
     for function in tool.array("functionDeclarations")?.unwrap_or_default() {
         let mut fields = Fields::of(function, "tools.functionDeclarations")?.camel();
-        let own = fields.json("parameters").map(schema::read);
+        // One of the two is allowed; the other one is left, and listed.
+        let schema = match fields.json("parametersJsonSchema") {
+            Some(schema) => Some(schema),
+            None => fields.json("parameters").map(schema::read),
+        };
         let mut function = Function {
             name: fields.need_text("name")?,
             description: fields.text("description")?.filter(|text| !text.is_empty()),
-            schema: fields.json("parametersJsonSchema").or(own),
+            schema,
             ..Function::default()
         };
         fields.rest(OWN, &mut function.extras);

@@ -172,6 +172,7 @@ impl Contents<'_> {
             }
             let response = write_response(&texts.join("\n"), *is_error);
             let mut fields = object([("id", call_id.into()), ("name", name.into()), ("response", response.into())]);
+            put_extras(&result.extras, OWN, "contents.parts.functionResponse", &mut fields);
             if self.target.thinking == ThinkingForm::Effort {
                 fields.put_some("parts", Some(media).filter(|media| !media.is_empty()));
             } else {

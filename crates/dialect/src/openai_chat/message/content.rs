@@ -94,16 +94,18 @@ fn read_image(fields: &mut Fields, extras: &mut Extras) -> Result<Content> {
 fn read_file(fields: &mut Fields, extras: &mut Extras) -> Result<Content> {
     let mut file = fields.need_object("file", "messages.content.file")?;
     let name = file.text("filename")?;
-    let source = match (file.text("file_data")?, file.text("file_id")?) {
-        (Some(data), _) => match read_url(data, None) {
+    let source = if let Some(data) = file.text("file_data")? {
+        match read_url(data, None) {
             // Without a `data:` head it is the bare base64, and only the name tells what it is.
             Source::Url { url, .. } if !url.contains("://") => {
                 Source::Inline { mime: guess_mime(name.as_deref()).to_owned(), data: url }
             }
             source => source,
-        },
-        (None, Some(id)) => Source::Stored { dialect: OWN, id, mime: None },
-        (None, None) => return Err(malformed("messages.content.file", "file_data or file_id")),
+        }
+    } else if let Some(id) = file.text("file_id")? {
+        Source::Stored { dialect: OWN, id, mime: None }
+    } else {
+        return Err(malformed("messages.content.file", "file_data or file_id"));
     };
     file.rest(OWN, extras);
     Ok(Content::File { source, name })

@@ -38,23 +38,29 @@ pub(crate) fn read_part(part: Json) -> Result<Part> {
         "refusal" => Content::Refusal { text: fields.need_text("refusal")? },
         "input_image" => {
             let detail = fields.text("detail")?;
-            let source = match (fields.text("image_url")?, fields.text("file_id")?) {
-                (Some(url), _) => read_url(url, None),
-                (None, Some(id)) => Source::Stored { dialect: OWN, id, mime: None },
-                (None, None) => return Err(fields.wrong("image_url", "an address, or a file_id")),
+            // The first that is said; another one beside it is left, and listed.
+            let source = if let Some(url) = fields.text("image_url")? {
+                read_url(url, None)
+            } else if let Some(id) = fields.text("file_id")? {
+                Source::Stored { dialect: OWN, id, mime: None }
+            } else {
+                return Err(fields.wrong("image_url", "an address, or a file_id"));
             };
             Content::Image { source, detail }
         }
         "input_file" => {
             let name = fields.text("filename")?;
-            let source = match (fields.text("file_data")?, fields.text("file_url")?, fields.text("file_id")?) {
-                (Some(data), _, _) => match read_url(data, None) {
+            let source = if let Some(data) = fields.text("file_data")? {
+                match read_url(data, None) {
                     Source::Url { url, .. } => Source::Inline { mime: guess_mime(name.as_deref()).to_owned(), data: url },
                     source => source,
-                },
-                (None, Some(url), _) => Source::Url { url, mime: None },
-                (None, None, Some(id)) => Source::Stored { dialect: OWN, id, mime: None },
-                (None, None, None) => return Err(fields.wrong("file_data", "data, an address, or a file_id")),
+                }
+            } else if let Some(url) = fields.text("file_url")? {
+                Source::Url { url, mime: None }
+            } else if let Some(id) = fields.text("file_id")? {
+                Source::Stored { dialect: OWN, id, mime: None }
+            } else {
+                return Err(fields.wrong("file_data", "data, an address, or a file_id"));
             };
             Content::File { source, name }
         }
