@@ -184,6 +184,10 @@ pub(crate) fn put_extras(extras: &Extras, dialect: Dialect, at: &str, object: &m
 /// Lists the extras of other dialects.
 pub(crate) fn list_extras(extras: &Extras, dialect: Dialect, losses: &mut Losses) {
     for extra in extras.0.iter().filter(|extra| extra.dialect != dialect) {
+        // Empty values say nothing, and elsewhere nothing is stored anyway.
+        if extra.value.is_blank() || extra.key == "store" && extra.value == Json::Bool(false) {
+            continue;
+        }
         let path = join(extra.at, &extra.key);
         if meaningless::reason(extra.dialect, &path).is_none() {
             losses.add(path, dialect, NO_PLACE);

@@ -7,6 +7,7 @@ use crate::{
     chat::{Content, OpaqueKind, Part, Turn},
     fields::list_extras,
     loss::Losses,
+    translate::{Target, Untranslatable},
     tree::{Json, Object, object},
 };
 
@@ -77,6 +78,22 @@ pub(crate) fn empty_schema() -> Json {
 /// Server tools that look the answer up in the web: every provider has one of its own.
 pub(crate) fn searches_web(kind: &str) -> bool {
     kind.starts_with("web_search") || matches!(kind, "googleSearch" | "google_search")
+}
+
+/// A tool that another provider runs: left out only where the operator said so.
+pub(crate) fn refuse_server_tool(
+    kind: &str,
+    dialect: Dialect,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Result<(), Untranslatable> {
+    let field = format!("tools.{kind}");
+    if target.drops_server_tools {
+        losses.add(field, dialect, "the tool is run by another provider: it was left out");
+        return Ok(());
+    }
+    let reason = "the tool is run by another provider, and leaving it out would change the answer";
+    Err(Untranslatable::Unsupported { field, dialect, reason })
 }
 
 /// A call's input as the object that most dialects want. Text that is no object is wrapped, never dropped.

@@ -44,6 +44,8 @@ pub struct Target<'a> {
     pub replay: Replay,
     /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
     pub plain_chat: bool,
+    /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
+    pub drops_server_tools: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
     pub mid_system: bool,
 }
@@ -56,6 +58,7 @@ impl Default for Target<'_> {
             thinking: ThinkingForm::Budget,
             replay: Replay::Nothing,
             plain_chat: false,
+            drops_server_tools: false,
             mid_system: false,
         }
     }

@@ -3,6 +3,7 @@
 //! In: JSON text of either side. Out: a [`Json`], and its compact text again. It must never round a number, never
 //! recurse deeper than [`DEPTH_BOUND`], and never fail for half a surrogate pair (providers cut emoji in two).
 
+mod half;
 mod parse;
 mod write;
 

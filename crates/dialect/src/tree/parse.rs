@@ -3,7 +3,7 @@
 //! In: a whole document. Out: its [`Json`], or what is wrong in serde_json's words. It must never build a value from
 //! text that is not JSON.
 
-use super::{DEPTH_BOUND, Json, Number, Object};
+use super::{DEPTH_BOUND, Json, Number, Object, half};
 use crate::json;
 
 pub(super) fn parse(text: &[u8]) -> Result<Json, String> {
@@ -167,8 +167,10 @@ impl Parser<'_> {
             }
             self.at = start;
         }
-        // Half a pair has no text of its own.
-        out.push(char::from_u32(first).unwrap_or(char::REPLACEMENT_CHARACTER));
+        match char::from_u32(first) {
+            Some(letter) => out.push(letter),
+            None => half::push(first, out),
+        }
         Some(())
     }
 

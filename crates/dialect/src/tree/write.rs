@@ -4,7 +4,7 @@
 
 use std::fmt::Write;
 
-use super::Json;
+use super::{Json, half};
 
 pub(super) fn write(json: &Json, out: &mut String) {
     match json {
@@ -42,6 +42,14 @@ fn write_string(text: &str, out: &mut String) {
     out.push('"');
     let mut copied = 0;
     for (at, byte) in text.bytes().enumerate() {
+        if byte == half::FIRST_BYTE
+            && let Some((surrogate, length)) = half::read(&text[at..])
+        {
+            out.push_str(&text[copied..at]);
+            copied = at + length;
+            let _ = write!(out, "\\u{surrogate:04x}");
+            continue;
+        }
         let escape = match byte {
             b'"' => "\\\"",
             b'\\' => "\\\\",

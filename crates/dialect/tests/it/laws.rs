@@ -158,7 +158,7 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
                 stream,
                 wants_usage: stream || dialect != Dialect::OpenaiChat,
                 turns,
-                max_output: limit.or(anthropic.then_some(7000)),
+                max_output: limit.map(|limit| limit + 16).or(anthropic.then_some(7000)),
                 tool_choice: [
                     None,
                     Some(ToolChoice::Auto),

@@ -17,5 +17,6 @@ mod play;
 mod relay;
 mod same_again;
 mod translated_corpus;
+mod translations;
 mod usage;
 mod watch;

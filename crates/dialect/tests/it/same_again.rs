@@ -84,6 +84,7 @@ fn recorded_requests_are_the_same_again() {
             replay: Replay::Details,
             plain_chat: old || !body["top_k"].is_null(),
             mid_system: true,
+            drops_server_tools: false,
         };
         let Ok(encoded) = encode_request(dialect, &before, &target) else { continue };
         requests += 1;

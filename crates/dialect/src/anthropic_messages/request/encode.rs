@@ -45,7 +45,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     if request.stream {
         body.put("stream", true);
     }
-    put_tools(request, &mut body, losses)?;
+    put_tools(request, target, &mut body, losses)?;
     // Tools, system, messages: the order in which the cache reads the prompt.
     put_turns(request, target, &mut body, losses)?;
     put_extras(&request.extras, OWN, "", &mut body);
@@ -147,14 +147,14 @@ fn put_account(request: &ChatRequest, body: &mut Object, losses: &mut Losses) {
     body.put_some("cache_control", request.cache.as_ref().map(block::write_cache));
 }
 
-fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
     let allowed = |tool: &Tool| match &request.tool_choice {
         Some(ToolChoice::Subset { names, .. }) => names.iter().any(|name| name == tool.name()),
         _ => true,
     };
     let mut tools = Vec::new();
     for tool in request.tools.iter().filter(|tool| allowed(tool)) {
-        tools.push(write_tool(tool, losses)?.into());
+        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
     if tools.is_empty() {
         return Ok(());
@@ -179,9 +179,9 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     Ok(())
 }
 
-fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
+fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<Option<Object>> {
     match tool {
-        Tool::Function(function) => Ok(write_function(function, losses)),
+        Tool::Function(function) => Ok(Some(write_function(function, losses))),
         Tool::Custom { name, description, format, extras } => {
             list_extras(extras, OWN, losses);
             if format.is_some() {
@@ -190,18 +190,14 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             let mut tool = object([("name", name.into())]);
             tool.put_some("description", description.as_ref());
             tool.put("input_schema", shortfall::free_text_schema());
-            Ok(tool)
+            Ok(Some(tool))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(definition.clone()),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
         Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
             losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
-            Ok(object([("type", "web_search_20250305".into()), ("name", "web_search".into())]))
+            Ok(Some(object([("type", "web_search_20250305".into()), ("name", "web_search".into())])))
         }
-        Tool::Server { kind, .. } => Err(Untranslatable::Unsupported {
-            field: format!("tools.{kind}"),
-            dialect: OWN,
-            reason: "the tool is run by another provider, and leaving it out would change the answer",
-        }),
+        Tool::Server { kind, .. } => shortfall::refuse_server_tool(kind, OWN, target, losses).map(|()| None),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     list_extras(&request.extras, OWN, losses);
     let mut body = Object::default();
     put_turns(request, target, &mut body, losses)?;
-    put_tools(request, &mut body, losses)?;
+    put_tools(request, target, &mut body, losses)?;
     let config = write_config(request, target, losses);
     body.put_some("generationConfig", Some(config).filter(|config| !config.is_empty()));
     for (field, set) in [
@@ -200,7 +200,7 @@ fn write_response(text: &str, is_error: bool) -> Object {
     }
 }
 
-fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
     let (mut functions, mut tools) = (Vec::new(), Vec::new());
     // Where the functions stand among the others.
     let mut place = None;
@@ -238,11 +238,7 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
                 tools.push(object([("googleSearch", Object::default().into())]).into());
             }
             Tool::Server { kind, .. } => {
-                return Err(Untranslatable::Unsupported {
-                    field: format!("tools.{kind}"),
-                    dialect: OWN,
-                    reason: "the tool is run by another provider, and leaving it out would change the answer",
-                });
+                shortfall::refuse_server_tool(kind, OWN, target, losses)?;
             }
         }
     }

@@ -92,14 +92,26 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
 fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
     let said = [fields.json("reasoning_content"), fields.json("reasoning")];
     let details = fields.array("reasoning_details")?.unwrap_or_default();
-    if !details.is_empty() {
-        reasoning::read_details(details, parts);
-        return Ok(());
-    }
     let text = said.into_iter().flatten().find_map(|value| match value {
         Json::String(text) if !text.is_empty() => Some(text),
         _ => None,
     });
+    let before = parts.len();
+    reasoning::read_details(details, parts);
+    if parts.len() > before {
+        // A stream's details may have the tokens alone; the words were told beside them.
+        let mut texts = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
+            Content::Reasoning { text } => Some(text),
+            _ => None,
+        });
+        if let (Some(text), Some(first)) = (text, texts.next())
+            && first.is_empty()
+            && texts.all(|text| text.is_empty())
+        {
+            *first = text;
+        }
+        return Ok(());
+    }
     parts.extend(text.map(|text| Part::reasoning(text, Vec::new())));
     Ok(())
 }

@@ -9,6 +9,7 @@ use crate::{
     fields::{list_extras, put_extras},
     loss::Losses,
     openai_chat::message,
+    shortfall,
     translate::{Target, Untranslatable},
     tree::{Json, Object, object},
 };
@@ -25,7 +26,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
         message::encode(turn, target, &mut messages, losses)?;
     }
     body.put("messages", messages);
-    put_tools(request, &mut body, losses)?;
+    put_tools(request, target, &mut body, losses)?;
 
     let limit = if target.plain_chat { "max_tokens" } else { "max_completion_tokens" };
     body.put_some(limit, request.max_output);
@@ -118,10 +119,10 @@ fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, l
     }
 }
 
-fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
-        tools.push(write_tool(tool, losses)?.into());
+        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
     let choice = request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools));
@@ -130,7 +131,7 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     Ok(())
 }
 
-fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
+fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<Option<Object>> {
     match tool {
         Tool::Function(function) => {
             list_extras(&function.extras, OWN, losses);
@@ -139,7 +140,7 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             }
             let mut outer = object([("type", "function".into()), ("function", write_function(function).into())]);
             put_extras(&function.extras, OWN, "tools", &mut outer);
-            Ok(outer)
+            Ok(Some(outer))
         }
         Tool::Custom { name, description, format, extras } => {
             list_extras(extras, OWN, losses);
@@ -147,14 +148,10 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             custom.put_some("description", description.as_ref());
             custom.put_some("format", format.as_ref().map(nest));
             put_extras(extras, OWN, "tools.custom", &mut custom);
-            Ok(object([("type", "custom".into()), ("custom", custom.into())]))
+            Ok(Some(object([("type", "custom".into()), ("custom", custom.into())])))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(definition.clone()),
-        Tool::Server { kind, .. } => Err(Untranslatable::Unsupported {
-            field: format!("tools.{kind}"),
-            dialect: OWN,
-            reason: "the tool is run by another provider, and leaving it out would change the answer",
-        }),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
+        Tool::Server { kind, .. } => shortfall::refuse_server_tool(kind, OWN, target, losses).map(|()| None),
     }
 }
 

@@ -18,6 +18,8 @@ use crate::{
 pub(crate) struct Decoder {
     accounting: Accounting,
     choices: Vec<Choice>,
+    /// Usage was told.
+    counted: bool,
 }
 
 /// What is open of one choice.
@@ -26,6 +28,8 @@ struct Choice {
     index: u32,
     flow: Option<(Flow, u32)>,
     calls: Vec<Call>,
+    /// Anything at all was said.
+    said: bool,
     called: bool,
     refused: bool,
     /// Told at the end: providers send more after the finish chunk.
@@ -81,13 +85,13 @@ impl Input {
 
 impl Decoder {
     pub(crate) fn new(accounting: Accounting) -> Decoder {
-        Decoder { accounting, choices: Vec::new() }
+        Decoder { accounting, choices: Vec::new(), counted: false }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
         if data == "[DONE]" {
             // An end also for providers that gave no reason, if they said anything at all.
-            for choice in &mut self.choices {
+            for choice in self.choices.iter_mut().filter(|choice| choice.said || self.counted) {
                 choice.stop.get_or_insert(Stop::new(StopReason::Other));
             }
             self.finish(track);
@@ -117,7 +121,9 @@ impl Decoder {
         let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
         let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
         if let Some(usage) = usage.or(groq) {
-            track.usage(usage::openai::read(usage, self.accounting));
+            let usage = usage::openai::read(usage, self.accounting);
+            self.counted |= usage.is_some();
+            track.usage(usage);
         }
     }
 
@@ -275,6 +281,7 @@ impl Choice {
             Flow::Refusal => Opening::Refusal,
         };
         let part = track.open(self.index, opening)?;
+        self.said = true;
         self.flow = Some((flow, part));
         Some(part)
     }
@@ -333,7 +340,7 @@ impl Choice {
                 let id = if id.is_empty() { track.mint_call_id() } else { id };
                 let opening = Opening::ToolCall { id: id.clone(), name, custom };
                 let Some(part) = track.open(self.index, opening) else { return };
-                self.called = true;
+                (self.said, self.called) = (true, true);
                 self.calls.push(Call { index, id, part, input: Input::default() });
                 self.calls.len() - 1
             }

@@ -18,13 +18,19 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 
 const OWN: Dialect = Dialect::OpenaiResponses;
 
+/// The provider refuses a lower limit; clients send 1 to see whether a model answers.
+const LEAST_OUTPUT: u64 = 16;
+
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
     refuse_what_changes_the_answer(request)?;
     let mut body = object([("model", target.model.into())]);
     put_turns(request, &mut body, losses)?;
-    put_tools(request, &mut body, losses)?;
-    body.put_some("max_output_tokens", request.max_output);
+    put_tools(request, target, &mut body, losses)?;
+    if request.max_output.is_some_and(|limit| limit < LEAST_OUTPUT) {
+        losses.add("max_tokens", OWN, "it writes 16 tokens at least: that limit was sent");
+    }
+    body.put_some("max_output_tokens", request.max_output.map(|limit| limit.max(LEAST_OUTPUT)));
     body.put_some("temperature", request.temperature.as_ref());
     body.put_some("top_p", request.top_p.as_ref());
     for (field, set) in [
@@ -179,10 +185,10 @@ fn put_include(request: &ChatRequest, target: &Target<'_>, body: &mut Object) {
     body.put_some("include", Some(include).filter(|include| !include.is_empty()));
 }
 
-fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
-        tools.push(write_tool(tool, losses)?.into());
+        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
     body.put_some("tool_choice", request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)));
@@ -190,7 +196,7 @@ fn put_tools(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     Ok(())
 }
 
-fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
+fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<Option<Object>> {
     match tool {
         Tool::Function(function) => {
             list_extras(&function.extras, OWN, losses);
@@ -203,7 +209,7 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             // Strict is the default here, and refuses schemas that others take.
             fields.put("strict", function.strict.unwrap_or(false));
             put_extras(&function.extras, OWN, "tools", &mut fields);
-            Ok(fields)
+            Ok(Some(fields))
         }
         Tool::Custom { name, description, format, extras } => {
             list_extras(extras, OWN, losses);
@@ -211,18 +217,14 @@ fn write_tool(tool: &Tool, losses: &mut Losses) -> Result<Object> {
             fields.put_some("description", description.as_ref());
             fields.put_some("format", format.as_ref());
             put_extras(extras, OWN, "tools", &mut fields);
-            Ok(fields)
+            Ok(Some(fields))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(definition.clone()),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
         Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
             losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
-            Ok(object([("type", "web_search".into())]))
+            Ok(Some(object([("type", "web_search".into())])))
         }
-        Tool::Server { kind, .. } => Err(Untranslatable::Unsupported {
-            field: format!("tools.{kind}"),
-            dialect: OWN,
-            reason: "the tool is run by another provider, and leaving it out would change the answer",
-        }),
+        Tool::Server { kind, .. } => shortfall::refuse_server_tool(kind, OWN, target, losses).map(|()| None),
     }
 }
 

@@ -293,7 +293,12 @@ impl Encoder {
                     Opening::Refusal => ("response.refusal.done", "refusal"),
                     _ => ("response.output_text.done", "text"),
                 };
-                self.put(out, kind, whole([("content_index", 0u64.into()), (key, said.into())]));
+                let [item, place, content, told] = whole([("content_index", 0u64.into()), (key, said.into())]);
+                if key == "text" {
+                    self.put(out, kind, [item, place, content, told, ("logprobs", Vec::new().into())]);
+                } else {
+                    self.put(out, kind, [item, place, content, told]);
+                }
                 let part = write_content(&current.opening, said, &current.annotations);
                 let members = whole([("content_index", 0u64.into()), ("part", part.into())]);
                 self.put(out, "response.content_part.done", members);
