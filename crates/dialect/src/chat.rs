@@ -9,7 +9,10 @@ mod tools;
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
 pub use tools::{Function, Tool, ToolChoice};
 
-use crate::{Dialect, Usage, tree::{Json, Number}};
+use crate::{
+    Dialect, Usage,
+    tree::{Json, Number},
+};
 
 /// A request, whatever the language it was asked in.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -55,7 +55,11 @@ pub enum Opening {
     Text,
     Reasoning,
     Refusal,
-    ToolCall { id: String, name: String, custom: bool },
+    ToolCall {
+        id: String,
+        name: String,
+        custom: bool,
+    },
     /// A part that comes in one piece: a picture, a server tool's result.
     Whole(Box<Part>),
 }

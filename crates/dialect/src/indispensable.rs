@@ -11,7 +11,10 @@ use crate::{
     tree::Json,
 };
 
-use Dialect::{AnthropicMessages as Anthropic, GeminiGenerate as Gemini, OpenaiChat as Chat, OpenaiResponses as Responses};
+use Dialect::{
+    AnthropicMessages as Anthropic, GeminiGenerate as Gemini, OpenaiChat as Chat,
+    OpenaiResponses as Responses,
+};
 
 const STORED: &str = "it leans on an object that another provider keeps";
 const OWN_TOOLS: &str = "it gives the model tools that only another provider runs";
@@ -26,7 +29,11 @@ const FIELDS: &[(Dialect, &str, &str)] = &[
     (Gemini, "cachedContent", STORED),
     (Chat, "web_search_options", OWN_TOOLS),
     (Chat, "modalities", "the answer would not come in the form that was asked for"),
-    (Gemini, "generationConfig.responseModalities", "the answer would not come in the form that was asked for"),
+    (
+        Gemini,
+        "generationConfig.responseModalities",
+        "the answer would not come in the form that was asked for",
+    ),
 ];
 
 /// Whether saying it is the same as leaving it out.
@@ -34,9 +41,9 @@ fn says_nothing(extra: &Extra) -> bool {
     match &extra.value {
         Json::Bool(claim) => !claim,
         // Text alone is what everybody answers with.
-        Json::Array(kinds) => kinds.iter().all(|kind| {
-            kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("text"))
-        }),
+        Json::Array(kinds) => {
+            kinds.iter().all(|kind| kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("text")))
+        }
         value => value.is_blank(),
     }
 }

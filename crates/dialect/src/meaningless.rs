@@ -15,10 +15,17 @@ const fn row(dialect: Dialect, field: &'static str, reason: &'static str) -> Mea
     Meaningless { dialect, field, reason }
 }
 
-use Dialect::{AnthropicMessages as Anthropic, GeminiGenerate as Gemini, OpenaiChat as Chat, OpenaiResponses as Responses};
+use Dialect::{
+    AnthropicMessages as Anthropic, GeminiGenerate as Gemini, OpenaiChat as Chat,
+    OpenaiResponses as Responses,
+};
 
 pub const MEANINGLESS: &[Meaningless] = &[
-    row(Chat, "stream_options.include_obfuscation", "padding of frames against guessing by length; nothing of the answer"),
+    row(
+        Chat,
+        "stream_options.include_obfuscation",
+        "padding of frames against guessing by length; nothing of the answer",
+    ),
     row(Chat, "prompt_cache_key", "finds OpenAI's cache; the answer is the same without it"),
     row(Chat, "prompt_cache_retention", "how long OpenAI's cache keeps the prompt"),
     row(Chat, "prompt_cache_options", "how OpenAI's cache treats the prompt"),
@@ -35,7 +42,11 @@ pub const MEANINGLESS: &[Meaningless] = &[
     row(Responses, "input.id", "OpenAI's name for an item; calls and results are joined by `call_id`"),
     row(Responses, "input.reasoning.id", "OpenAI's name for an item that goes nowhere else"),
     row(Responses, "input.reasoning.status", "what became of the item in an answer that is over"),
-    row(Responses, "input.reasoning.summary", "its text is carried, or thinking is listed: this is its division in paragraphs"),
+    row(
+        Responses,
+        "input.reasoning.summary",
+        "its text is carried, or thinking is listed: this is its division in paragraphs",
+    ),
     row(Gemini, "contents.parts.fileData.mimeType", "whoever fetches the address learns it there"),
     row(Responses, "input.status", "what became of the item in an answer that is over"),
     row(Anthropic, "inference_geo", "where the provider computes; the channel decides that here"),

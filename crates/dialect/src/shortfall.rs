@@ -37,7 +37,11 @@ pub(crate) fn list_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
             }
         }
         Content::Text { citations, .. } if !citations.is_empty() && dialect != Dialect::OpenaiResponses => {
-            losses.add("messages.content.citations", dialect, "sources of an earlier answer are not sent back");
+            losses.add(
+                "messages.content.citations",
+                dialect,
+                "sources of an earlier answer are not sent back",
+            );
         }
         _ => {}
     }
@@ -52,9 +56,9 @@ pub(crate) fn list_answer_part(part: &Part, dialect: Dialect, losses: &mut Losse
     if let Content::Foreign { dialect: owner, at, value } = &part.content
         && *owner != dialect
     {
-        let kind = value.as_object().and_then(|object| {
-            object.text("type").or_else(|| object.iter().next().map(|(key, _)| key))
-        });
+        let kind = value
+            .as_object()
+            .and_then(|object| object.text("type").or_else(|| object.iter().next().map(|(key, _)| key)));
         losses.add(kind.map_or_else(|| (*at).to_owned(), |kind| format!("{at}.{kind}")), dialect, ONLY_OWN);
     }
 }

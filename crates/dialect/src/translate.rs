@@ -10,16 +10,17 @@ mod frames;
 mod sequence;
 
 pub use decoder::StreamDecoder;
-pub use encoder::StreamEncoder;
 pub(crate) use decoder::{Track, mint_call_id};
+pub use encoder::StreamEncoder;
 pub(crate) use frames::{put_frame, put_object};
 pub(crate) use sequence::Sequence;
 
 use crate::{
-    Accounting, Dialect,
-    anthropic_messages, gemini_generate, indispensable, openai_chat, openai_responses,
+    Accounting, Dialect, anthropic_messages,
     chat::{ChatReply, ChatRequest},
+    gemini_generate, indispensable,
     loss::Losses,
+    openai_chat, openai_responses,
     tree::Json,
 };
 
@@ -120,7 +121,11 @@ fn read(body: &[u8]) -> Result<Json, Untranslatable> {
     Json::parse(body).map_err(|_| Untranslatable::Malformed { field: String::new(), expected: "JSON" })
 }
 
-pub fn decode_request(dialect: Dialect, body: &[u8], path: FromPath<'_>) -> Result<ChatRequest, Untranslatable> {
+pub fn decode_request(
+    dialect: Dialect,
+    body: &[u8],
+    path: FromPath<'_>,
+) -> Result<ChatRequest, Untranslatable> {
     let body = read(body)?;
     match dialect {
         Dialect::OpenaiChat => openai_chat::request::decode(body),
@@ -146,7 +151,11 @@ pub fn encode_request(
     Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses })
 }
 
-pub fn decode_reply(dialect: Dialect, body: &[u8], accounting: Accounting) -> Result<ChatReply, Untranslatable> {
+pub fn decode_reply(
+    dialect: Dialect,
+    body: &[u8],
+    accounting: Accounting,
+) -> Result<ChatReply, Untranslatable> {
     let tree = read(body)?;
     match dialect {
         Dialect::OpenaiChat => openai_chat::reply::decode(tree, accounting),

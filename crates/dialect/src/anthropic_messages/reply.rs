@@ -30,7 +30,8 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
         let mut counts = Counts::default();
         counts.overwrite(&usage.to_string());
         reply.usage = counts.sum_up();
-        reply.service_tier = usage.as_object().and_then(|usage| usage.text("service_tier")).map(str::to_owned);
+        reply.service_tier =
+            usage.as_object().and_then(|usage| usage.text("service_tier")).map(str::to_owned);
     }
     let content = fields.json("content").ok_or_else(|| fields.wrong("content", "an array"))?;
     let mut candidate = Candidate { parts: block::decode_all(content)?, ..Candidate::default() };

@@ -88,13 +88,25 @@ pub enum Content {
 /// Where the data of a medium is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    Url { url: String, mime: Option<String> },
+    Url {
+        url: String,
+        mime: Option<String>,
+    },
     /// Base64.
-    Inline { mime: String, data: String },
+    Inline {
+        mime: String,
+        data: String,
+    },
     /// Plain text of a document.
-    Text { text: String },
+    Text {
+        text: String,
+    },
     /// A file kept by the provider of one dialect.
-    Stored { dialect: Dialect, id: String, mime: Option<String> },
+    Stored {
+        dialect: Dialect,
+        id: String,
+        mime: Option<String>,
+    },
 }
 
 /// A token that means something to its own dialect alone.

@@ -59,5 +59,8 @@ pub enum ToolChoice {
     /// This one must be called.
     Named(String),
     /// Only these may be called; `required`: one of them must be.
-    Subset { names: Vec<String>, required: bool },
+    Subset {
+        names: Vec<String>,
+        required: bool,
+    },
 }

@@ -2,6 +2,7 @@
 //!
 //! In: its body, or the canonical request. Out: the other. Model and stream stand in the path, never in the body.
 
+mod config;
 mod decode;
 mod encode;
 mod schema;

@@ -8,6 +8,6 @@ mod decode;
 mod encode;
 pub(super) mod reasoning;
 
-pub(super) use decode::{decode, read_assistant, read_cache};
 pub(crate) use decode::read_citation;
+pub(super) use decode::{decode, read_assistant, read_cache};
 pub(super) use encode::{encode, google_token, put_answer, write_citation};

@@ -18,11 +18,37 @@ const OWN: Dialect = Dialect::OpenaiResponses;
 
 /// Members of a response that repeat the request, or tell of its handling.
 const ECHO: [&str; 31] = [
-    "object", "instructions", "tools", "tool_choice", "parallel_tool_calls", "temperature", "top_p", "top_logprobs",
-    "max_output_tokens", "max_tool_calls", "text", "reasoning", "metadata", "store", "truncation", "user",
-    "previous_response_id", "conversation", "background", "prompt", "prompt_cache_key", "prompt_cache_retention",
-    "safety_identifier", "completed_at", "presence_penalty", "frequency_penalty", "output_text", "billing",
-    "prompt_cache_options", "content_filters", "moderation",
+    "object",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "temperature",
+    "top_p",
+    "top_logprobs",
+    "max_output_tokens",
+    "max_tool_calls",
+    "text",
+    "reasoning",
+    "metadata",
+    "store",
+    "truncation",
+    "user",
+    "previous_response_id",
+    "conversation",
+    "background",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "completed_at",
+    "presence_penalty",
+    "frequency_penalty",
+    "output_text",
+    "billing",
+    "prompt_cache_options",
+    "content_filters",
+    "moderation",
 ];
 
 pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
@@ -44,7 +70,8 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
     let details = fields.json("incomplete_details");
     let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
     let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
-    candidate.stop = status.as_deref().and_then(|status| read_stop(status, details.as_ref(), called, refused));
+    candidate.stop =
+        status.as_deref().and_then(|status| read_stop(status, details.as_ref(), called, refused));
     reply.candidates.push(candidate);
     fields.rest(OWN, &mut reply.extras);
     Ok(reply)
@@ -107,7 +134,8 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     for part in &candidate.parts {
         item::put_output(part, &mut ids, &mut output, losses);
     }
-    let head = Head { id, model: telling.model(&reply.model), created_s: reply.created_s.unwrap_or(telling.now_s) };
+    let head =
+        Head { id, model: telling.model(&reply.model), created_s: reply.created_s.unwrap_or(telling.now_s) };
     let mut body = write(&head, Progress::Over(candidate.stop.as_ref()), output, reply.usage.as_ref());
     body.put_some("service_tier", reply.service_tier.as_ref());
     put_extras(&reply.extras, OWN, "response", &mut body);
@@ -126,7 +154,12 @@ pub(super) enum Progress<'a> {
 }
 
 /// A response object. Clients read members that repeat the request, and expect them to be there.
-pub(super) fn write(head: &Head<'_>, progress: Progress<'_>, output: Vec<Json>, usage: Option<&Usage>) -> Object {
+pub(super) fn write(
+    head: &Head<'_>,
+    progress: Progress<'_>,
+    output: Vec<Json>,
+    usage: Option<&Usage>,
+) -> Object {
     let (status, reason) = match progress {
         Progress::Under => ("in_progress", None),
         Progress::Over(stop) => write_stop(stop),

@@ -5,6 +5,7 @@
 
 mod decode;
 mod encode;
+mod shape;
 
 pub(crate) use decode::Decoder;
 pub(crate) use encode::Encoder;

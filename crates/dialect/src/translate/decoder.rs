@@ -6,13 +6,13 @@
 use bytes::BytesMut;
 
 use crate::{
-    Accounting, Dialect, Framing, ParsedError,
-    anthropic_messages, gemini_generate, openai_chat, openai_responses,
+    Accounting, Dialect, Framing, ParsedError, anthropic_messages,
     chat::Stop,
     event::{ChatEvent, Delta, Opening},
     frame::{Scan, read_content},
+    gemini_generate,
     loss::Losses,
-    parse_error,
+    openai_chat, openai_responses, parse_error,
 };
 
 /// The longest frame that is translated. Pictures come whole in one; whoever sends more is not waited for.

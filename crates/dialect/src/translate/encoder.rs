@@ -4,10 +4,11 @@
 //! the answer than the parts that its dialect cannot interleave.
 
 use crate::{
-    Dialect,
-    anthropic_messages, gemini_generate, openai_chat, openai_responses,
+    Dialect, anthropic_messages,
     event::ChatEvent,
+    gemini_generate,
     loss::Losses,
+    openai_chat, openai_responses,
     translate::{Telling, customs::Customs},
 };
 
@@ -34,7 +35,9 @@ impl StreamEncoder {
             Dialect::OpenaiResponses => {
                 Writer::Responses(Box::new(openai_responses::stream::Encoder::new(telling)))
             }
-            Dialect::AnthropicMessages => Writer::Anthropic(anthropic_messages::stream::Encoder::new(telling)),
+            Dialect::AnthropicMessages => {
+                Writer::Anthropic(anthropic_messages::stream::Encoder::new(telling))
+            }
             Dialect::GeminiGenerate => Writer::Gemini(gemini_generate::stream::Encoder::new(telling)),
         };
         StreamEncoder { writer, customs, losses: Losses::default() }

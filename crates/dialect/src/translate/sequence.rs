@@ -16,7 +16,9 @@ pub(crate) struct Sequence {
 impl Sequence {
     pub(crate) fn pass(&mut self, event: &ChatEvent, mut write: impl FnMut(&ChatEvent)) {
         let Some(part) = part_of(event) else { return };
-        if self.current.is_some_and(|current| current != part) || (self.current.is_none() && !self.waiting.is_empty()) {
+        if self.current.is_some_and(|current| current != part)
+            || (self.current.is_none() && !self.waiting.is_empty())
+        {
             self.waiting.push_back(event.clone());
             return;
         }

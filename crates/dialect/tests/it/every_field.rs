@@ -19,7 +19,8 @@ const GEMINI: Dialect = Dialect::GeminiGenerate;
 
 /// An object of a dialect: a body that has it, where it stands there, and its path as losses tell it.
 fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
-    let chat = |message: Value| json!({"model": "m", "messages": [{"role": "user", "content": "hi"}, message]});
+    let chat =
+        |message: Value| json!({"model": "m", "messages": [{"role": "user", "content": "hi"}, message]});
     let chat_part = |part: Value| json!({"model": "m", "messages": [{"role": "user", "content": [part]}]});
     let responses = |item: Value| {
         let call = json!({"type": "function_call", "call_id": "c", "name": "n", "arguments": "{}"});
@@ -48,15 +49,23 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
         (CHAT, "user" | "system" | "developer") => {
             (chat(json!({"role": name, "content": "hi"})), "/messages/1", "messages")
         }
-        (CHAT, "assistant") => (chat(json!({"role": "assistant", "content": "hi"})), "/messages/1", "messages"),
+        (CHAT, "assistant") => {
+            (chat(json!({"role": "assistant", "content": "hi"})), "/messages/1", "messages")
+        }
         (CHAT, "result") => {
             (chat(json!({"role": "tool", "tool_call_id": "c", "content": "hi"})), "/messages/1", "messages")
         }
         (CHAT, "call") => {
             let call = json!({"id": "c", "type": "function", "function": {"name": "n", "arguments": "{}"}});
-            (chat(json!({"role": "assistant", "tool_calls": [call]})), "/messages/1/tool_calls/0", "messages.tool_calls")
+            (
+                chat(json!({"role": "assistant", "tool_calls": [call]})),
+                "/messages/1/tool_calls/0",
+                "messages.tool_calls",
+            )
         }
-        (CHAT, "text") => (chat_part(json!({"type": "text", "text": "hi"})), "/messages/0/content/0", "messages.content"),
+        (CHAT, "text") => {
+            (chat_part(json!({"type": "text", "text": "hi"})), "/messages/0/content/0", "messages.content")
+        }
         (CHAT, "image") => {
             let image = json!({"type": "image_url", "image_url": {"url": "https://e.com/a.png"}});
             (chat_part(image), "/messages/0/content/0", "messages.content")
@@ -76,7 +85,8 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
         ),
 
         (RESPONSES, "top" | "reasoning" | "text_option" | "stream_options" | "function") => {
-            let tool = json!({"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": false});
+            let tool =
+                json!({"type": "function", "name": "f", "parameters": {"type": "object"}, "strict": false});
             let body = json!({"model": "m", "input": "hi", "tools": [tool], "reasoning": {}, "text": {}, "stream_options": {}});
             match name {
                 "reasoning" => (body, "/reasoning", "reasoning"),
@@ -89,7 +99,11 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
         (RESPONSES, "user") => (responses(json!({"role": "user", "content": "hi"})), "/input/2", "input"),
         (RESPONSES, "assistant") => {
             let part = json!({"type": "output_text", "text": "hi"});
-            (responses(json!({"type": "message", "role": "assistant", "content": [part]})), "/input/2", "input")
+            (
+                responses(json!({"type": "message", "role": "assistant", "content": [part]})),
+                "/input/2",
+                "input",
+            )
         }
         (RESPONSES, "call") => {
             let call = json!({"type": "function_call", "call_id": "d", "name": "n", "arguments": "{}"});
@@ -99,15 +113,19 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
             let call = json!({"type": "custom_tool_call", "call_id": "d", "name": "n", "input": "x"});
             (responses(call), "/input/2", "input")
         }
-        (RESPONSES, "result") => {
-            (responses(json!({"type": "function_call_output", "call_id": "c", "output": "hi"})), "/input/2", "input")
-        }
+        (RESPONSES, "result") => (
+            responses(json!({"type": "function_call_output", "call_id": "c", "output": "hi"})),
+            "/input/2",
+            "input",
+        ),
         (RESPONSES, "reasoning_item") => {
             (responses(json!({"type": "reasoning", "id": "r", "summary": []})), "/input/2", "input.reasoning")
         }
-        (RESPONSES, "text") => {
-            (responses_part(json!({"type": "input_text", "text": "hi"})), "/input/0/content/0", "input.content")
-        }
+        (RESPONSES, "text") => (
+            responses_part(json!({"type": "input_text", "text": "hi"})),
+            "/input/0/content/0",
+            "input.content",
+        ),
         (RESPONSES, "image") => {
             let image = json!({"type": "input_image", "image_url": "https://e.com/a.png"});
             (responses_part(image), "/input/0/content/0", "input.content")
@@ -133,10 +151,14 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
                 _ => (body, "", ""),
             }
         }
-        (ANTHROPIC, "user") => (anthropic(json!({"type": "text", "text": "hi"}), "user"), "/messages/2", "messages"),
-        (ANTHROPIC, "text") => {
-            (anthropic(json!({"type": "text", "text": "hi"}), "user"), "/messages/2/content/0", "messages.content")
+        (ANTHROPIC, "user") => {
+            (anthropic(json!({"type": "text", "text": "hi"}), "user"), "/messages/2", "messages")
         }
+        (ANTHROPIC, "text") => (
+            anthropic(json!({"type": "text", "text": "hi"}), "user"),
+            "/messages/2/content/0",
+            "messages.content",
+        ),
         (ANTHROPIC, "image") => {
             let source = json!({"type": "base64", "media_type": "image/png", "data": "aGk="});
             let image = json!({"type": "image", "source": source});
@@ -187,7 +209,11 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
         }
         (GEMINI, "result") => {
             let result = json!({"functionResponse": {"name": "n", "response": {}}});
-            (gemini(result, "user"), "/contents/2/parts/0/functionResponse", "contents.parts.functionResponse")
+            (
+                gemini(result, "user"),
+                "/contents/2/parts/0/functionResponse",
+                "contents.parts.functionResponse",
+            )
         }
         other => panic!("no such place: {other:?}"),
     }
@@ -197,7 +223,8 @@ fn place(dialect: Dialect, name: &str) -> (Value, &'static str, &'static str) {
 fn outcome(from: Dialect, body: &Value, to: Dialect) -> Result<(String, Vec<Loss>), Untranslatable> {
     let path = FromPath { model: "m", stream: false };
     let request = decode_request(from, body.to_string().as_bytes(), path)?;
-    let target = Target { model: "m", max_output: 20_000, thinking: ThinkingForm::Effort, ..Target::default() };
+    let target =
+        Target { model: "m", max_output: 20_000, thinking: ThinkingForm::Effort, ..Target::default() };
     let encoded = encode_request(to, &request, &target)?;
     Ok((String::from_utf8(encoded.body).unwrap(), encoded.losses.rows().to_vec()))
 }

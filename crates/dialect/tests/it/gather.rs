@@ -10,7 +10,12 @@ use dialect::{
     tree::Json,
 };
 
-pub(crate) fn decode(dialect: Dialect, framing: Framing, accounting: Accounting, pieces: &[&[u8]]) -> Vec<ChatEvent> {
+pub(crate) fn decode(
+    dialect: Dialect,
+    framing: Framing,
+    accounting: Accounting,
+    pieces: &[&[u8]],
+) -> Vec<ChatEvent> {
     let mut decoder = StreamDecoder::new(dialect, framing, accounting);
     let mut events = Vec::new();
     for piece in pieces {
@@ -84,9 +89,14 @@ pub(crate) struct Gist {
 impl PartialEq for Gist {
     fn eq(&self, other: &Gist) -> bool {
         // Input that is no JSON has no object's form: how it is wrapped is its encoder's affair.
-        let same = |one: &Option<Json>, other: &Option<Json>| one.is_none() || other.is_none() || one == other;
+        let same =
+            |one: &Option<Json>, other: &Option<Json>| one.is_none() || other.is_none() || one == other;
         let calls = self.calls.len() == other.calls.len()
-            && self.calls.iter().zip(&other.calls).all(|(one, other)| one.0 == other.0 && same(&one.1, &other.1));
+            && self
+                .calls
+                .iter()
+                .zip(&other.calls)
+                .all(|(one, other)| one.0 == other.0 && same(&one.1, &other.1));
         (&self.text, &self.thoughts, self.tokens) == (&other.text, &other.thoughts, other.tokens) && calls
     }
 }

@@ -3,11 +3,12 @@
 use dialect::{
     Accounting, Dialect, Framing, Usage,
     chat::{
-        Candidate, ChatReply, ChatRequest, Content, Effort, Format, Function, Opaque, OpaqueKind, Part, Role, Shown,
-        Source, Stop, StopReason, Thinking, ThinkingMode, Tool, ToolChoice, Turn,
+        Candidate, ChatReply, ChatRequest, Content, Effort, Format, Function, Opaque, OpaqueKind, Part, Role,
+        Shown, Source, Stop, StopReason, Thinking, ThinkingMode, Tool, ToolChoice, Turn,
     },
     translate::{
-        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply, encode_request,
+        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
+        encode_request,
     },
     tree::Json,
 };
@@ -27,18 +28,23 @@ fn names() -> impl Strategy<Value = String> {
 }
 
 fn json_object() -> impl Strategy<Value = String> {
-    vec(("[a-z]{1,5}", select(vec!["1", "2.50", "true", "null", "\"é\"", "[1,{}]", "9007199254740993"])), 1..4)
-        .prop_map(|members| {
-            let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}y\":{value}")).collect();
-            format!("{{{}}}", members.join(","))
-        })
+    vec(
+        ("[a-z]{1,5}", select(vec!["1", "2.50", "true", "null", "\"é\"", "[1,{}]", "9007199254740993"])),
+        1..4,
+    )
+    .prop_map(|members| {
+        let members: Vec<String> = members.iter().map(|(key, value)| format!("\"{key}y\":{value}")).collect();
+        format!("{{{}}}", members.join(","))
+    })
 }
 
 fn media(dialect: Dialect) -> BoxedStrategy<Content> {
     let image = Source::Inline { mime: "image/png".into(), data: "aGk=".into() };
     let link = Source::Url { url: "https://example.com/a.png".into(), mime: None };
     let link = match dialect {
-        Dialect::GeminiGenerate => Source::Url { url: "https://example.com/a.png".into(), mime: Some("image/png".into()) },
+        Dialect::GeminiGenerate => {
+            Source::Url { url: "https://example.com/a.png".into(), mime: Some("image/png".into()) }
+        }
         _ => link,
     };
     let file = Source::Inline { mime: "application/pdf".into(), data: "aGk=".into() };
@@ -66,7 +72,11 @@ fn thinking(dialect: Dialect) -> BoxedStrategy<Option<Part>> {
 /// An assistant's turn and, where it calls, the results.
 fn exchange(dialect: Dialect, number: usize) -> BoxedStrategy<Vec<Turn>> {
     let parallel = 0..3usize;
-    let said = (thinking(dialect), option::of(words()), vec((names(), json_object(), words(), any::<bool>()), parallel));
+    let said = (
+        thinking(dialect),
+        option::of(words()),
+        vec((names(), json_object(), words(), any::<bool>()), parallel),
+    );
     (vec(words(), 1..3), option::of(media(dialect)), said)
         .prop_map(move |(asked, medium, (thought, text, calls))| {
             let mut asked: Vec<Part> = asked.into_iter().map(Part::text).collect();
@@ -103,7 +113,8 @@ fn exchange(dialect: Dialect, number: usize) -> BoxedStrategy<Vec<Turn>> {
 
 fn tools(dialect: Dialect) -> BoxedStrategy<Vec<Tool>> {
     let openai = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiResponses);
-    let schema = Json::parse(br#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#).unwrap();
+    let schema =
+        Json::parse(br#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#).unwrap();
     (vec((names(), option::of(words()), any::<bool>()), 1..4), any::<bool>())
         .prop_map(move |(functions, custom)| {
             let mut tools: Vec<Tool> = functions
@@ -116,11 +127,18 @@ fn tools(dialect: Dialect) -> BoxedStrategy<Vec<Tool>> {
                         _ => Some(strict),
                     };
                     let schema = Some(schema.clone());
-                    Tool::Function(Function { name: format!("{name}{at}"), description, schema, strict, ..Function::default() })
+                    Tool::Function(Function {
+                        name: format!("{name}{at}"),
+                        description,
+                        schema,
+                        strict,
+                        ..Function::default()
+                    })
                 })
                 .collect();
             if custom && openai {
-                let format = Some(Json::parse(br#"{"type":"grammar","syntax":"lark","definition":"a"}"#).unwrap());
+                let format =
+                    Some(Json::parse(br#"{"type":"grammar","syntax":"lark","definition":"a"}"#).unwrap());
                 let (name, description) = ("patch".to_owned(), Some("free".to_owned()));
                 tools.push(Tool::Custom { name, description, format, extras: Default::default() });
             }
@@ -144,7 +162,15 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
         Ok(Json::Number(number)) => Some(number),
         _ => None,
     };
-    let options = (any::<bool>(), option::of(1..9000u64), any::<bool>(), any::<bool>(), 0..5usize, 0..3usize, 0..6usize);
+    let options = (
+        any::<bool>(),
+        option::of(1..9000u64),
+        any::<bool>(),
+        any::<bool>(),
+        0..5usize,
+        0..3usize,
+        0..6usize,
+    );
     (turns, tools(dialect), options)
         .prop_map(move |(turns, tools, (stream, limit, warm, sampled, choice, format, effort))| {
             let anthropic = dialect == Dialect::AnthropicMessages;
@@ -165,7 +191,8 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
                     Some(ToolChoice::None),
                     Some(ToolChoice::Named(named)),
                     // Anthropic has none: there the tools themselves are fewer.
-                    Some(ToolChoice::Subset { names: both, required: true }).filter(|_| tools.len() > 1 && !anthropic),
+                    Some(ToolChoice::Subset { names: both, required: true })
+                        .filter(|_| tools.len() > 1 && !anthropic),
                 ][choice]
                     .clone(),
                 tools,
@@ -257,7 +284,8 @@ fn replies(dialect: Dialect) -> BoxedStrategy<ChatReply> {
 fn any_dialect<T: std::fmt::Debug + 'static>(
     of: fn(Dialect) -> BoxedStrategy<T>,
 ) -> impl Strategy<Value = (Dialect, T)> {
-    select(Dialect::ALL.to_vec()).prop_flat_map(move |dialect| of(dialect).prop_map(move |value| (dialect, value)))
+    select(Dialect::ALL.to_vec())
+        .prop_flat_map(move |dialect| of(dialect).prop_map(move |value| (dialect, value)))
 }
 
 fn without_ids(mut reply: ChatReply) -> ChatReply {

@@ -25,7 +25,9 @@ fn play_part(candidate: u32, part: u32, whole: &Part, events: &mut Vec<ChatEvent
         Content::Text { text, .. } => (Opening::Text, text, false),
         Content::Refusal { text } => (Opening::Refusal, text, false),
         Content::Reasoning { text } => (Opening::Reasoning, text, false),
-        Content::ToolCall { id, name, input, custom } => (Opening::ToolCall { id, name, custom }, input, true),
+        Content::ToolCall { id, name, input, custom } => {
+            (Opening::ToolCall { id, name, custom }, input, true)
+        }
         _ => (Opening::Whole(Box::new(whole.clone())), String::new(), false),
     };
     let tokens = |events: &mut Vec<ChatEvent>| {

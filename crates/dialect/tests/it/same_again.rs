@@ -4,8 +4,11 @@
 use dialect::{
     Accounting, Dialect, Framing,
     chat::{ChatReply, ChatRequest, Content, OpaqueKind, Part, Stop, StopReason, Thinking, Tool},
+    translate::{
+        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
+        encode_request,
+    },
     tree::Json,
-    translate::{FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply, encode_request},
 };
 
 use crate::{
@@ -35,7 +38,8 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
         // Thoughts that nobody signed are not sent back, and are listed.
         let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
         turn.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
-        turn.parts.retain(|part| !matches!(part.content, Content::Reasoning { .. }) || !part.opaque.is_empty());
+        turn.parts
+            .retain(|part| !matches!(part.content, Content::Reasoning { .. }) || !part.opaque.is_empty());
     }
     request.turns.retain(|turn| !turn.parts.is_empty());
     for tool in &mut request.tools {
@@ -68,14 +72,21 @@ fn recorded_requests_are_the_same_again() {
     let (mut requests, mut wrong) = (0, Vec::new());
     for recording in &recordings {
         let body = &recording.record["request"]["body"];
-        if !body.is_object() || recording.door.operation != dialect::Operation::Chat || recording.status >= 400 {
+        if !body.is_object()
+            || recording.door.operation != dialect::Operation::Chat
+            || recording.status >= 400
+        {
             continue;
         }
         let path = FromPath { model: "model", stream: false };
         let dialect = recording.door.dialect;
         let before = decode_request(dialect, body.to_string().as_bytes(), path).unwrap();
         let media = body.to_string().contains("esponse") && dialect == Dialect::GeminiGenerate;
-        let thinking = if media || before.thinking.effort.is_some() { ThinkingForm::Effort } else { ThinkingForm::Budget };
+        let thinking = if media || before.thinking.effort.is_some() {
+            ThinkingForm::Effort
+        } else {
+            ThinkingForm::Budget
+        };
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
             model: &before.model,
@@ -109,7 +120,8 @@ fn settle_reply(mut reply: ChatReply, dialect: Dialect) -> ChatReply {
         candidate.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
         // In a stream, a token follows the words that it came with.
         for at in (1..candidate.parts.len()).rev() {
-            if blank(&candidate.parts[at]) && matches!(candidate.parts[at - 1].content, Content::Text { .. }) {
+            if blank(&candidate.parts[at]) && matches!(candidate.parts[at - 1].content, Content::Text { .. })
+            {
                 let token = candidate.parts.remove(at).opaque;
                 candidate.parts[at - 1].opaque.extend(token);
             }
@@ -169,7 +181,8 @@ fn recorded_streams_are_the_same_again() {
         let dialect = recording.door.dialect;
         let before = decode(dialect, Framing::Sse, recording.options().accounting, &[&bytes]);
         let telling = Telling { wants_usage: true, ..Telling::default() };
-        let after = decode(dialect, Framing::Sse, Accounting::Standard, &[&encode(dialect, &before, &telling)]);
+        let after =
+            decode(dialect, Framing::Sse, Accounting::Standard, &[&encode(dialect, &before, &telling)]);
         streams += 1;
         let (before, after) = (settle_reply(gather(&before), dialect), settle_reply(gather(&after), dialect));
         if before != after {

@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use dialect::{
-    Dialect, Framing, Operation,
+    Accounting, Dialect, Framing, Operation,
     event::ChatEvent,
     translate::{
         FromPath, Target, Telling, Untranslatable, decode_reply, decode_request, encode_reply, encode_request,
     },
-    Accounting,
 };
 
 use crate::{

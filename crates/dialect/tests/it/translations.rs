@@ -133,7 +133,9 @@ fn translations_are_as_written_down() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             let now = match name.rsplit('.').nth(1) {
-                Some("request") if name.ends_with(".json") => translate_request(from, &fs::read(&path).unwrap()),
+                Some("request") if name.ends_with(".json") => {
+                    translate_request(from, &fs::read(&path).unwrap())
+                }
                 Some("reply") if name.ends_with(".json") => translate_reply(from, &fs::read(&path).unwrap()),
                 _ => continue,
             };
@@ -142,7 +144,9 @@ fn translations_are_as_written_down() {
         }
     }
     for fixture in read_streams() {
-        let Some(now) = translate_stream(fixture.dialect, fixture.framing.unwrap(), &fixture.bytes) else { continue };
+        let Some(now) = translate_stream(fixture.dialect, fixture.framing.unwrap(), &fixture.bytes) else {
+            continue;
+        };
         cases += 1;
         let name = fixture.path.file_name().unwrap().to_string_lossy().into_owned();
         compare(folder(fixture.dialect).join(format!("{name}.golden")), &now, &mut wrong);

@@ -37,14 +37,16 @@ pub(crate) fn decode(block: Json) -> Result<Part> {
             let source = read_source(fields.need_object("source", "messages.content.source")?)?;
             Part::new(Content::Image { source, detail: None })
         }
-        "document" => match fields.peek("source").and_then(Json::as_object).and_then(|source| source.text("type")) {
-            // Blocks within a block: only its own dialect has that.
-            Some("content") => return Ok(keep(fields, kind)),
-            _ => {
-                let source = read_source(fields.need_object("source", "messages.content.source")?)?;
-                Part::new(Content::File { source, name: fields.text("title")? })
+        "document" => {
+            match fields.peek("source").and_then(Json::as_object).and_then(|source| source.text("type")) {
+                // Blocks within a block: only its own dialect has that.
+                Some("content") => return Ok(keep(fields, kind)),
+                _ => {
+                    let source = read_source(fields.need_object("source", "messages.content.source")?)?;
+                    Part::new(Content::File { source, name: fields.text("title")? })
+                }
             }
-        },
+        }
         "tool_use" => Part::new(Content::ToolCall {
             id: fields.need_text("id")?,
             name: fields.need_text("name")?,

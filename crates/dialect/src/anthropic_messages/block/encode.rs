@@ -23,7 +23,11 @@ pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Lo
             && !part.opaque.iter().any(|token| token.dialect == OWN)
         {
             if !text.is_empty() {
-                losses.add("messages.reasoning", OWN, "thinking without this provider's signature is refused");
+                losses.add(
+                    "messages.reasoning",
+                    OWN,
+                    "thinking without this provider's signature is refused",
+                );
             }
             continue;
         }
@@ -51,7 +55,8 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
             object([("type", "image".into()), ("source", write_source(source, "image")?.into())])
         }
         Content::File { source, name } => {
-            let mut block = object([("type", "document".into()), ("source", write_source(source, "file")?.into())]);
+            let mut block =
+                object([("type", "document".into()), ("source", write_source(source, "file")?.into())]);
             block.put_some("title", name.as_ref());
             block
         }
@@ -88,7 +93,8 @@ fn unsupported<T>(field: &str, reason: &'static str) -> Result<T> {
 
 /// Thinking with its one token: the provider's own, or another's for the client to keep.
 fn write_thinking(text: &str, tokens: &[Opaque]) -> Object {
-    let token = tokens.iter().find(|token| token.dialect == OWN).or_else(|| tokens.iter().find(|token| keeps(token)));
+    let token =
+        tokens.iter().find(|token| token.dialect == OWN).or_else(|| tokens.iter().find(|token| keeps(token)));
     match token {
         Some(token) if text.is_empty() && (token.dialect != OWN || token.kind == OpaqueKind::Encrypted) => {
             write_token(token)
@@ -145,8 +151,7 @@ pub(crate) fn write_cache(mark: &CacheMark) -> Object {
 }
 
 pub(crate) fn write_citation(citation: &Citation) -> Json {
-    let mut fields =
-        object([("type", "web_search_result_location".into()), ("url", (&citation.url).into())]);
+    let mut fields = object([("type", "web_search_result_location".into()), ("url", (&citation.url).into())]);
     fields.put("title", citation.title.as_ref().map_or(Json::Null, Json::from));
     fields.put("cited_text", citation.quote.clone().unwrap_or_default());
     fields.put("encrypted_index", "");

@@ -5,7 +5,10 @@
 use crate::{
     Dialect,
     anthropic_messages::block,
-    chat::{ChatRequest, Content, Effort, Format, Function, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{
+        ChatRequest, Content, Effort, Format, Function, Part, Role, Shown, ThinkingMode, Tool, ToolChoice,
+        Turn,
+    },
     fields::{Fields, malformed},
     translate::Untranslatable,
     tree::Json,

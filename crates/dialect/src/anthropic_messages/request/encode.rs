@@ -80,7 +80,9 @@ fn put_sampling(request: &ChatRequest, thinks: bool, body: &mut Object, losses: 
     }
     let low = |number: &Number| number.as_f64().is_some_and(|value| value < 0.95);
     match &request.top_p {
-        Some(top_p) if thinks && low(top_p) => losses.add("top_p", OWN, "a model that thinks takes none below 0.95"),
+        Some(top_p) if thinks && low(top_p) => {
+            losses.add("top_p", OWN, "a model that thinks takes none below 0.95")
+        }
         top_p => {
             body.put_some("top_p", top_p.as_ref());
         }
@@ -115,12 +117,20 @@ fn put_format(request: &ChatRequest, config: &mut Object, losses: &mut Losses) {
                 ("response_format.strict", *strict == Some(false)),
             ] {
                 if set {
-                    losses.add(field, OWN, "its schemas have neither name nor description, and are always strict");
+                    losses.add(
+                        field,
+                        OWN,
+                        "its schemas have neither name nor description, and are always strict",
+                    );
                 }
             }
         }
         Some(Format::JsonObject) => {
-            losses.add("response_format", OWN, "it has no JSON mode without a schema: the model was asked in words");
+            losses.add(
+                "response_format",
+                OWN,
+                "it has no JSON mode without a schema: the model was asked in words",
+            );
         }
         Some(Format::Text) | None => {}
     }
@@ -147,7 +157,12 @@ fn put_account(request: &ChatRequest, body: &mut Object, losses: &mut Losses) {
     body.put_some("cache_control", request.cache.as_ref().map(block::write_cache));
 }
 
-fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let allowed = |tool: &Tool| match &request.tool_choice {
         Some(ToolChoice::Subset { names, .. }) => names.iter().any(|name| name == tool.name()),
         _ => true,
@@ -192,7 +207,9 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
             tool.put("input_schema", shortfall::free_text_schema());
             Ok(Some(tool))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => {
+            Ok(Some(definition.clone()))
+        }
         Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
             losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
             Ok(Some(object([("type", "web_search_20250305".into()), ("name", "web_search".into())])))
@@ -220,7 +237,12 @@ struct Message {
     extras: Object,
 }
 
-fn put_turns(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_turns(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
     let leading = request.turns.iter().take_while(leads).count();
     let mut system = Vec::new();
@@ -253,13 +275,22 @@ fn put_turns(request: &ChatRequest, target: &Target<'_>, body: &mut Object, loss
     Ok(())
 }
 
-fn add_turn(turn: &Turn, target: &Target<'_>, messages: &mut Vec<Message>, losses: &mut Losses) -> Result<()> {
+fn add_turn(
+    turn: &Turn,
+    target: &Target<'_>,
+    messages: &mut Vec<Message>,
+    losses: &mut Losses,
+) -> Result<()> {
     let role = match turn.role {
         Role::User | Role::Tool => "user",
         Role::Assistant => "assistant",
         Role::System | Role::Developer if target.mid_system => "system",
         Role::System | Role::Developer => {
-            losses.add("messages.role", OWN, "instructions in mid-conversation were sent as the user's words");
+            losses.add(
+                "messages.role",
+                OWN,
+                "instructions in mid-conversation were sent as the user's words",
+            );
             "user"
         }
     };

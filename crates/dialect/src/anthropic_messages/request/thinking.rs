@@ -61,7 +61,9 @@ pub(super) fn plan(request: &ChatRequest, target: &Target<'_>, losses: &mut Loss
     }
     // Newer models take an effort also without thinking.
     plan.effort = match (target.thinking, wish.effort, wish.mode) {
-        (ThinkingForm::Effort, Some(effort), _) => Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() }),
+        (ThinkingForm::Effort, Some(effort), _) => {
+            Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() })
+        }
         (ThinkingForm::Effort, None, Some(ThinkingMode::Budget(budget))) => {
             Some(crate::chat::Effort::of_budget(budget.max(LEAST_BUDGET)).name())
         }
@@ -90,7 +92,11 @@ fn write(
                 plan.max_tokens = wanted.min(target.max_output.max(LEAST_BUDGET + ROOM));
                 if plan.max_tokens <= budget {
                     budget = plan.max_tokens.saturating_sub(ROOM).max(LEAST_BUDGET);
-                    losses.add("thinking.budget_tokens", OWN, "the model writes no more than that: less was sent");
+                    losses.add(
+                        "thinking.budget_tokens",
+                        OWN,
+                        "the model writes no more than that: less was sent",
+                    );
                 }
             }
             object([("type", "enabled".into()), ("budget_tokens", budget.into())])

@@ -26,7 +26,10 @@ pub(crate) struct Decoder {
 enum Block {
     Open(u32),
     /// One that only this dialect has, put together until it stops.
-    Kept { value: Object, input: String },
+    Kept {
+        value: Object,
+        input: String,
+    },
 }
 
 impl Decoder {
@@ -64,7 +67,11 @@ impl Decoder {
                     let sequence = delta.text("stop_sequence").map(str::to_owned);
                     self.stop = Some(reply::read_stop(word, sequence));
                     if delta.get("stop_details").is_some_and(|details| !details.is_blank()) {
-                        track.losses.add("stop_details", OWN, "the words of a stop are not translated in streams");
+                        track.losses.add(
+                            "stop_details",
+                            OWN,
+                            "the words of a stop are not translated in streams",
+                        );
                     }
                 }
                 self.count(event.get("usage"), track);
@@ -150,7 +157,11 @@ impl Decoder {
                     "citations_delta" => {
                         let citation = delta.get("citation").and_then(block::read_citation);
                         if citation.is_none() {
-                            track.losses.add("content.citations", OWN, "it points into a document of the request");
+                            track.losses.add(
+                                "content.citations",
+                                OWN,
+                                "it points into a document of the request",
+                            );
                         }
                         citation.map(Delta::Citation)
                     }

@@ -100,7 +100,8 @@ impl Encoder {
     fn end(&mut self, out: &mut Vec<u8>) {
         self.begin(out);
         let reason = self.stop.as_ref().map_or(Json::Null, |stop| reply::write_reason(stop).into());
-        let sequence = self.stop.as_ref().and_then(|stop| stop.sequence.as_ref()).map_or(Json::Null, Json::from);
+        let sequence =
+            self.stop.as_ref().and_then(|stop| stop.sequence.as_ref()).map_or(Json::Null, Json::from);
         let delta = object([("stop_reason", reason), ("stop_sequence", sequence)]);
         let usage = reply::write_usage(&self.usage);
         put(out, "message_delta", [("delta", delta.into()), ("usage", usage.into())]);
@@ -125,7 +126,9 @@ impl Encoder {
         let Some(current) = &mut self.current else { return };
         let thinks = matches!(current.opening, Opening::Reasoning);
         let fields = match delta {
-            Delta::Text(text) if thinks => object([("type", "thinking_delta".into()), ("thinking", text.into())]),
+            Delta::Text(text) if thinks => {
+                object([("type", "thinking_delta".into()), ("thinking", text.into())])
+            }
             Delta::Text(text) => object([("type", "text_delta".into()), ("text", text.into())]),
             Delta::Input(input) => {
                 object([("type", "input_json_delta".into()), ("partial_json", input.into())])
@@ -162,11 +165,9 @@ impl Encoder {
         }
         let block = match &current.opening {
             Opening::Text | Opening::Refusal => object([("type", "text".into()), ("text", "".into())]),
-            Opening::Reasoning => object([
-                ("type", "thinking".into()),
-                ("thinking", "".into()),
-                ("signature", "".into()),
-            ]),
+            Opening::Reasoning => {
+                object([("type", "thinking".into()), ("thinking", "".into()), ("signature", "".into())])
+            }
             Opening::ToolCall { id, name, .. } => object([
                 ("type", "tool_use".into()),
                 ("id", id.into()),
@@ -217,7 +218,11 @@ impl Encoder {
         shortfall::list_answer_part(part, OWN, losses);
         match block::encode(part, losses) {
             Ok(Some(block)) => {
-                put(out, "content_block_start", [("index", self.index.into()), ("content_block", block.into())]);
+                put(
+                    out,
+                    "content_block_start",
+                    [("index", self.index.into()), ("content_block", block.into())],
+                );
                 self.stop_block(out);
             }
             Ok(None) => {}

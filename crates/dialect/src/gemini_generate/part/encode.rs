@@ -38,7 +38,9 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
         Content::ToolResult { .. } | Content::Foreign { .. } => return Ok(None),
     };
     for (key, at) in [("inlineData", "contents.parts.inlineData"), ("fileData", "contents.parts.fileData")] {
-        if let Some(Json::Object(inner)) = fields.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value) {
+        if let Some(Json::Object(inner)) =
+            fields.0.iter_mut().find(|(name, _)| name == key).map(|(_, value)| value)
+        {
             put_extras(&part.extras, OWN, at, inner);
         }
     }
@@ -58,7 +60,11 @@ pub(crate) fn write_call(id: &str, name: &str, input: &str, custom: bool, losses
 pub(crate) fn signature(tokens: &[Opaque]) -> Option<String> {
     let kept = |token: &&Opaque| token.kind != OpaqueKind::Id;
     let token = tokens.iter().filter(kept).find(|token| token.dialect == OWN).or(tokens.iter().find(kept))?;
-    Some(if token.dialect == OWN { token.value.clone() } else { shortfall::encode_text(&wrap_opaque(token, OWN)) })
+    Some(if token.dialect == OWN {
+        token.value.clone()
+    } else {
+        shortfall::encode_text(&wrap_opaque(token, OWN))
+    })
 }
 
 fn write_source(source: &Source, name: Option<&str>, usual: &str, field: &str) -> Result<Object> {

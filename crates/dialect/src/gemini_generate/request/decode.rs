@@ -5,7 +5,10 @@
 use super::schema;
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Effort, Format, Function, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{
+        ChatRequest, Content, Effort, Format, Function, Part, Role, Shown, ThinkingMode, Tool, ToolChoice,
+        Turn,
+    },
     fields::{Fields, malformed},
     gemini_generate::part::{self, Calls},
     translate::{FromPath, Untranslatable},
@@ -200,7 +203,12 @@ fn read_choice(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
             }
             ("VALIDATED", _) => Some(ToolChoice::Subset { names, required: false }),
             ("" | "MODE_UNSPECIFIED", _) => None,
-            _ => return Err(malformed("toolConfig.functionCallingConfig.mode", "AUTO, ANY, NONE or VALIDATED")),
+            _ => {
+                return Err(malformed(
+                    "toolConfig.functionCallingConfig.mode",
+                    "AUTO, ANY, NONE or VALIDATED",
+                ));
+            }
         };
         calling.rest(OWN, &mut request.extras);
     }

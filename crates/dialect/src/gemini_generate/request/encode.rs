@@ -5,9 +5,10 @@
 
 use std::collections::HashMap;
 
+use super::config::write_config;
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Effort, Format, OpaqueKind, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{ChatRequest, Content, OpaqueKind, Part, Role, Tool, ToolChoice, Turn},
     fields::{list_extras, put_extras},
     gemini_generate::part,
     loss::Losses,
@@ -33,7 +34,10 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     for (field, set) in [
         ("metadata", request.metadata.is_some()),
         ("user", request.end_user.is_some()),
-        ("service_tier", request.service_tier.as_ref().is_some_and(|tier| tier != "auto" && tier != "default")),
+        (
+            "service_tier",
+            request.service_tier.as_ref().is_some_and(|tier| tier != "auto" && tier != "default"),
+        ),
         ("verbosity", request.verbosity.is_some()),
         ("cache_control", request.cache.is_some()),
     ] {
@@ -45,7 +49,12 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     Ok(body)
 }
 
-fn put_turns(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_turns(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
     let leading = request.turns.iter().take_while(leads).count();
     let mut system = Vec::new();
@@ -68,7 +77,8 @@ fn put_turns(request: &ChatRequest, target: &Target<'_>, body: &mut Object, loss
         body.put("systemInstruction", object([("parts", system.into())]));
     }
     let contents = writer.contents.into_iter();
-    let contents = contents.map(|(role, parts)| object([("role", role.into()), ("parts", parts.into())]).into());
+    let contents =
+        contents.map(|(role, parts)| object([("role", role.into()), ("parts", parts.into())]).into());
     body.put("contents", contents.collect::<Vec<Json>>());
     Ok(())
 }
@@ -100,7 +110,11 @@ impl Contents<'_> {
                 "user"
             }
             Role::System | Role::Developer => {
-                losses.add("messages.role", OWN, "instructions in mid-conversation were sent as the user's words");
+                losses.add(
+                    "messages.role",
+                    OWN,
+                    "instructions in mid-conversation were sent as the user's words",
+                );
                 for part in &turn.parts {
                     let mut part = part.clone();
                     if let Content::Text { text, .. } = &mut part.content {
@@ -171,7 +185,8 @@ impl Contents<'_> {
                 }
             }
             let response = write_response(&texts.join("\n"), *is_error);
-            let mut fields = object([("id", call_id.into()), ("name", name.into()), ("response", response.into())]);
+            let mut fields =
+                object([("id", call_id.into()), ("name", name.into()), ("response", response.into())]);
             put_extras(&result.extras, OWN, "contents.parts.functionResponse", &mut fields);
             if self.target.thinking == ThinkingForm::Effort {
                 fields.put_some("parts", Some(media).filter(|media| !media.is_empty()));
@@ -200,7 +215,12 @@ fn write_response(text: &str, is_error: bool) -> Object {
     }
 }
 
-fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let (mut functions, mut tools) = (Vec::new(), Vec::new());
     // Where the functions stand among the others.
     let mut place = None;
@@ -234,7 +254,11 @@ fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, loss
             }
             Tool::Server { dialect: OWN, definition, .. } => tools.push(definition.clone()),
             Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
-                losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
+                losses.add(
+                    "tools.web_search",
+                    OWN,
+                    "the search is its own: options of the other were not sent",
+                );
                 tools.push(object([("googleSearch", Object::default().into())]).into());
             }
             Tool::Server { kind, .. } => {
@@ -272,99 +296,4 @@ fn write_choice(choice: &ToolChoice) -> Object {
     let names: Vec<Json> = names.iter().map(Json::from).collect();
     calling.put_some("allowedFunctionNames", Some(names).filter(|names| !names.is_empty()));
     calling
-}
-
-fn write_config(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Object {
-    let mut config = Object::default();
-    config.put_some("maxOutputTokens", request.max_output);
-    config.put_some("temperature", request.temperature.as_ref());
-    config.put_some("topP", request.top_p.as_ref());
-    config.put_some("topK", request.top_k.as_ref());
-    config.put_some("candidateCount", request.candidates);
-    let stop: Vec<Json> = request.stop.iter().map(Json::from).collect();
-    config.put_some("stopSequences", Some(stop).filter(|stop| !stop.is_empty()));
-    config.put_some("presencePenalty", request.presence_penalty.as_ref());
-    config.put_some("frequencyPenalty", request.frequency_penalty.as_ref());
-    config.put_some("seed", request.seed.as_ref());
-    if let Some(alternatives) = request.logprobs {
-        config.put("responseLogprobs", true);
-        config.put_some("logprobs", Some(alternatives).filter(|count| *count > 0));
-    }
-    match &request.format {
-        None => {}
-        Some(Format::Text) => {
-            config.put("responseMimeType", "text/plain");
-        }
-        Some(Format::JsonObject) => {
-            config.put("responseMimeType", "application/json");
-        }
-        Some(Format::JsonSchema { name, description, schema, strict }) => {
-            config.put("responseMimeType", "application/json").put("responseJsonSchema", schema);
-            for (field, set) in [
-                ("response_format.name", name.is_some()),
-                ("response_format.description", description.is_some()),
-                ("response_format.strict", strict.is_some()),
-            ] {
-                if set {
-                    losses.add(field, OWN, "its schemas are named and described by themselves");
-                }
-            }
-        }
-    }
-    let mut thinking = write_thinking(request, target, losses);
-    put_extras(&request.extras, OWN, "generationConfig.thinkingConfig", &mut thinking);
-    config.put_some("thinkingConfig", Some(thinking).filter(|thinking| !thinking.is_empty()));
-    put_extras(&request.extras, OWN, "generationConfig", &mut config);
-    config
-}
-
-fn write_thinking(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Object {
-    let wish = request.thinking;
-    let mut thinking = Object::default();
-    if target.thinking == ThinkingForm::Never {
-        if wish.effort.is_some() || matches!(wish.mode, Some(ThinkingMode::Adaptive | ThinkingMode::Budget(_))) {
-            losses.add("thinking", OWN, "the model does not think");
-        }
-        return thinking;
-    }
-    match (target.thinking, wish.mode, wish.effort) {
-        (_, None, None) => {}
-        (ThinkingForm::Effort, Some(ThinkingMode::Off), _) => {
-            losses.add("thinking", OWN, "the model always thinks: the lowest level was sent");
-            thinking.put("thinkingLevel", "MINIMAL");
-        }
-        (ThinkingForm::Effort, mode, effort) => {
-            let effort = effort.or(match mode {
-                Some(ThinkingMode::Budget(budget)) => Some(Effort::of_budget(budget)),
-                _ => None,
-            });
-            let level = effort.map(|effort| match effort {
-                Effort::Minimal => "MINIMAL",
-                Effort::Low => "LOW",
-                Effort::Medium => "MEDIUM",
-                Effort::High | Effort::Xhigh | Effort::Max => "HIGH",
-            });
-            thinking.put_some("thinkingLevel", level);
-        }
-        (_, Some(ThinkingMode::Off), _) => {
-            thinking.put("thinkingBudget", 0u64);
-        }
-        (_, Some(ThinkingMode::Budget(budget)), _) => {
-            thinking.put("thinkingBudget", budget);
-        }
-        (_, _, Some(effort)) => {
-            thinking.put("thinkingBudget", effort.budget());
-        }
-        (_, Some(ThinkingMode::Adaptive), None) => {
-            thinking.put("thinkingBudget", crate::tree::Number("-1".to_owned()));
-        }
-    }
-    // Whoever asked to think reads the thoughts, unless it said that it does not.
-    let shown = match wish.shown {
-        Some(shown) => Some(shown != Shown::Hidden),
-        None if thinking.is_empty() || wish.mode == Some(ThinkingMode::Off) => None,
-        None => Some(true),
-    };
-    thinking.put_some("includeThoughts", shown);
-    thinking
 }

@@ -33,7 +33,10 @@ fn read_object(object: Object) -> Object {
                 out.put("anyOf", schemas.into_iter().map(read).collect::<Vec<_>>());
             }
             // 64-bit numbers come as text in Google's JSON.
-            ("minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties", value) => {
+            (
+                "minItems" | "maxItems" | "minLength" | "maxLength" | "minProperties" | "maxProperties",
+                value,
+            ) => {
                 let number = value.as_str().and_then(|text| Json::parse(text.as_bytes()).ok());
                 out.put(key, number.unwrap_or(value));
             }

@@ -41,7 +41,8 @@ impl Decoder {
             track.fail_with(data);
             return;
         }
-        if !track.is_started() && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some()) {
+        if !track.is_started() && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some())
+        {
             let id = chunk.text("responseId").unwrap_or_default();
             id.clone_into(&mut self.calls.seed);
             track.start(id, chunk.text("modelVersion").unwrap_or_default(), None);
@@ -53,7 +54,8 @@ impl Decoder {
                 }
             }
         }
-        let blocked = chunk.get("promptFeedback").and_then(Json::as_object).and_then(|f| f.text("blockReason"));
+        let blocked =
+            chunk.get("promptFeedback").and_then(Json::as_object).and_then(|f| f.text("blockReason"));
         if let (Some(reason), true) = (blocked, self.candidates.is_empty()) {
             let stop = Stop { detail: Some(reason.to_owned()), ..Stop::new(StopReason::Filtered) };
             self.candidates.push(Candidate { stop: Some(stop), ..Candidate::default() });

@@ -117,7 +117,8 @@ impl Encoder {
     fn end(&mut self, out: &mut Vec<u8>) {
         let candidates = self.stops.drain(..).map(|(candidate, stop)| {
             let content = object([("parts", Vec::new().into()), ("role", "model".into())]);
-            let mut fields = object([("content", content.into()), ("finishReason", reply::write_reason(&stop).into())]);
+            let mut fields =
+                object([("content", content.into()), ("finishReason", reply::write_reason(&stop).into())]);
             fields.put_some("finishMessage", stop.detail.as_ref());
             fields.put("index", candidate);
             Json::Object(fields)

@@ -74,7 +74,9 @@ fn read_part(element: Json) -> Result<Part> {
 pub(crate) fn read_thinking(thinking: Option<Json>) -> String {
     match thinking {
         Some(Json::String(text)) => text,
-        Some(Json::Array(pieces)) => pieces.iter().filter_map(|piece| piece.as_object()?.text("text")).collect(),
+        Some(Json::Array(pieces)) => {
+            pieces.iter().filter_map(|piece| piece.as_object()?.text("text")).collect()
+        }
         _ => String::new(),
     }
 }

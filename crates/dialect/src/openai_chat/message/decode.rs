@@ -66,7 +66,8 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
         parts.pop();
     }
     read_citations(fields, &mut parts[before..])?;
-    if let (Some(token), Some(part)) = (reasoning::read_google(fields.peek("extra_content")), parts[before..].last_mut())
+    if let (Some(token), Some(part)) =
+        (reasoning::read_google(fields.peek("extra_content")), parts[before..].last_mut())
     {
         fields.json("extra_content");
         part.opaque.push(token);

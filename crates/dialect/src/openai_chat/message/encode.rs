@@ -73,7 +73,11 @@ fn put_thinking(thinking: &[&Part], replay: Replay, message: &mut Object, losses
             let text: String = thinking.iter().filter_map(|part| reasoning_text(part)).collect();
             message.put_some("reasoning_content", Some(text).filter(|text| !text.is_empty()));
             if thinking.iter().any(|part| !part.opaque.is_empty() || reasoning_text(part).is_none()) {
-                losses.add("messages.reasoning_details", OWN, "this provider takes the words of thinking alone");
+                losses.add(
+                    "messages.reasoning_details",
+                    OWN,
+                    "this provider takes the words of thinking alone",
+                );
             }
         }
         Replay::Details => {
@@ -218,7 +222,8 @@ fn write_results(results: &[Part], named: bool, messages: &mut Vec<Json>, losses
 /// An answer's message, with everything that a client may read and keep.
 pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Losses) {
     let (mut text, mut thinking, mut refusal) = (String::new(), String::new(), String::new());
-    let (mut calls, mut details, mut annotations, mut images) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut calls, mut details, mut annotations, mut images) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let signed = parts.iter().any(|part| match &part.content {
         Content::Reasoning { .. } => !part.opaque.is_empty(),
         Content::Foreign { dialect: OWN, at, .. } => *at == "messages.reasoning_details",
@@ -255,9 +260,12 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     let silent = text.is_empty() && (!calls.is_empty() || !refusal.is_empty());
     message.put("content", if silent { Json::Null } else { text.into() });
     message.put("refusal", if refusal.is_empty() { Json::Null } else { refusal.into() });
-    for (key, list) in
-        [("annotations", annotations), ("images", images), ("tool_calls", calls), ("reasoning_details", details)]
-    {
+    for (key, list) in [
+        ("annotations", annotations),
+        ("images", images),
+        ("tool_calls", calls),
+        ("reasoning_details", details),
+    ] {
         message.put_some(key, Some(list).filter(|list: &Vec<Json>| !list.is_empty()));
     }
     message.put_some("reasoning_content", Some(thinking).filter(|text| !text.is_empty()));

@@ -29,7 +29,8 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
     let dialect = FORMATS.iter().find(|(name, _)| *name == format).map(|(_, dialect)| *dialect);
     let mut opaque = Vec::new();
     let mut unknown = false;
-    let tokens = [("signature", OpaqueKind::Signature), ("data", OpaqueKind::Encrypted), ("id", OpaqueKind::Id)];
+    let tokens =
+        [("signature", OpaqueKind::Signature), ("data", OpaqueKind::Encrypted), ("id", OpaqueKind::Id)];
     for (key, kind) in tokens {
         let Some(value) = detail.text(key).filter(|value| !value.is_empty()) else { continue };
         // Gemini has one kind of token; OpenRouter calls it encrypted when no text goes with it.
@@ -78,7 +79,8 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object 
         };
         detail.put(key, &token.value);
     }
-    let named = opaque.first().and_then(|token| FORMATS.iter().find(|(_, dialect)| *dialect == token.dialect));
+    let named =
+        opaque.first().and_then(|token| FORMATS.iter().find(|(_, dialect)| *dialect == token.dialect));
     if let Some((name, _)) = named {
         detail.put("format", *name);
     }

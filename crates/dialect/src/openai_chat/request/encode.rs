@@ -63,7 +63,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some(if target.plain_chat { "user" } else { "safety_identifier" }, request.end_user.as_ref());
     body.put_some("metadata", request.metadata.as_ref());
     // Anthropic's word for what OpenAI calls the default.
-    let tier = request.service_tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
+    let tier =
+        request.service_tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
     body.put_some("service_tier", tier);
     body.put_some("prompt_cache_key", request.cache_key.as_ref().filter(|_| !target.plain_chat));
     if request.cache.is_some() {
@@ -104,7 +105,11 @@ fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, l
         (Some(ThinkingMode::Off), _) => Some("none"),
         (_, Some(effort)) => Some(effort.name()),
         (Some(ThinkingMode::Budget(budget)), None) => {
-            losses.add("thinking.budget_tokens", OWN, "it knows efforts, not budgets: the nearest effort was sent");
+            losses.add(
+                "thinking.budget_tokens",
+                OWN,
+                "it knows efforts, not budgets: the nearest effort was sent",
+            );
             Some(crate::chat::Effort::of_budget(budget).name())
         }
         (Some(ThinkingMode::Adaptive) | None, None) => None,
@@ -119,7 +124,12 @@ fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, l
     }
 }
 
-fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
@@ -138,7 +148,8 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
             if function.cache.is_some() {
                 losses.add("tools.cache_control", OWN, "it caches by itself, without marks");
             }
-            let mut outer = object([("type", "function".into()), ("function", write_function(function).into())]);
+            let mut outer =
+                object([("type", "function".into()), ("function", write_function(function).into())]);
             put_extras(&function.extras, OWN, "tools", &mut outer);
             Ok(Some(outer))
         }
@@ -150,7 +161,9 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
             put_extras(extras, OWN, "tools.custom", &mut custom);
             Ok(Some(object([("type", "custom".into()), ("custom", custom.into())])))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => {
+            Ok(Some(definition.clone()))
+        }
         Tool::Server { kind, .. } => shortfall::refuse_server_tool(kind, OWN, target, losses).map(|()| None),
     }
 }

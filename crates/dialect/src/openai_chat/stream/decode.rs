@@ -161,7 +161,11 @@ impl Decoder {
             choice.say(Flow::Text, text, track);
         }
         if fields.get("logprobs").is_some_and(|found| !found.is_blank()) {
-            track.losses.add("choices.logprobs", Dialect::OpenaiChat, "probabilities of a stream are not translated");
+            track.losses.add(
+                "choices.logprobs",
+                Dialect::OpenaiChat,
+                "probabilities of a stream are not translated",
+            );
         }
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
@@ -313,7 +317,9 @@ impl Choice {
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));
         let custom = fields.get("custom").is_some();
-        let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else { return };
+        let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
+            return;
+        };
         let name = body.text("name").unwrap_or_default().to_owned();
         let input = match body.take(if custom { "input" } else { "arguments" }) {
             Some(Json::String(text)) => text,

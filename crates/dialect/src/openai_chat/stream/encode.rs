@@ -128,14 +128,7 @@ impl Encoder {
         put_object(out, None, chunk);
     }
 
-    fn open(
-        &mut self,
-        candidate: u32,
-        part: u32,
-        opening: &Opening,
-        out: &mut Vec<u8>,
-        losses: &mut Losses,
-    ) {
+    fn open(&mut self, candidate: u32, part: u32, opening: &Opening, out: &mut Vec<u8>, losses: &mut Losses) {
         let mut delta = self.greeting(candidate);
         let books = self.books(candidate);
         let open = match opening {

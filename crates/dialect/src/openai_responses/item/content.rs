@@ -52,7 +52,9 @@ pub(crate) fn read_part(part: Json) -> Result<Part> {
             let name = fields.text("filename")?;
             let source = if let Some(data) = fields.text("file_data")? {
                 match read_url(data, None) {
-                    Source::Url { url, .. } => Source::Inline { mime: guess_mime(name.as_deref()).to_owned(), data: url },
+                    Source::Url { url, .. } => {
+                        Source::Inline { mime: guess_mime(name.as_deref()).to_owned(), data: url }
+                    }
                     source => source,
                 }
             } else if let Some(url) = fields.text("file_url")? {
@@ -86,7 +88,9 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         Err(Untranslatable::Unsupported { field: format!("messages.content.{field}"), dialect: OWN, reason })
     };
     Ok(Some(match &part.content {
-        Content::Text { text, .. } if !assistant => object([("type", "input_text".into()), ("text", text.into())]),
+        Content::Text { text, .. } if !assistant => {
+            object([("type", "input_text".into()), ("text", text.into())])
+        }
         Content::Text { text, citations } => {
             let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
             let annotations: Vec<Json> = citations.iter().map(write_citation).collect();

@@ -172,9 +172,8 @@ impl Ids {
 /// A part of an answer as items: the item itself, and one more where its token needs a place.
 pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
-    let mut id = |kind: &str| {
-        part.opaque_of(OWN, OpaqueKind::Id).map_or_else(|| ids.mint(kind), str::to_owned)
-    };
+    let mut id =
+        |kind: &str| part.opaque_of(OWN, OpaqueKind::Id).map_or_else(|| ids.mint(kind), str::to_owned);
     let mut item = match &part.content {
         Content::Text { text, citations } => {
             let annotations: Vec<Json> = citations.iter().map(write_citation).collect();

@@ -48,7 +48,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     put_reasoning(request, target, &mut body, losses);
     body.put_some("safety_identifier", request.end_user.as_ref());
     body.put_some("metadata", request.metadata.as_ref());
-    let tier = request.service_tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
+    let tier =
+        request.service_tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
     body.put_some("service_tier", tier);
     body.put_some("prompt_cache_key", request.cache_key.as_ref());
     put_include(request, target, &mut body);
@@ -59,7 +60,9 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     put_extras(&request.extras, OWN, "stream_options", &mut options);
     body.put_some("stream_options", Some(options).filter(|options| !options.is_empty()));
     // The dialect's own default is to keep everything.
-    let own = |key: &str| request.extras.0.iter().any(|extra| extra.dialect == OWN && extra.at.is_empty() && extra.key == key);
+    let own = |key: &str| {
+        request.extras.0.iter().any(|extra| extra.dialect == OWN && extra.at.is_empty() && extra.key == key)
+    };
     if !own("store") {
         body.put("store", false);
     }
@@ -105,7 +108,9 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
 /// The words of a first system turn, where it is nothing but words.
 fn instructions(turn: &Turn) -> Option<String> {
     let word = |part: &Part| match &part.content {
-        Content::Text { text, .. } if part.extras.0.iter().all(|extra| extra.dialect != OWN) => Some(text.clone()),
+        Content::Text { text, .. } if part.extras.0.iter().all(|extra| extra.dialect != OWN) => {
+            Some(text.clone())
+        }
         _ => None,
     };
     if turn.role != Role::System {
@@ -145,7 +150,11 @@ fn put_reasoning(request: &ChatRequest, target: &Target<'_>, body: &mut Object, 
         (Some(ThinkingMode::Off), _) => Some("none"),
         (_, Some(effort)) => Some(effort.name()),
         (Some(ThinkingMode::Budget(budget)), None) => {
-            losses.add("thinking.budget_tokens", OWN, "it knows efforts, not budgets: the nearest effort was sent");
+            losses.add(
+                "thinking.budget_tokens",
+                OWN,
+                "it knows efforts, not budgets: the nearest effort was sent",
+            );
             Some(Effort::of_budget(budget).name())
         }
         (Some(ThinkingMode::Adaptive) | None, None) => None,
@@ -185,13 +194,21 @@ fn put_include(request: &ChatRequest, target: &Target<'_>, body: &mut Object) {
     body.put_some("include", Some(include).filter(|include| !include.is_empty()));
 }
 
-fn put_tools(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) -> Result<()> {
+fn put_tools(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    body.put_some("tool_choice", request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)));
+    body.put_some(
+        "tool_choice",
+        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)),
+    );
     body.put_some("parallel_tool_calls", request.parallel_calls);
     Ok(())
 }
@@ -219,7 +236,9 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
             put_extras(extras, OWN, "tools", &mut fields);
             Ok(Some(fields))
         }
-        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => Ok(Some(definition.clone())),
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => {
+            Ok(Some(definition.clone()))
+        }
         Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
             losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
             Ok(Some(object([("type", "web_search".into())])))

@@ -76,7 +76,11 @@ impl Decoder {
                 let citation = event.get("annotation").and_then(read_citation);
                 match (citation, self.find(output, place)) {
                     (Some(citation), Some(part)) => track.delta(0, part, Delta::Citation(citation)),
-                    _ => track.losses.add("output.content.annotations", OWN, "it cites a file of the provider's"),
+                    _ => track.losses.add(
+                        "output.content.annotations",
+                        OWN,
+                        "it cites a file of the provider's",
+                    ),
                 }
             }
             "response.content_part.done" => {
@@ -190,7 +194,8 @@ impl Decoder {
 
     /// What the item says in full and no delta said, and its tokens.
     fn catch_up(&mut self, output: u64, place: u64, part: Part, track: &mut Track) {
-        let tokens: Vec<Opaque> = part.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
+        let tokens: Vec<Opaque> =
+            part.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
         let (opening, text) = match part.content {
             Content::Text { text, .. } => (Opening::Text, text),
             Content::Refusal { text } => (Opening::Refusal, text),
@@ -250,7 +255,11 @@ fn start(event: &Object, track: &mut Track) {
             Some(Json::Number(number)) => Number::as_u64(number),
             _ => None,
         };
-        track.start(response.text("id").unwrap_or_default(), response.text("model").unwrap_or_default(), created);
+        track.start(
+            response.text("id").unwrap_or_default(),
+            response.text("model").unwrap_or_default(),
+            created,
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! one of `response.completed` and `response.incomplete`, which repeats the whole answer. Nothing is told of an item that
 //! was not added.
 
+use super::shape::{write_content, write_item, write_summary};
 use crate::{
     Dialect, Usage,
     chat::{Content, Opaque, OpaqueKind, Part, Stop},
@@ -14,7 +15,7 @@ use crate::{
         reply::{self, Head, Progress},
     },
     translate::{Sequence, Telling, put_object},
-    tree::{Json, Object, object},
+    tree::{Json, object},
 };
 
 const OWN: Dialect = Dialect::OpenaiResponses;
@@ -168,14 +169,28 @@ impl Encoder {
                     "response.refusal.delta" => self.put(
                         out,
                         kind,
-                        [("item_id", id.into()), ("output_index", index), ("content_index", 0u64.into()), ("delta", text)],
+                        [
+                            ("item_id", id.into()),
+                            ("output_index", index),
+                            ("content_index", 0u64.into()),
+                            ("delta", text),
+                        ],
                     ),
                     "response.reasoning_summary_text.delta" => self.put(
                         out,
                         kind,
-                        [("item_id", id.into()), ("output_index", index), ("summary_index", 0u64.into()), ("delta", text)],
+                        [
+                            ("item_id", id.into()),
+                            ("output_index", index),
+                            ("summary_index", 0u64.into()),
+                            ("delta", text),
+                        ],
                     ),
-                    _ => self.put(out, kind, [("item_id", id.into()), ("output_index", index), ("delta", text)]),
+                    _ => self.put(
+                        out,
+                        kind,
+                        [("item_id", id.into()), ("output_index", index), ("delta", text)],
+                    ),
                 }
             }
             Delta::Citation(citation) => {
@@ -293,7 +308,8 @@ impl Encoder {
                     Opening::Refusal => ("response.refusal.done", "refusal"),
                     _ => ("response.output_text.done", "text"),
                 };
-                let [item, place, content, told] = whole([("content_index", 0u64.into()), (key, said.into())]);
+                let [item, place, content, told] =
+                    whole([("content_index", 0u64.into()), (key, said.into())]);
                 if key == "text" {
                     self.put(out, kind, [item, place, content, told, ("logprobs", Vec::new().into())]);
                 } else {
@@ -323,9 +339,16 @@ impl Encoder {
         let mut item = write_item(&current.opening, id, said, &current.annotations, true);
         if matches!(current.opening, Opening::Reasoning) {
             let holder = Part::reasoning("", current.tokens.clone());
-            item.put_some("encrypted_content", item::write_reasoning(&holder, true).take("encrypted_content"));
+            item.put_some(
+                "encrypted_content",
+                item::write_reasoning(&holder, true).take("encrypted_content"),
+            );
         }
-        self.put(out, "response.output_item.done", [("output_index", index), ("item", (&Json::Object(item.clone())).into())]);
+        self.put(
+            out,
+            "response.output_item.done",
+            [("output_index", index), ("item", (&Json::Object(item.clone())).into())],
+        );
         self.output.push(item.into());
     }
 
@@ -341,54 +364,6 @@ impl Encoder {
                 self.put(out, kind, [("output_index", index), ("item", item.clone())]);
             }
             self.output.push(item);
-        }
-    }
-}
-
-fn write_summary(text: &str) -> Object {
-    object([("type", "summary_text".into()), ("text", text.into())])
-}
-
-fn write_content(opening: &Opening, text: &str, annotations: &[Json]) -> Object {
-    match opening {
-        Opening::Refusal => object([("type", "refusal".into()), ("refusal", text.into())]),
-        _ => object([
-            ("type", "output_text".into()),
-            ("text", text.into()),
-            ("annotations", annotations.to_vec().into()),
-            ("logprobs", Vec::new().into()),
-        ]),
-    }
-}
-
-fn write_item(opening: &Opening, id: &str, said: &str, annotations: &[Json], done: bool) -> Object {
-    let status = if done { "completed" } else { "in_progress" };
-    match opening {
-        Opening::Reasoning => {
-            let summary = if said.is_empty() { Vec::new() } else { vec![write_summary(said).into()] };
-            object([("id", id.into()), ("type", "reasoning".into()), ("summary", summary.into())])
-        }
-        Opening::ToolCall { id: call_id, name, custom } => {
-            let (kind, key) = if *custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
-            let said = if done && said.is_empty() && !custom { "{}" } else { said };
-            object([
-                ("id", id.into()),
-                ("type", kind.into()),
-                ("status", status.into()),
-                ("call_id", call_id.into()),
-                ("name", name.into()),
-                (key, said.into()),
-            ])
-        }
-        _ => {
-            let content = if done { vec![write_content(opening, said, annotations).into()] } else { Vec::new() };
-            object([
-                ("id", id.into()),
-                ("type", "message".into()),
-                ("status", status.into()),
-                ("role", "assistant".into()),
-                ("content", content.into()),
-            ])
         }
     }
 }
