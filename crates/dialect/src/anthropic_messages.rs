@@ -12,6 +12,7 @@ use crate::{
     facts::{Facts, Frame},
     json::{any_member, is_blank, is_string, members, raw_string},
     sieve::{Keep, Members},
+    text::{Of, Texts},
     usage::anthropic::Counts,
 };
 
@@ -23,6 +24,16 @@ pub(crate) const STREAM_MEMBERS: Members = &[
     ("delta", Keep::Marks),
     ("usage", Keep::Whole),
     ("error", Keep::Whole),
+];
+
+/// What a delta adds to.
+const TEXTS: Texts = &[("text", Of::Output), ("partial_json", Of::Output), ("thinking", Of::Reasoning)];
+
+/// How nearly every delta begins.
+const DELTAS: [(&str, Of); 3] = [
+    ("{\"type\":\"text_delta\",\"text\":\"", Of::Output),
+    ("{\"type\":\"input_json_delta\",\"partial_json\":\"", Of::Output),
+    ("{\"type\":\"thinking_delta\",\"thinking\":\"", Of::Reasoning),
 ];
 
 #[derive(Debug, Default)]
@@ -37,9 +48,12 @@ impl Reader {
             return Frame::Event;
         };
         let message_usage = message.and_then(|message| members(message, ["usage"])).and_then(|[usage]| usage);
-        for usage in [message_usage, usage].into_iter().flatten() {
+        // What a message starts with is its input; the output is said at its end.
+        for (usage, provisional) in [(message_usage, true), (usage, false)] {
+            let Some(usage) = usage else { continue };
             self.counts.overwrite(usage);
             facts.learn_usage(self.counts.sum_up());
+            facts.provisional = provisional;
         }
         match raw_string(kind).or(event.and_then(|event| std::str::from_utf8(event).ok())) {
             Some("error") => return read_stream_error(data),
@@ -55,6 +69,7 @@ impl Reader {
             Some("content_block_delta") => {
                 let content = |name: &str, value: &str| name != "type" && !is_blank(Some(value));
                 facts.meaningful = facts.meaningful || delta.is_some_and(|delta| any_member(delta, content));
+                facts.delivered.count_delta(&DELTAS, TEXTS, delta.unwrap_or_default());
             }
             None | Some("message_start" | "content_block_stop" | "") => {}
             Some(_) => facts.meaningful = true,

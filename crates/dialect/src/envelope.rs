@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{Dialect, Door, Operation, json};
+use crate::{Dialect, Door, Operation, OutputLimit, json, limit};
 
 /// What the outside of a request body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,6 +61,8 @@ pub struct Edits<'a> {
     pub model: Option<&'a str>,
     /// Make sure that `stream_options.include_usage` is true.
     pub ask_usage: bool,
+    /// Let no answer be longer.
+    pub output_limit: Option<OutputLimit>,
 }
 
 /// A body as slices, to be written one after the other.
@@ -258,7 +260,7 @@ fn read_stored(previous: Option<&str>, conversation: Option<&str>) -> Result<Opt
 }
 
 /// The span of `part`, which is a slice of `body`.
-fn locate(body: &[u8], part: &str) -> Range<usize> {
+pub(crate) fn locate(body: &[u8], part: &str) -> Range<usize> {
     let start = part.as_ptr() as usize - body.as_ptr() as usize;
     start..start + part.len()
 }
@@ -273,6 +275,9 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     }
     if let (true, Some(gap)) = (edits.ask_usage, &envelope.usage_gap) {
         changes.push((gap.span.clone(), Bytes::from_static(gap.text.as_bytes())));
+    }
+    if let Some(limit) = &edits.output_limit {
+        changes.extend(limit::changes(body, limit));
     }
     if changes.is_empty() {
         return Spliced { parts: vec![body.clone()] };

@@ -59,6 +59,8 @@ pub struct ErrorView<'a> {
     /// The offending request field.
     pub param: Option<&'a str>,
     pub request_id: &'a str,
+    /// When to come back, where it is known; only Gemini's dialect has a place for it beside the header.
+    pub retry_after_ms: Option<u64>,
 }
 
 /// Where the error is told.

@@ -3,7 +3,7 @@
 //! In: what the readers of the four dialects find in each frame. Out: the answers of [`Tap`](crate::Tap). A claim that
 //! was made to the caller (`meaningful`, `closed`) must never be taken back.
 
-use crate::{ParsedError, Usage};
+use crate::{ParsedError, Usage, text::Delivered};
 
 #[derive(Debug, Default)]
 pub(crate) struct Facts {
@@ -11,6 +11,9 @@ pub(crate) struct Facts {
     pub(crate) ended: bool,
     pub(crate) closed: bool,
     pub(crate) usage: Option<Usage>,
+    /// The usage is of the beginning: the output will be more.
+    pub(crate) provisional: bool,
+    pub(crate) delivered: Delivered,
     pub(crate) stored_id: Option<String>,
     pub(crate) next_sequence: u64,
 }

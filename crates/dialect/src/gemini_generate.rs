@@ -11,8 +11,9 @@ pub(crate) mod stream;
 use crate::{
     error::read_stream_error,
     facts::{Choices, Facts, Frame},
-    json::{any_member, count, each_element, is_blank, is_string, members},
+    json::{any_member, count, each_element, is_blank, is_string, members, raw_string},
     sieve::{Keep, Members},
+    text::Of,
     usage::gemini,
 };
 
@@ -47,7 +48,7 @@ impl Reader {
         let mut content = false;
         if !is_blank(candidates) {
             each_element(candidates.unwrap_or_default(), |candidate| {
-                content |= self.read_candidate(candidate, facts.meaningful);
+                content |= self.read_candidate(candidate, facts);
             });
         }
         facts.meaningful |= content;
@@ -60,22 +61,31 @@ impl Reader {
         Frame::Event
     }
 
-    /// Notes the candidate and tells whether it has content (no need to look when there was some before).
-    fn read_candidate(&mut self, candidate: &str, known: bool) -> bool {
+    /// Notes the candidate and what it says, and tells whether it has content (no need to look when there was some before).
+    fn read_candidate(&mut self, candidate: &str, facts: &mut Facts) -> bool {
         let Some([index, finish, content]) = members(candidate, ["index", "finishReason", "content"]) else {
             return false;
         };
         // The index is left out when it is nought. Old SDK transcripts have numbers for reasons, nought for none.
         let unspecified = is_string(finish, "FINISH_REASON_UNSPECIFIED") || finish == Some("0");
         self.candidates.note(count(index).unwrap_or(0), !is_blank(finish) && !unspecified);
-        let Some([Some(parts)]) = content.filter(|_| !known).and_then(|content| members(content, ["parts"]))
-        else {
+        let Some([Some(parts)]) = content.and_then(|content| members(content, ["parts"])) else {
             return false;
         };
-        let mut any = false;
+        let mut any = facts.meaningful;
         each_element(parts, |part| {
+            write_down(part, facts);
             any = any || any_member(part, |name, value| name != "thought" && !is_blank(Some(value)));
         });
         any
+    }
+}
+
+/// Counts what a part adds: text, or a call of a function.
+fn write_down(part: &str, facts: &mut Facts) {
+    let Some([text, thought, call]) = members(part, ["text", "thought", "functionCall"]) else { return };
+    let of = if thought == Some("true") { Of::Reasoning } else { Of::Output };
+    for said in [raw_string(text), call].into_iter().flatten() {
+        facts.delivered.add(of, said.as_bytes());
     }
 }

@@ -15,6 +15,7 @@ mod frame;
 mod gemini_generate;
 mod indispensable;
 mod json;
+mod limit;
 pub mod loss;
 pub mod meaningless;
 mod openai_chat;
@@ -23,6 +24,7 @@ mod plain;
 mod shortfall;
 mod sieve;
 mod tap;
+mod text;
 pub mod translate;
 pub mod tree;
 mod usage;
@@ -30,8 +32,10 @@ mod usage;
 pub use envelope::{Edits, Envelope, PeekError, Spliced, peek, splice};
 pub use error::{ErrorKind, ErrorView, ParsedError, Stage, encode_error, is_error_of, parse_error};
 pub use frame::{Framing, sniff};
-pub use plain::PlainTap;
+pub use limit::OutputLimit;
+pub use plain::{PlainTap, read_delivered};
 pub use tap::{Flow, Tap, TapOptions};
+pub use text::{Delivered, Prompt};
 pub use usage::{Accounting, Usage};
 
 /// A wire language. Closed on purpose: adding one makes the compiler list the work.

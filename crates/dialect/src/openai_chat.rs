@@ -1,7 +1,7 @@
 //! OpenAI's chat completions (and legacy completions) as they stream, in the variants of some twenty providers.
 //!
 //! In: the data of one frame. Out: what it is and what it says of the whole. It must not judge a chunk by its order of
-//! keys except to skip work ([`Reader::is_plain_delta`]), and must give the same facts then.
+//! keys except to skip work ([`Reader::plain_delta`]), and must give the same facts then.
 
 pub(crate) mod message;
 pub(crate) mod reply;
@@ -19,8 +19,9 @@ use crate::{
     Accounting,
     error::read_stream_error,
     facts::{Choices, Facts, Frame},
-    json::{any_member, count, each_element, is_blank, members},
+    json::{any_member, count, each_element, is_blank, members, raw_string},
     sieve::{Keep, Members},
+    text::{Of, Texts},
     usage::openai,
 };
 
@@ -58,19 +59,28 @@ const CONTENT: [&str; 12] = [
     "thinking",       // Ollama
 ];
 
+/// How nearly every delta begins.
+const DELTAS: [(&str, Of); 2] =
+    [("\"delta\":{\"content\":\"", Of::Output), ("\"delta\":{\"reasoning_content\":\"", Of::Reasoning)];
+
 #[derive(Debug)]
 pub(crate) struct Reader {
     accounting: Accounting,
+    texts: Texts,
     choices: Choices,
 }
 
 impl Reader {
-    pub(crate) fn new(accounting: Accounting) -> Reader {
-        Reader { accounting, choices: Choices::default() }
+    pub(crate) fn new(accounting: Accounting, texts: Texts) -> Reader {
+        Reader { accounting, texts, choices: Choices::default() }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
-        if facts.meaningful && event.is_none() && self.is_plain_delta(data) {
+        if facts.meaningful
+            && event.is_none()
+            && let Some(delta) = self.plain_delta(data)
+        {
+            facts.delivered.count_delta(&DELTAS, self.texts, delta);
             return Frame::Event;
         }
         self.read_in_full(event, data, facts)
@@ -94,7 +104,7 @@ impl Reader {
         let mut content = false;
         let mut position = 0;
         each_element(choices.unwrap_or_default(), |choice| {
-            content |= self.read_choice(choice, position);
+            content |= self.read_choice(choice, position, facts);
             position += 1;
         });
         facts.meaningful |= content;
@@ -105,11 +115,16 @@ impl Reader {
     }
 
     /// Notes the choice and tells whether it has content.
-    fn read_choice(&mut self, choice: &str, position: u64) -> bool {
+    fn read_choice(&mut self, choice: &str, position: u64, facts: &mut Facts) -> bool {
         let names = ["index", "finish_reason", "delta", "message", "text"];
         let Some([index, finish, delta, message, text]) = members(choice, names) else { return false };
         self.choices.note(count(index).unwrap_or(position), !is_blank(finish));
         let answer = if delta.is_some() { delta } else { message };
+        match (answer, raw_string(text)) {
+            (Some(answer), _) => facts.delivered.count(self.texts, answer),
+            (None, Some(text)) => facts.delivered.add(Of::Output, text.as_bytes()),
+            (None, None) => {}
+        }
         !is_blank(text)
             || answer.is_some_and(|answer| {
                 any_member(answer, |name, value| CONTENT.contains(&name) && !is_blank(Some(value)))
@@ -123,27 +138,30 @@ impl Reader {
         }
     }
 
-    /// The chunk adds to the one choice that was seen, and says nothing else: no need to take it apart. The patterns
-    /// hold quotes that would stand escaped inside a string, so content cannot imitate them.
-    fn is_plain_delta(&self, data: &str) -> bool {
+    /// The part of a chunk that adds to the one choice that was seen, if it says nothing else: no need to take it apart. The
+    /// patterns hold quotes that would stand escaped inside a string, so content cannot imitate them.
+    fn plain_delta<'d>(&self, text: &'d str) -> Option<&'d str> {
         if !self.choices.only_first() {
-            return false;
+            return None;
         }
-        let (find, data) = (&*PATTERNS, data.as_bytes());
-        let Some(finish) = find.finish.find(data) else { return false };
+        let (find, data) = (&*PATTERNS, text.as_bytes());
+        let finish = find.finish.find(data)?;
         let after_finish = &data[finish + find.finish.needle().len()..];
         if !after_finish.starts_with(b":null") || find.finish.find(after_finish).is_some() {
-            return false;
+            return None;
         }
         if let Some(usage) = find.usage.find(data) {
             let after_usage = &data[usage + find.usage.needle().len()..];
             if !after_usage.starts_with(b":null") || find.usage.find(after_usage).is_some() {
-                return false;
+                return None;
             }
         }
-        find.first_choice.find(data).is_some()
-            && find.error.find(data).is_none()
-            && find.next_choice.find(data).is_none()
+        let choice = find.first_choice.find(data)? + find.first_choice.needle().len();
+        if find.error.find(data).is_some() || find.next_choice.find(data).is_some() {
+            return None;
+        }
+        // The delta first, as nearly everybody writes it: what is counted of it ends with the reason.
+        data[choice..].starts_with(b"\"delta\"").then(|| text.get(choice..finish))?
     }
 }
 

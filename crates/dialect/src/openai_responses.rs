@@ -14,6 +14,7 @@ use crate::{
     facts::{Facts, Frame},
     json::{is_blank, is_string, members, raw_string, text},
     sieve::{Keep, Members},
+    text::Of,
     usage::openai,
 };
 
@@ -30,8 +31,10 @@ pub(crate) const STREAM_MEMBERS: Members = &[
 ];
 
 pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame {
-    let names = ["type", "sequence_number", "response", "item", "error"];
-    let Some([kind, sequence, response, item, error]) = members(data, names) else { return Frame::Event };
+    let names = ["type", "sequence_number", "response", "item", "error", "delta"];
+    let Some([kind, sequence, response, item, error, delta]) = members(data, names) else {
+        return Frame::Event;
+    };
     if let Some([id, usage]) = response.and_then(|response| members(response, ["id", "usage"])) {
         if let Some(id) = text(id).filter(|id| !id.is_empty() && facts.stored_id.as_deref() != Some(id)) {
             facts.stored_id = Some(id.into_owned());
@@ -51,7 +54,13 @@ pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame
             let [kind] = item.and_then(|item| members(item, ["type"])).unwrap_or_default();
             facts.meaningful |= !is_string(kind, "message") && !is_string(kind, "reasoning");
         }
-        Some(_) => facts.meaningful = true,
+        Some(kind) => {
+            facts.meaningful = true;
+            if let (Some(text), false) = (raw_string(delta), kind.contains("audio.")) {
+                let of = if kind.contains("reasoning") { Of::Reasoning } else { Of::Output };
+                facts.delivered.add(of, text.as_bytes());
+            }
+        }
     }
     // An error's number is free again: its frame is not forwarded.
     if let Some(number) = sequence.and_then(|sequence| sequence.parse::<u64>().ok()) {

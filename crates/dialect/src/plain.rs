@@ -10,6 +10,7 @@ use crate::{
     error::parse_error,
     json::{self, each_element, is_blank, is_string, members, text},
     sieve::{Keep, Members, Sieve},
+    text::{Delivered, texts_of},
     usage::{anthropic::Counts, gemini, openai},
 };
 
@@ -20,12 +21,20 @@ pub struct PlainTap {
     sieve: Option<Sieve>,
     whole: bool,
     plain: Plain,
+    delivered: Delivered,
+}
+
+/// What was written into a document that is all there.
+pub fn read_delivered(door: Door, document: &[u8]) -> Delivered {
+    let mut sieve = Sieve::new(PLAIN_MEMBERS, texts_of(door));
+    sieve.feed(document);
+    sieve.finish().delivered
 }
 
 impl PlainTap {
     pub fn new(options: TapOptions) -> PlainTap {
-        let sieve = Some(Sieve::new(PLAIN_MEMBERS));
-        PlainTap { options, sieve, whole: false, plain: Plain::default() }
+        let sieve = Some(Sieve::new(PLAIN_MEMBERS, texts_of(options.door)));
+        PlainTap { options, sieve, whole: false, plain: Plain::default(), delivered: Delivered::default() }
     }
 
     /// The facts of a document that is all there: one pass over it, and no digest.
@@ -36,7 +45,7 @@ impl PlainTap {
             Err(_) => String::from_utf8_lossy(document),
         };
         let (plain, whole) = read(&options, &document);
-        PlainTap { options, sieve: None, whole, plain }
+        PlainTap { options, sieve: None, whole, plain, delivered: Delivered::default() }
     }
 
     pub fn feed(&mut self, chunk: &[u8]) {
@@ -49,7 +58,7 @@ impl PlainTap {
     pub fn finish(&mut self) {
         let Some(sieve) = self.sieve.take() else { return };
         let sifted = sieve.finish();
-        self.whole = sifted.whole;
+        (self.whole, self.delivered) = (sifted.whole, sifted.delivered);
         if let Some(digest) = sifted.digest {
             self.plain = read(&self.options, &String::from_utf8_lossy(&digest)).0;
         }
@@ -57,6 +66,11 @@ impl PlainTap {
 
     pub fn usage(&self) -> Option<Usage> {
         self.plain.usage
+    }
+
+    /// What was written so far; of a document that was fed.
+    pub fn delivered(&self) -> &Delivered {
+        self.sieve.as_ref().map_or(&self.delivered, Sieve::delivered)
     }
 
     pub fn stored_id(&self) -> Option<&str> {

@@ -6,6 +6,8 @@
 
 use memchr::memchr2;
 
+use crate::text::{Delivered, Of, Texts, find};
+
 /// What is left of a document when content is skipped is a few hundred bytes; an error with all its details some
 /// thousands.
 const DIGEST_BOUND: usize = 64 * 1024;
@@ -92,6 +94,8 @@ pub(crate) struct Sifted {
     pub(crate) whole: bool,
     /// `None`: not whole, or too much of interest.
     pub(crate) digest: Option<Vec<u8>>,
+    /// The texts that were not kept.
+    pub(crate) delivered: Delivered,
 }
 
 #[derive(Debug)]
@@ -101,6 +105,10 @@ pub(crate) struct Sieve {
     /// What is kept of the value under way, or of the next one.
     keep: Keep,
     key: Vec<u8>,
+    texts: Texts,
+    /// What the string under way is part of, if it is a text.
+    of: Option<Of>,
+    delivered: Delivered,
     out: Vec<u8>,
     overflown: bool,
     /// Of the string or scalar under way: bytes read into the digest, or (skipped) whether there were any.
@@ -115,12 +123,15 @@ pub(crate) struct Sieve {
 }
 
 impl Sieve {
-    pub(crate) fn new(members: Members) -> Sieve {
+    pub(crate) fn new(members: Members, texts: Texts) -> Sieve {
         Sieve {
             place: Place::Value,
             levels: Vec::new(),
             keep: Keep::Only(members),
             key: Vec::new(),
+            texts,
+            of: None,
+            delivered: Delivered::default(),
             out: Vec::new(),
             overflown: false,
             length: 0,
@@ -148,12 +159,18 @@ impl Sieve {
         }
     }
 
+    /// The texts that were skipped so far.
+    pub(crate) fn delivered(&self) -> &Delivered {
+        &self.delivered
+    }
+
     pub(crate) fn finish(mut self) -> Sifted {
         if self.place == Place::InScalar && self.levels.is_empty() {
             self.end_value();
         }
         let whole = self.place == Place::Done;
-        Sifted { whole, digest: (whole && !self.overflown).then_some(self.out) }
+        let digest = (whole && !self.overflown).then_some(self.out);
+        Sifted { whole, digest, delivered: self.delivered }
     }
 
     fn take_structure(&mut self, byte: u8) {
@@ -270,6 +287,7 @@ impl Sieve {
         let Some(level) = self.levels.last_mut() else { return };
         level.empty = false;
         let fits = self.key.len() <= KEY_BOUND;
+        self.of = find(self.texts, &self.key);
         self.keep = if fits { level.keep.of_member(&self.key) } else { Keep::Nothing };
         if matches!(self.keep, Keep::Nothing) {
             return;
@@ -304,13 +322,17 @@ impl Sieve {
             if !self.keep.writes() || self.cut {
                 if self.escaped {
                     self.escaped = false;
+                    self.count(&bytes[at..=at]);
                     at += 1;
                     continue;
                 }
                 let Some(length) = memchr2(b'"', b'\\', &bytes[at..]) else {
                     self.blank = false;
+                    self.count(&bytes[at..]);
                     return bytes.len();
                 };
+                let skipped = length + usize::from(bytes[at + length] == b'\\');
+                self.count(&bytes[at..at + skipped]);
                 self.blank &= length == 0 && bytes[at] == b'"';
                 at += length + 1;
                 if bytes[at - 1] == b'"' {
@@ -335,6 +357,13 @@ impl Sieve {
             at += 1;
         }
         at
+    }
+
+    /// Counts what is skipped of a text.
+    fn count(&mut self, bytes: &[u8]) {
+        if let Some(of) = self.of {
+            self.delivered.add(of, bytes);
+        }
     }
 
     /// Copies a byte of a string, and keeps track of where it may be cut.

@@ -15,6 +15,7 @@ use crate::{
     gemini_generate, json, openai_chat, openai_responses,
     plain::{self, PLAIN_MEMBERS},
     sieve::Members,
+    text::{Delivered, texts_of},
 };
 
 /// A frame longer than this is not held until it is whole, but passes. Ordinary events are some hundred bytes; only
@@ -73,7 +74,9 @@ enum Reader {
 impl Tap {
     pub fn new(options: TapOptions, framing: Framing) -> Tap {
         let reader = match options.door.dialect {
-            Dialect::OpenaiChat => Reader::Chat(openai_chat::Reader::new(options.accounting)),
+            Dialect::OpenaiChat => {
+                Reader::Chat(openai_chat::Reader::new(options.accounting, texts_of(options.door)))
+            }
             Dialect::OpenaiResponses => Reader::Responses,
             Dialect::AnthropicMessages => Reader::Anthropic(anthropic_messages::Reader::default()),
             Dialect::GeminiGenerate => Reader::Gemini(gemini_generate::Reader::default()),
@@ -234,13 +237,15 @@ impl Tap {
         }
         if plain.content {
             self.facts.close();
+            self.facts.delivered.count(texts_of(self.options.door), document);
         }
         Frame::Event
     }
 
     fn pass_long(&mut self, bytes: &[u8]) {
         let members = choose_members(self.options.door.dialect, self.framing);
-        let long = self.long.get_or_insert_with(|| Box::new(LongFrame::new(self.framing, members)));
+        let texts = texts_of(self.options.door);
+        let long = self.long.get_or_insert_with(|| Box::new(LongFrame::new(self.framing, members, texts)));
         long.feed(bytes);
         self.facts.meaningful |= long.length() > LIFECYCLE_BOUND;
         self.forwarded_any = true;
@@ -249,13 +254,21 @@ impl Tap {
     /// Reads the digest of the long frame; how many events it was. An error is on its way to the client already.
     fn end_long(&mut self) -> u32 {
         let Some(long) = self.long.take() else { return 0 };
-        let (event, digest) = long.finish();
+        let (event, digest, delivered) = long.finish();
         // Without a digest it is a comment, no JSON, or too much: forwarded, and not understood.
         let Some(digest) = digest else { return 1 };
         let frame = self.read_data(event.as_deref(), &digest);
+        if !matches!(frame, Frame::Error(_)) && !self.repeats(&frame) {
+            self.facts.delivered.append(&delivered);
+        }
         let counts = frame.counts();
         self.keep_error(frame, Bytes::new);
         counts
+    }
+
+    /// The events of responses that are too long to be held say again what came in pieces before.
+    fn repeats(&self, frame: &Frame) -> bool {
+        matches!((self.options.door.dialect, frame), (Dialect::OpenaiResponses, Frame::Event))
     }
 
     fn keep_error(&mut self, frame: Frame, bytes: impl FnOnce() -> Bytes) {
@@ -303,6 +316,16 @@ impl Tap {
     pub fn usage(&self) -> Option<Usage> {
         let counted = !matches!(self.options.door.operation, Operation::CountTokens | Operation::Stored);
         self.facts.usage.filter(|_| counted)
+    }
+
+    /// Whether the usage is of all that was delivered: where it is said at the beginning, it is not.
+    pub fn usage_is_final(&self) -> bool {
+        !self.facts.provisional
+    }
+
+    /// What was written so far, for when nobody says how much it was.
+    pub fn delivered(&self) -> &Delivered {
+        &self.facts.delivered
     }
 
     /// The id of a stored object in the reply (Responses: `response.id`).

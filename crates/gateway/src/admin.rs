@@ -5,21 +5,36 @@
 //! made for it, and never hold up a request of the data plane: bodies, time and the number of requests at once are bounded,
 //! and the database is asked on threads that may wait.
 
+mod access_tokens;
 mod accounts;
 pub mod actor;
 pub mod asked;
 pub mod audit;
 mod channels;
 mod codes;
+pub mod cookie;
 mod fields;
 mod groups;
 pub mod input;
+pub mod invitations;
 mod keys;
+pub mod letters;
 pub mod local;
+pub mod oidc;
+pub mod own;
 pub mod paging;
+pub mod password_reset;
 mod prices;
 pub mod problem;
+pub mod proof;
+mod requests;
+mod second_factor;
+pub mod session;
 pub(crate) mod settings;
+pub mod setup;
+pub mod sign_up;
+mod status;
+mod usage;
 mod users;
 
 use std::{
@@ -33,7 +48,7 @@ use std::{
 
 use axum::{Router, extract::DefaultBodyLimit};
 use bytes::{Bytes, BytesMut};
-use http::{HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body::Body;
 use tokio::{
     sync::Semaphore,
@@ -43,7 +58,10 @@ use tower_service::Service;
 use tracing::error;
 use utoipa::{
     OpenApi,
-    openapi::{Content, Ref, ResponseBuilder},
+    openapi::{
+        Content, Ref, ResponseBuilder,
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
+    },
 };
 use utoipa_axum::{router::OpenApiRouter, routes};
 
@@ -92,7 +110,18 @@ fn api() -> OpenApiRouter {
             .merge(codes::routes())
             .merge(accounts::routes())
             .merge(settings::routes())
-            .merge(audit::routes()),
+            .merge(audit::routes())
+            .merge(setup::routes())
+            .merge(session::routes())
+            .merge(own::routes())
+            .merge(access_tokens::routes())
+            .merge(second_factor::routes())
+            .merge(sign_up::routes())
+            .merge(invitations::routes())
+            .merge(password_reset::routes())
+            .merge(oidc::routes())
+            .merge(requests::routes())
+            .merge(usage::routes()),
     )
 }
 
@@ -102,6 +131,7 @@ fn router() -> &'static Router {
     ROUTER.get_or_init(|| {
         let (router, _) = api().split_for_parts();
         router
+            .route("/api/status", axum::routing::get(status::status))
             .fallback(async || Problem::new(Code::NoSuchPath, "There is nothing at this path."))
             .method_not_allowed_fallback(async || {
                 Problem::new(Code::WrongMethod, "This path does not take this method.")
@@ -123,6 +153,13 @@ pub fn document() -> String {
             operation.responses.responses.insert("default".to_owned(), problem.clone().into());
         }
     }
+    let mut parts = document.components.take().unwrap_or_default();
+    parts.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    let session = ApiKey::Cookie(ApiKeyValue::new(cookie::SESSION));
+    parts.add_security_scheme("session", SecurityScheme::ApiKey(session));
+    document.components = Some(parts);
+    let either = ["token", "session"].map(|name| SecurityRequirement::new(name, Vec::<String>::new()));
+    document.security = Some(either.to_vec());
     let mut text = document.to_pretty_json().unwrap_or_default();
     text.push('\n');
     text
@@ -194,6 +231,10 @@ async fn read<B: Body<Data = Bytes>>(body: B) -> Result<Bytes, Problem> {
 /// Answers a request that is all there. A panic is that request's 500 and nobody else's trouble.
 pub async fn respond(asked: Asked, request: Request<Bytes>) -> Response<Bytes> {
     let request_id = asked.request_id;
+    if from_another_site(&request) {
+        let detail = "A page of another site cannot change anything here.";
+        return told(Problem::new(Code::NotAllowed, detail), request_id);
+    }
     let mut request = request.map(axum::body::Body::from);
     // The one place where the router lets a value travel beside the request.
     request.extensions_mut().insert(asked);
@@ -209,6 +250,13 @@ pub async fn respond(asked: Asked, request: Request<Bytes>) -> Response<Bytes> {
             told(Problem::internal(), request_id)
         }
     }
+}
+
+/// A browser says whose page asks. Programs say nothing, and are not led by pages.
+fn from_another_site(request: &Request<Bytes>) -> bool {
+    let looks = matches!(*request.method(), Method::GET | Method::HEAD);
+    let site = request.headers().get("sec-fetch-site");
+    !looks && site.is_some_and(|site| site != "same-origin" && site != "none")
 }
 
 async fn caught<T>(mut serving: Pin<&mut impl Future<Output = T>>) -> Option<T> {

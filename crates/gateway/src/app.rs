@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use arc_swap::ArcSwap;
-use store::{Database, StoreError};
+use store::{Database, Nanos, StoreError};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -21,10 +21,13 @@ use crate::{
         admission::Admission,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},
         lease::Lease,
+        reply::drain::Drainer,
     },
     rng::Rng,
     settlement::Settlement,
     shutdown::Shutdown,
+    sign_in::SignIn,
+    sweep::Findings,
     telemetry::Telemetry,
     upstream::{HttpUpstream, Upstream},
 };
@@ -47,11 +50,17 @@ pub struct App {
     pub connections: Connections,
     pub shutdown: Arc<Shutdown>,
     pub admission: Admission,
+    /// Answers whose clients have left.
+    pub drainer: Drainer,
+    /// What the sweep found in the books.
+    pub findings: Findings,
     pub held_bodies: Arc<HeldBodies>,
     pub budget: RetryBudget,
     pub affinity: Affinity,
     pub rng: Rng,
     pub telemetry: Telemetry,
+    /// Who tries to sign in.
+    pub sign_in: SignIn,
     settlements: mpsc::Sender<Box<Settlement>>,
     connect: Connect,
     purses: Mutex<Purses>,
@@ -85,6 +94,8 @@ impl App {
     ) -> Result<Begun, StoreError> {
         let (settlements, receiver) = mpsc::channel(config.bounds.in_flight + config.bounds.queue + BACKLOG);
         let admission = Admission::new(&config.bounds);
+        let drainer = Drainer::new(config.bounds.draining);
+        let sign_in = SignIn::new(flow.upstream_sockets.clone());
         let directory = enroll::directory(&database, &config)?;
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
@@ -97,11 +108,14 @@ impl App {
             connections: Connections::default(),
             shutdown: Arc::default(),
             admission,
+            drainer,
+            findings: Findings::default(),
             held_bodies: Arc::default(),
             budget: RetryBudget::default(),
             affinity: Affinity::default(),
             rng,
             telemetry: Telemetry::new(),
+            sign_in,
             settlements,
             connect,
             purses: Mutex::new(purses),
@@ -119,6 +133,14 @@ impl App {
     /// Puts in force what was changed in the database. It waits, as [`App::apply`] does.
     pub fn refresh(&self) -> Result<(), StoreError> {
         self.renew(|before| before.config.clone())
+    }
+
+    /// A refund stands in the books: what the key has spent follows. Once for each.
+    pub fn refunded(&self, entered: &store::ledger::Entered) {
+        let purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(purse) = entered.key.and_then(|key| purses.of_key(key)) {
+            entered.follow(purse);
+        }
     }
 
     /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
@@ -148,6 +170,11 @@ impl App {
         random[..8].copy_from_slice(&self.rng.next().to_le_bytes());
         random[8..].copy_from_slice(&(self.rng.next() as u16).to_le_bytes());
         uuid::Builder::from_unix_timestamp_millis(unix_ms() as u64, &random).into_uuid()
+    }
+
+    /// Whose money is held; `None`: a new picture is being made, look again later.
+    pub fn held(&self) -> Option<Vec<(&'static str, i64, Nanos)>> {
+        Some(self.purses.try_lock().ok()?.held())
     }
 
     /// Settlements that are reserved or wait to be written.

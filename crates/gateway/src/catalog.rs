@@ -60,6 +60,11 @@ pub struct Catalog {
 pub struct Patterns(Vec<String>);
 
 impl Patterns {
+    /// As they were listed.
+    pub fn list(&self) -> &[String] {
+        &self.0
+    }
+
     /// From a JSON list. What is no list allows nothing: it must not open what was meant to be shut.
     fn read(json: &str) -> Patterns {
         Patterns(serde_json::from_str(json).unwrap_or_else(|_| vec![String::new()]))

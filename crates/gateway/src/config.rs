@@ -14,6 +14,7 @@ mod quantity;
 mod read;
 mod report;
 mod sections;
+mod sign_in;
 #[cfg(test)]
 mod tests;
 
@@ -29,7 +30,7 @@ use crate::{
     secret::Secret,
 };
 
-pub use read::{Environment, ProcessEnvironment, parse};
+pub use read::{Environment, ProcessEnvironment, parse, parse_store};
 pub use report::Problem;
 
 /// The whole configuration, checked.
@@ -38,6 +39,8 @@ pub struct Config {
     pub listen: SocketAddr,
     /// Takes effect at the next start only.
     pub store: StoreConfig,
+    /// Takes effect at the next start only.
+    pub lost: Lost,
     pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
@@ -51,6 +54,11 @@ pub struct Config {
     pub flow: FlowLimits,
     pub monitor: Monitor,
     pub cors: Cors,
+    pub admin: Admin,
+    pub sign_up: SignUp,
+    pub mail: Option<Mail>,
+    pub oidc: Option<Oidc>,
+    pub retention: Retention,
 }
 
 /// A caller's key.
@@ -68,6 +76,8 @@ pub struct KeyConfig {
     pub networks: Networks,
     /// What the key may spend in all; `None`: unlimited.
     pub spend_limit: Option<Nanos>,
+    /// Its output is limited to what it can pay: it never spends more than it has.
+    pub strict: bool,
     /// When that begins anew; `None`: never.
     pub reset_period: Option<ResetPeriod>,
 }
@@ -79,6 +89,38 @@ pub enum StoreConfig {
     Sqlite(PathBuf),
     /// Nowhere: they are gone with the process.
     Memory,
+}
+
+/// What is charged for a request that ran when the process died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lost {
+    #[default]
+    Free,
+    /// What was held for it: the most that it was expected to cost.
+    Estimate,
+}
+
+/// What becomes of the provider's answer when the client goes away before its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnClientLeft {
+    /// It is given up; what was delivered is charged.
+    #[default]
+    Cancel,
+    /// It is read on, within bounds, to learn what was used.
+    Drain,
+}
+
+impl OnClientLeft {
+    pub(crate) const WORDS: [(&'static str, OnClientLeft); 2] =
+        [("cancel", OnClientLeft::Cancel), ("drain", OnClientLeft::Drain)];
+
+    /// As the file says it.
+    pub fn name(self) -> &'static str {
+        match self {
+            OnClientLeft::Cancel => "cancel",
+            OnClientLeft::Drain => "drain",
+        }
+    }
 }
 
 /// What a model costs, by the name that callers use.
@@ -113,6 +155,7 @@ pub struct ChannelConfig {
     pub headers: Vec<(http::HeaderName, http::HeaderValue)>,
     pub proxy: Option<Proxy>,
     pub timeouts: Timeouts,
+    pub on_client_left: OnClientLeft,
 }
 
 /// Egress proxy of a channel.
@@ -181,12 +224,14 @@ pub struct Bounds {
     pub in_flight: usize,
     /// Requests waiting for admission at once.
     pub queue: usize,
+    /// Answers read on at once after their clients have left.
+    pub draining: usize,
 }
 
 impl Default for Bounds {
     fn default() -> Bounds {
         // 32 MiB is what Anthropic's edge takes, the largest of the four.
-        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000 }
+        Bounds { body_bytes: 32 << 20, in_flight: 10_000, queue: 1_000, draining: 256 }
     }
 }
 
@@ -241,9 +286,83 @@ pub struct Monitor {
     pub token: Option<Secret>,
 }
 
+/// How long things are kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retention {
+    /// Requests in the log; `None`: for ever.
+    pub requests: Option<Duration>,
+}
+
 /// Browser clients of the doors.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cors {
     /// Allowed origins in lower case, `scheme://host[:port]`; `*` allows any; empty: no CORS answers at all.
     pub origins: Vec<String>,
+}
+
+/// How people sign in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Admin {
+    /// Where people reach this gateway; links begin with it. Without a trailing slash.
+    pub public_url: Option<http::Uri>,
+    /// A session that is not used for so long is over.
+    pub session_idle: Duration,
+    /// A session is over after this, however it is used.
+    pub session_total: Duration,
+}
+
+impl Default for Admin {
+    fn default() -> Admin {
+        let hours = |hours: u64| Duration::from_secs(hours * 60 * 60);
+        Admin { public_url: None, session_idle: hours(24), session_total: hours(30 * 24) }
+    }
+}
+
+/// Who may make himself a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SignUp {
+    pub mode: SignUpMode,
+    /// Domains of mail that may sign up when it is open, in lower case; empty: any.
+    pub domains: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SignUpMode {
+    /// Nobody.
+    #[default]
+    Off,
+    /// Whom an admin invited.
+    Invitation,
+    /// Whoever reads the address that he names.
+    Open,
+}
+
+/// The server that takes letters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mail {
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    pub user: Option<String>,
+    pub password: Option<Secret>,
+    pub from: lettre::message::Mailbox,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    StartTls,
+    Tls,
+    /// Only to a server on this machine.
+    None,
+}
+
+/// A provider of identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Oidc {
+    /// As its tokens name it.
+    pub issuer: String,
+    pub client_id: String,
+    pub client_secret: Option<Secret>,
+    /// Whom it knows and we do not becomes a user.
+    pub create_users: bool,
 }

@@ -36,10 +36,10 @@ fn key(key: &KeyConfig) -> ConfigKey {
             limits: columns(&key.caps),
             spend_limit: key.spend_limit,
             reset_period: key.reset_period,
+            strict: key.strict,
             expires_ms: key.expires_ms,
             models: json!(key.models).to_string(),
             networks: json!(key.networks.0.iter().map(Network::to_string).collect::<Vec<_>>()).to_string(),
-            strict: false,
         },
     }
 }

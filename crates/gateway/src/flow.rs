@@ -41,10 +41,13 @@ pub enum Phase {
     Waiting,
     /// The answer is being passed on.
     Delivering,
+    /// The client has left; the answer is read on to learn what was used.
+    Draining,
 }
 
 impl Phase {
-    pub const ALL: [Phase; 4] = [Phase::Receiving, Phase::Queued, Phase::Waiting, Phase::Delivering];
+    pub const ALL: [Phase; 5] =
+        [Phase::Receiving, Phase::Queued, Phase::Waiting, Phase::Delivering, Phase::Draining];
 
     pub const fn name(self) -> &'static str {
         match self {
@@ -52,6 +55,7 @@ impl Phase {
             Phase::Queued => "queued",
             Phase::Waiting => "waiting",
             Phase::Delivering => "delivering",
+            Phase::Draining => "draining",
         }
     }
 
@@ -91,6 +95,12 @@ pub struct Entry {
     admitted: OnceLock<Admitted>,
     /// Its settlement is on its way.
     settled: AtomicBool,
+    /// The books know it as open.
+    booked: AtomicBool,
+    /// The answer under way is worth reading on when the client leaves: its channel wants it so.
+    drains: AtomicBool,
+    /// The client has left, and the answer is read on all the same.
+    left: AtomicBool,
 }
 
 /// What the books say of a request while it runs.
@@ -152,13 +162,38 @@ impl Entry {
         self.settled.load(Ordering::Acquire)
     }
 
+    /// Whether the answer is to be read on when the client leaves now: asked for, and wanted by its channel.
+    pub fn is_worth_draining(&self) -> bool {
+        self.drains.load(Ordering::Relaxed) && self.sent_ms.load(Ordering::Relaxed) != 0 && !self.has_left()
+    }
+
+    /// What the channel of the attempt under way wants; false: there is none.
+    pub(crate) fn set_drains(&self, drains: bool) {
+        self.drains.store(drains, Ordering::Relaxed);
+    }
+
+    /// The client has left, and this is what remains of the request, for at most `limit`.
+    pub(crate) fn leave(&self, limit: Duration) {
+        let now_ms = self.connection.clock.now_ms();
+        self.left.store(true, Ordering::Relaxed);
+        self.phase.store(Phase::Draining as u8, Ordering::Relaxed);
+        self.since_ms.store(now_ms, Ordering::Relaxed);
+        self.touched_ms.store(now_ms, Ordering::Relaxed);
+        self.limit_ms.store(limit.as_millis() as u64, Ordering::Relaxed);
+        self.handed_ms.store(0, Ordering::Relaxed);
+    }
+
+    pub fn has_left(&self) -> bool {
+        self.left.load(Ordering::Relaxed)
+    }
+
     pub fn channel(&self) -> Option<Arc<str>> {
         lock(&self.channel).clone()
     }
 
     fn unaccounted(&self, now_ms: u64) -> bool {
         let closed_ms = self.connection.closed_ms();
-        let orphaned = closed_ms != 0 && now_ms > closed_ms + GRACE_MS;
+        let orphaned = closed_ms != 0 && now_ms > closed_ms + GRACE_MS && !self.has_left();
         let due =
             self.touched_ms.load(Ordering::Relaxed).saturating_add(self.limit_ms.load(Ordering::Relaxed));
         orphaned || now_ms > due.saturating_add(GRACE_MS)
@@ -219,6 +254,9 @@ impl Flow {
             channel: Mutex::new(None),
             admitted: OnceLock::new(),
             settled: AtomicBool::new(false),
+            booked: AtomicBool::new(false),
+            drains: AtomicBool::new(false),
+            left: AtomicBool::new(false),
         });
         lock(self.shard(number)).insert(number, entry.clone());
         Mark { flow: self.clone(), entry, ending: Ending::ClientLeft }
@@ -239,6 +277,18 @@ impl Flow {
     /// Every request in flight, in no order.
     pub fn entries(&self) -> Vec<Arc<Entry>> {
         self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+    }
+
+    /// Visits the requests that the books do not know as open; `book` says whether they do now. Nothing is copied: this runs
+    /// many times a second.
+    pub fn each_unbooked(&self, mut book: impl FnMut(&Entry) -> bool) {
+        for shard in &self.shards {
+            for entry in lock(shard).values().filter(|entry| !entry.booked.load(Ordering::Relaxed)) {
+                if book(entry) {
+                    entry.booked.store(true, Ordering::Relaxed);
+                }
+            }
+        }
     }
 
     pub fn census(&self) -> Census {
@@ -277,6 +327,9 @@ pub struct Mark {
 impl Mark {
     /// The request now waits for something else, for at most `limit`.
     pub fn enter(&self, phase: Phase, limit: Duration) {
+        if self.entry.has_left() {
+            return; // What remains of it has one limit for all.
+        }
         let now_ms = self.flow.clock.now_ms();
         self.entry.phase.store(phase as u8, Ordering::Relaxed);
         self.entry.since_ms.store(now_ms, Ordering::Relaxed);
@@ -286,6 +339,9 @@ impl Mark {
 
     /// The current wait begins anew.
     pub fn touch(&self, now_ms: u64) {
+        if self.entry.has_left() {
+            return;
+        }
         self.entry.touched_ms.store(now_ms, Ordering::Relaxed);
     }
 
@@ -296,6 +352,9 @@ impl Mark {
 
     /// Bytes were handed to the client's connection.
     pub fn handed(&self, bytes: usize, now_ms: u64) {
+        if self.entry.has_left() {
+            return;
+        }
         self.entry.bytes_out.fetch_add(bytes as u64, Ordering::Relaxed);
         self.entry.handed_ms.store(now_ms, Ordering::Relaxed);
     }

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::{
     admin,
     app::App,
+    billing::{self, Polled},
     connection::Connection,
     cors,
     fault::{ClientFault, Fault, InternalFault},
@@ -42,6 +43,8 @@ pub enum Route {
     Readyz,
     Health,
     Metrics,
+    /// What a caller's key has and may, for programs that poll it.
+    Billing(Polled),
     /// The rest of `/api`, whatever there is or is not.
     Admin,
 }
@@ -70,6 +73,13 @@ pub fn find(path: &str, headers: &HeaderMap, query: Option<&str>) -> Option<(Rou
         "/readyz" => Some((Route::Readyz, "GET, HEAD")),
         "/api/monitor/health" => Some((Route::Health, "GET")),
         "/metrics" => Some((Route::Metrics, "GET")),
+        "/v1/dashboard/billing/subscription" | "/dashboard/billing/subscription" => {
+            Some((Route::Billing(Polled::Subscription), "GET"))
+        }
+        "/v1/dashboard/billing/usage" | "/dashboard/billing/usage" => {
+            Some((Route::Billing(Polled::Usage), "GET"))
+        }
+        "/api/usage/token" | "/api/usage/token/" => Some((Route::Billing(Polled::Token), "GET")),
         _ if path == "/api" || path.starts_with("/api/") => Some((Route::Admin, ANY)),
         _ => stored(path, query).or_else(|| gemini(path, headers)),
     }
@@ -155,17 +165,17 @@ type Answering = Pin<Box<dyn Future<Output = Result<Response<ReplyBody>, Infalli
 
 /// Answers one request.
 pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Incoming>) -> Answering {
-    // Browsers are told nothing about what can be managed here: it is for pages of our own.
-    let managing = matches!(find(request.uri().path(), request.headers(), None), Some((Route::Admin, _)));
+    let path = request.uri().path();
+    let (dialect, found) =
+        (guess(path, request.headers()), find(path, request.headers(), request.uri().query()));
+    // Pages of others are told nothing about what can be managed here: it is for our own.
+    let managing = matches!(found, Some((Route::Admin, _)));
     let origin = if managing { None } else { cors::allowed_origin(app, request.headers()) };
     let unread = !request.body().is_end_stream();
     if request.method() == Method::OPTIONS && origin.is_some() {
         let response = cors::preflight(request.headers());
         return ready(cors::with(response, origin));
     }
-    let path = request.uri().path();
-    let (dialect, found) =
-        (guess(path, request.headers()), find(path, request.headers(), request.uri().query()));
     let Some((route, methods)) = found else {
         let fault = ClientFault::NoSuchPath {
             method: request.method().to_string(),
@@ -195,6 +205,10 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
             let (peer, headers, query) = (connection.peer.ip(), request.headers(), request.uri().query());
             ready(cors::with(models::answer(app, dialect, id.as_deref(), peer, headers, query), origin))
         }
+        Route::Billing(poll) => {
+            let (peer, headers, query) = (connection.peer.ip(), request.headers(), request.uri().query());
+            ready(cors::with(billing::answer(app, poll, peer, headers, query), origin))
+        }
         Route::Healthz => ready(monitor::healthz()),
         Route::Readyz => ready(monitor::readyz(app)),
         Route::Health | Route::Metrics if !monitor::may_read(app, connection, request.headers()) => {
@@ -203,7 +217,7 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         Route::Health => ready(monitor::health(app)),
         Route::Metrics => ready(monitor::metrics(app)),
         Route::Admin => {
-            let asked = admin::asked::Asked::new(app, Some(connection.peer.ip()), false);
+            let asked = admin::asked::Asked::by_network(app, connection.peer.ip(), request.headers());
             Box::pin(admin::answer(asked, request))
         }
     }

@@ -85,9 +85,9 @@ impl Limits {
         clock: Clock,
         mut waiter: Option<&mut Waiter>,
     ) -> Result<Taken, Blocked> {
-        let now_ms = clock.now_ms();
         let mut states: [Option<MutexGuard<'_, State>>; 3] =
             std::array::from_fn(|rank| self.0[rank].limited());
+        let now_ms = if states.iter().any(Option::is_some) { clock.now_ms() } else { 0 };
         let ticket = waiter.as_ref().map(|waiter| waiter.ticket);
         let mut blocked: Option<Blocked> = None;
         for (rank, state) in states.iter_mut().enumerate() {
@@ -149,9 +149,8 @@ impl Taken {
 
 impl Drop for Taken {
     fn drop(&mut self) {
-        let now_ms = self.clock.now_ms();
         for (meter, share) in self.limits.0.iter().zip(&self.shares) {
-            meter.leave(share, self.back, now_ms);
+            meter.leave(share, self.back, self.clock);
         }
     }
 }

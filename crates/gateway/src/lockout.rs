@@ -65,7 +65,8 @@ impl<K: Hash + Eq + Copy> Tries<K> {
     }
 
     /// Counts a try before it is checked: those that run side by side are all counted.
-    pub fn count(&self, key: K, now_ms: u64) -> Result<(), Locked> {
+    /// The wait of the next one, where this one makes it wait.
+    pub fn count(&self, key: K, now_ms: u64) -> Result<Option<Locked>, Locked> {
         let limits = self.limits;
         let mut records = self.records.lock().unwrap_or_else(PoisonError::into_inner);
         if records.len() >= MOST && !records.contains_key(&key) {
@@ -82,9 +83,11 @@ impl<K: Hash + Eq + Copy> Tries<K> {
         record.last_ms = now_ms;
         if record.tries >= limits.free {
             let doubled = (record.tries - limits.free).min(20);
-            record.until_ms = now_ms + (limits.first_wait_ms << doubled).min(limits.longest_wait_ms);
+            let wait_ms = (limits.first_wait_ms << doubled).min(limits.longest_wait_ms);
+            record.until_ms = now_ms + wait_ms;
+            return Ok(Some(Locked { seconds: wait_ms / 1000 }));
         }
-        Ok(())
+        Ok(None)
     }
 
     /// The try was good.
@@ -147,20 +150,20 @@ mod tests {
     #[test]
     fn s16_an_account_is_locked_for_longer_and_longer_but_not_for_good() {
         let tries = Tries::new(ACCOUNT);
-        for _ in 0..5 {
-            assert_eq!(tries.count(1, 0), Ok(()));
+        for _ in 0..4 {
+            assert_eq!(tries.count(1, 0), Ok(None));
         }
+        assert_eq!(tries.count(1, 0), Ok(Some(Locked { seconds: 30 })));
         assert_eq!(tries.count(1, 1_000), Err(Locked { seconds: 29 }));
-        assert_eq!(tries.count(2, 1_000), Ok(()), "another account");
-        assert_eq!(tries.count(1, 30_000), Ok(()));
+        assert_eq!(tries.count(2, 1_000), Ok(None), "another account");
+        assert_eq!(tries.count(1, 30_000), Ok(Some(Locked { seconds: 60 })));
         assert_eq!(tries.count(1, 30_001), Err(Locked { seconds: 60 }));
         let mut now = 90_000;
         for _ in 0..40 {
-            assert_eq!(tries.count(1, now), Ok(()));
+            assert!(tries.count(1, now).is_ok());
             now += ACCOUNT.longest_wait_ms;
         }
-        assert_eq!(tries.count(1, now + ACCOUNT.forget_ms), Ok(()));
-        assert_eq!(tries.count(1, now + ACCOUNT.forget_ms), Ok(()), "all was forgotten");
+        assert_eq!(tries.count(1, now + ACCOUNT.forget_ms), Ok(None), "all was forgotten");
         tries.forgive(1);
         assert_eq!(tries.len(), 1);
     }
@@ -169,7 +172,7 @@ mod tests {
     fn a_good_try_is_taken_back_from_its_address() {
         let tries = Tries::new(ADDRESS);
         for _ in 0..1_000 {
-            assert_eq!(tries.count(1, 0), Ok(()));
+            assert_eq!(tries.count(1, 0), Ok(None));
             tries.take_back(1);
         }
     }

@@ -5,9 +5,13 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
-use gateway::{admin, books, config::StoreConfig, demo, listener, reload, server::Server};
+use gateway::{
+    admin, books, command, config::StoreConfig, demo, listener, reload, requests, server::Server, sign_in,
+    wanted::Wanted,
+};
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing::{error, info, warn};
@@ -23,12 +27,17 @@ Usage:
   sluice check --config FILE    check FILE and say everything that is wrong with it
   sluice books --config FILE [--json]
                                 what is spent and held, and whether the books balance (exit status 1: they do not)
-  sluice requests --config FILE [--json] [--limit N]
-                                the requests, the latest N of them, as one line each
+  sluice requests --config FILE [--json] [--limit N] [--WORD TEXT]...
+                                the requests, the latest N of them, as one line each; of those only with
+                                  --since, --until (2026-01-31, 24h), --user, --key, --model, --channel NAME,
+                                  --ending errors|cut,…, --status 429|4xx, --stream, --estimated, --unpriced,
+                                  --retried yes|no, --slower-than 10s, --dearer-than USD, --id, --upstream-id ID
   sluice openapi                the description of the API under /api/v1, as docs/openapi.json has it
   sluice demo [--listen ADDR]   try it with a built-in fake provider (default 127.0.0.1:3000)
   sluice --version
 
+Managing, each with --config FILE and, if wished, --json (through the process that owns the database while one runs):
+@VERBS@
 See sluice.example.toml for every key of FILE. SIGHUP, or a change of FILE, puts it in force while serving;
 SIGTERM stops after running requests have ended; a second one stops at once.
 ";
@@ -37,9 +46,10 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32> },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
     Demo(SocketAddr),
     OpenApi,
+    Manage { config: PathBuf, typed: command::Typed },
     Help,
     Version,
 }
@@ -48,25 +58,47 @@ fn main() -> ExitCode {
     let command = match parse_arguments() {
         Ok(command) => command,
         Err(error) => {
-            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{USAGE}"));
+            say(&mut std::io::stderr(), &format!("sluice: {error}\n\n{}", usage()));
             return ExitCode::from(2);
         }
     };
     match command {
-        Command::Help => say(&mut std::io::stdout(), USAGE),
+        Command::Help => say(&mut std::io::stdout(), &usage()),
+        Command::Manage { config, typed } => return manage(&config, &typed),
         Command::OpenApi => say(&mut std::io::stdout(), &admin::document()),
         Command::Version => say(&mut std::io::stdout(), concat!("sluice ", env!("CARGO_PKG_VERSION"), "\n")),
         Command::Check(path) => return check(&path),
         Command::Books { config, json } => {
             return read_books(&config, |file, out| books::books(file, json, out));
         }
-        Command::Requests { config, json, limit } => {
-            return read_books(&config, |file, out| books::requests(file, json, limit, out).map(|()| true));
+        Command::Requests { config, json, limit, wanted } => {
+            return read_books(&config, |file, out| {
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
+                note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
+                Ok(true)
+            });
         }
         Command::Serve(path) => return run(Some(path), None),
         Command::Demo(address) => return run(None, Some(address)),
     }
     ExitCode::SUCCESS
+}
+
+fn usage() -> String {
+    USAGE.replace("@VERBS@", command::VERBS)
+}
+
+/// Does something to users, keys, channels and so on.
+fn manage(config: &Path, typed: &command::Typed) -> ExitCode {
+    let done = reload::load(config)
+        .and_then(|(_, config)| command::run(config, typed, &mut std::io::stdout().lock()));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&mut std::io::stderr(), &format!("{error}\n"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints; a closed pipe is nobody's error.
@@ -76,8 +108,8 @@ fn say(to: &mut dyn Write, text: &str) {
 
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
-    let (mut name, mut config, mut listen) = (None, None, None);
-    let (mut json, mut limit) = (false, None);
+    let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
+    let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -85,22 +117,48 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
             Short('c') | Long("config") => config = Some(PathBuf::from(arguments.value()?)),
             Long("json") => json = true,
             Long("limit") => limit = Some(arguments.value()?.parse()?),
+            Long(word) if wanted_word(word).is_some() => {
+                let word = wanted_word(word).unwrap_or_default();
+                let text = arguments.value()?.string()?;
+                let wrong = |why| lexopt::Error::from(format!("--{}: {why}", word.replace('_', "-")));
+                wanted.set(word, &text, now_ms()).map_err(wrong)?;
+            }
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
-            Value(value) if name.is_none() => name = Some(value.string()?),
+            Long("from") => from = Some(PathBuf::from(arguments.value()?)),
+            Value(value) => words.push(value.string()?),
             other => return Err(other.unexpected()),
         }
     }
     let config = || config.ok_or_else(|| lexopt::Error::from("--config FILE is missing"));
+    let name = words.first().cloned();
+    if name.as_deref().is_some_and(command::is_object) {
+        let typed = command::Typed { words, json, limit, from };
+        return Ok(Command::Manage { config: config()?, typed });
+    }
+    if let Some(word) = words.get(1) {
+        return Err(format!("`{word}` is one word too many").into());
+    }
     match name.as_deref() {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
-        Some("requests") => Ok(Command::Requests { config: config()?, json, limit }),
+        Some("requests") => Ok(Command::Requests { config: config()?, json, limit, wanted }),
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),
         Some(other) => Err(format!("there is no command `{other}`").into()),
     }
+}
+
+/// What is wanted of the requests, by the name of an option.
+fn wanted_word(option: &str) -> Option<&'static str> {
+    let word = option.replace('-', "_");
+    Wanted::WORDS.into_iter().find(|known| *known == word)
+}
+
+fn now_ms() -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(now.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn check(path: &std::path::Path) -> ExitCode {
@@ -122,7 +180,7 @@ fn check(path: &std::path::Path) -> ExitCode {
 
 /// Reads the books that a configuration names.
 fn read_books(config: &Path, read: impl FnOnce(&Path, &mut dyn Write) -> Result<bool, String>) -> ExitCode {
-    let done = reload::load(config).and_then(|(_, config)| match config.store {
+    let done = reload::load_store(config).and_then(|store| match store {
         StoreConfig::Sqlite(file) => read(&file, &mut std::io::stdout().lock()),
         StoreConfig::Memory => Err("store.url is \"memory\": there are no books on disk".to_owned()),
     });
@@ -198,6 +256,7 @@ async fn serve(path: PathBuf) -> Result<(), String> {
     let address = config.listen;
     let server = start(config, address)?;
     info!(address = %server.address, "listening");
+    say(&mut std::io::stderr(), &first_words(&server));
     let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));
     until_signalled(server).await?;
     watching.abort();
@@ -212,6 +271,7 @@ async fn serve_demo(address: SocketAddr) -> Result<(), String> {
         upstream_sim::Sim::bind_with(here, pace).await.map_err(|error| format!("demo provider: {error}"))?;
     let server = start(demo::config(address, &provider.url()), address)?;
     say(&mut std::io::stdout(), &demo::snippets(server.address));
+    say(&mut std::io::stdout(), &first_words(&server));
     until_signalled(server).await
 }
 
@@ -222,6 +282,12 @@ fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server,
         )
     })?;
     Server::start(config, listener, Box::new(std::io::stdout())).map_err(|error| error.to_string())
+}
+
+/// The setup link, while nobody is root. It is no line of the log: logs are kept and sent on.
+fn first_words(server: &Server) -> String {
+    let url = sign_in::reachable_at(&server.app.catalog.load().config, server.address);
+    server.setup_token.as_ref().map(|token| admin::setup::words(&url, token.reveal())).unwrap_or_default()
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.

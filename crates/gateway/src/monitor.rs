@@ -84,12 +84,15 @@ pub fn metrics(app: &App) -> Response<ReplyBody> {
 
 pub fn health(app: &App) -> Response<ReplyBody> {
     let reading = read(app);
+    let violations = app.findings.all();
     let status = if app.shutdown.draining() {
         "stopping"
-    } else if reading.census.unaccounted.is_empty() {
-        "ok"
-    } else {
+    } else if !reading.census.unaccounted.is_empty() {
         "unaccounted"
+    } else if !violations.is_empty() {
+        "books"
+    } else {
+        "ok"
     };
     let phases: Map<String, Value> = Phase::ALL
         .iter()
@@ -113,6 +116,7 @@ pub fn health(app: &App) -> Response<ReplyBody> {
         "unaccounted_ids": reading.census.unaccounted.iter().take(20).map(ToString::to_string).collect::<Vec<_>>(),
         "waiting_for_admission": app.admission.waiting(),
         "settlements_open": app.settlements_open(),
+        "books": { "violations": violations.len(), "first": violations.first() },
         "sockets": { "clients": reading.client_sockets, "upstreams": reading.upstream_sockets },
         "memory": {
             "alloc_mb": megabytes(reading.memory.anonymous_bytes),

@@ -17,6 +17,7 @@ pub mod plan;
 pub mod reply;
 pub mod rewrite;
 pub mod source;
+pub mod terms;
 
 use std::{
     borrow::Cow,
@@ -30,16 +31,11 @@ use bytes::Bytes;
 use dialect::Framing;
 use http::Response;
 use http_body::Body;
-use store::{
-    Nanos,
-    purse::{Hold, Short},
-};
 use tokio::time::{Duration, sleep};
 
 use crate::{
     app::App,
     catalog::Catalog,
-    charge::{self, Terms},
     connection::Connection,
     fault::{ClientFault, Fault, Rejection},
     pipeline::{
@@ -48,7 +44,7 @@ use crate::{
         inbound::{Head, Inbound, Received},
         lease::Lease,
         plan::Plan,
-        reply::{ReplyBody, Run},
+        reply::{Attended, ReplyBody},
     },
 };
 
@@ -69,8 +65,9 @@ where
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
             let (stream, levels) = (inbound.stream, lease.levels());
-            let mut run: Run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
-            let outcome = if stream { patiently(&mut run).await } else { Some(run.as_mut().await) };
+            let run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
+            let mut run = Attended::new(&app, &entry, run);
+            let outcome = if stream { patiently(&mut run).await } else { Some((&mut run).await) };
             match outcome {
                 Some(Ok(committed)) => reply::send(&app, committed),
                 Some(Err(failed)) => reply::refuse(dialect, *failed),
@@ -115,43 +112,18 @@ where
     head.check().map_err(Fault::Client)?;
     let bounds = &catalog.config.bounds;
     let received = Received::read(body, bounds.body_bytes, &app.held_bodies, lease).await?;
-    let inbound = Inbound::open(head, received).map_err(Fault::Client)?;
+    let mut inbound = Inbound::open(head, received).map_err(Fault::Client)?;
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
-    let terms = terms(&inbound, &caller, catalog)?;
-    let tokens = tokens(&inbound);
+    let terms = terms::agree(&mut inbound, &caller, &plan, catalog)?;
+    let tokens = terms::tokens(&mut inbound);
     app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))
 }
 
-/// Sets aside what the request may cost. One step in memory: it waits for no disk, and nobody can spend the same twice.
-fn terms(inbound: &Inbound, caller: &Caller, catalog: &Catalog) -> Result<Terms, Fault> {
-    let key = &caller.key;
-    let free = charge::is_free(inbound);
-    let price = if free { None } else { catalog.price(&inbound.model) };
-    if price.is_none() && !free && key.pays() {
-        return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
-    }
-    let needed = price.as_deref().map_or(Nanos::ZERO, |price| charge::estimate(price, inbound));
-    match Hold::take(&key.account, &key.purse, needed) {
-        Ok(hold) => Ok(Terms { hold, price }),
-        Err(short) => Err(Fault::Rejection(match short {
-            Short::Account => Rejection::BalanceShort { needed },
-            Short::Key => Rejection::LimitReached { needed },
-            Short::Held => Rejection::MoneyHeld { needed },
-        })),
-    }
-}
-
-/// What a request may need of the tokens that are limited.
-fn tokens(inbound: &Inbound) -> u64 {
-    let (input, output) = charge::foreseen(inbound);
-    if charge::is_free(inbound) { 0 } else { input.saturating_add(output) }
-}
-
 /// Waits for the attempts for as long as a client waits without a sign; `None`: they still run.
-async fn patiently(run: &mut Run) -> Option<<Run as Future>::Output> {
+async fn patiently(run: &mut Attended) -> Option<<Attended as Future>::Output> {
     let mut patience = pin!(sleep(PATIENCE));
     poll_fn(|context| {
         if let Poll::Ready(outcome) = Pin::new(&mut *run).poll(context) {

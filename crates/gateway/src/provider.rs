@@ -61,6 +61,9 @@ pub enum Quirk {
     /// Seen at Mistral, whose request schema has no such field, and at Perplexity, where every chunk has the usage so
     /// far. DeepSeek, Zhipu, Cerebras, Moonshot and MiniMax place usage alike but accept the option.
     UsageUnasked,
+    /// Chat knows the limit of the output as `max_completion_tokens`: models that reason refuse the old `max_tokens`. OpenAI's
+    /// own API reference, and Azure's of the same models. Most others know only the old name.
+    NewLimitName,
 }
 
 impl Provider {

@@ -17,7 +17,7 @@ use tracing::{error, info, warn};
 
 use crate::{
     app::App,
-    config::{Config, ProcessEnvironment, parse},
+    config::{Config, Problem, ProcessEnvironment, StoreConfig, parse, parse_store},
 };
 
 /// How often the file is looked at.
@@ -28,12 +28,20 @@ pub fn load(path: &Path) -> Result<(String, Config), String> {
     let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     match parse(&text, &ProcessEnvironment) {
         Ok(config) => Ok((text, config)),
-        Err(problems) => {
-            let lines: Vec<String> =
-                problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
-            Err(lines.join("\n"))
-        }
+        Err(problems) => Err(told(path, &problems)),
     }
+}
+
+/// Where a file says that the books are. Its secrets are not asked for: who only reads needs none.
+pub fn load_store(path: &Path) -> Result<StoreConfig, String> {
+    let text = std::fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    parse_store(&text).map_err(|problems| told(path, &problems))
+}
+
+fn told(path: &Path, problems: &[Problem]) -> String {
+    let lines: Vec<String> =
+        problems.iter().map(|problem| format!("{}: {problem}", path.display())).collect();
+    lines.join("\n")
 }
 
 /// Watches the file for as long as the program runs.

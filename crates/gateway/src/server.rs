@@ -6,23 +6,28 @@
 
 use std::{fmt, io, net::SocketAddr, sync::Arc};
 
-use store::{Database, StoreError, ledger};
+use store::{
+    Database, StoreError,
+    ledger::{self, LostCharge},
+};
 use tokio::{
     net::TcpListener,
     task::JoinHandle,
     time::{Duration, Instant, interval, timeout},
 };
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::{
-    admin::local::Local,
+    admin::{local::Local, setup},
     app::App,
     calendar,
     clock::unix_ms,
-    config::{Config, StoreConfig},
-    listener, monitor,
+    config::{Config, Lost, StoreConfig},
+    listener, monitor, retention,
+    secret::Secret,
     settler::{self, Sink},
     shutdown::Stage,
+    sweep,
 };
 
 /// How often the stop looks whether the last request is gone.
@@ -76,8 +81,10 @@ impl fmt::Display for StartError {
 pub struct Server {
     pub app: Arc<App>,
     pub address: SocketAddr,
+    /// Of the link that makes the first user; `None`: there is one.
+    pub setup_token: Option<Secret>,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 3],
+    watches: [JoinHandle<()>; 5],
     settling: JoinHandle<()>,
     /// For the commands of this machine.
     local: Option<Local>,
@@ -91,10 +98,19 @@ impl Server {
             StoreConfig::Sqlite(path) => Database::open(path)?,
             StoreConfig::Memory => Database::in_memory()?,
         };
-        let lost = ledger::recover(&database, unix_ms())?;
-        if lost > 0 {
-            warn!(lost, "requests that ran when the process died are listed as lost, and not charged");
+        for violation in sweep::at_start(&database)? {
+            error!(violation, "the books do not balance: see `sluice books`");
         }
+        let charge = match config.lost {
+            Lost::Free => LostCharge::Nothing,
+            Lost::Estimate => LostCharge::Hold,
+        };
+        let lost = ledger::recover(&database, unix_ms(), charge)?;
+        if lost > 0 {
+            let charged = charge == LostCharge::Hold;
+            warn!(lost, charged, "requests that ran when the process died are listed as lost");
+        }
+        let setup_token = setup::link(&database)?.map(Secret::new);
         let (app, queue) = App::new(config, database)?;
         let local = app.database.path().and_then(|path| {
             Local::open(app.clone(), path)
@@ -102,14 +118,17 @@ impl Server {
                 .ok()
         });
         Ok(Server {
+            setup_token,
             local,
             accepting: tokio::spawn(listener::run(app.clone(), listener)),
             watches: [
                 tokio::spawn(listener::watch(app.clone())),
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
+                tokio::spawn(sweep::watch(app.clone())),
+                tokio::spawn(retention::watch(app.clone())),
             ],
-            settling: tokio::spawn(settler::run(app.clone(), queue, sink)),
+            settling: settler::start(app.clone(), queue, sink),
             app,
             address,
         })

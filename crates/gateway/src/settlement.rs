@@ -3,10 +3,11 @@
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
 use dialect::{Door, Usage};
+use store::Factor;
 use uuid::Uuid;
 
 use crate::{
-    charge::{Charge, Payer},
+    charge::{Charge, Owed, Payer},
     ending::Ending,
 };
 
@@ -42,7 +43,13 @@ pub struct Settlement {
     /// Why it ended so, in words for the operator.
     pub cause: Option<Cow<'static, str>>,
     pub usage: Option<Usage>,
+    /// The usage is our estimate, not the provider's word.
+    pub estimated: bool,
+    /// What the channel that was tried last asks, of the price.
+    pub discount: Factor,
     pub charge: Charge,
+    /// The charge waits for an estimate; the settler's to make.
+    pub owed: Option<Box<Owed>>,
     pub bytes_in: u64,
     pub bytes_out: u64,
     /// Time spent waiting for admission.
@@ -53,6 +60,9 @@ pub struct Settlement {
     /// The provider's own id for the call, for its support.
     pub upstream_request_id: Option<String>,
 }
+
+/// A settlement as it travels: queues and batches hold a pointer.
+pub type Settled = Box<Settlement>;
 
 impl Settlement {
     /// The channel that delivered, or that was tried last.

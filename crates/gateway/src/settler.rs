@@ -5,6 +5,8 @@
 //! fills and new requests are refused with 503: nothing is dropped and nothing grows.
 
 pub(crate) mod line;
+mod measure;
+mod open;
 
 use std::{
     io::{ErrorKind, Write},
@@ -24,17 +26,16 @@ use tokio::{
 };
 use tracing::{error, info};
 
-use crate::{
-    app::App,
-    charge::{LOOK_EVERY, Open},
-    settlement::Settlement,
-    shutdown::Stage,
+use self::{
+    measure::Measuring,
+    open::{LOOK_EVERY, Open},
 };
+use crate::{app::App, settlement::Settled, shutdown::Stage, telemetry::Observer};
 
 /// Settlements taken at once.
 const BATCH: usize = 1024;
-/// Pause between batches: many requests share one wake-up and one write.
-const GATHER: Duration = Duration::from_millis(20);
+/// Pause between batches: many requests share one wake-up, one write, and the pages of the indexes that they change.
+const GATHER: Duration = Duration::from_millis(40);
 
 /// Pause before a sink that refused is tried again.
 const WRITE_PAUSE: Duration = Duration::from_millis(200);
@@ -45,21 +46,39 @@ pub type Sink = Box<dyn Write + Send>;
 /// Lines that wait for a slow reader before settlements are left in their queue.
 const LINES_WAITING: usize = 4 * 1024 * 1024;
 
+/// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
+/// that had just been admitted. Everything older is there, unless the disk was slower than the window.
+pub const WINDOW: Duration = Duration::from_millis(200);
+
+/// Starts the settler. Without it nothing is charged and nothing written: a process whose settler panicked must not go on.
+pub fn start(app: Arc<App>, queue: mpsc::Receiver<Settled>, sink: Sink) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let ended = tokio::spawn(run(app, queue, sink)).await;
+        if ended.is_err_and(|error| error.is_panic()) {
+            error!("the settler panicked: the process ends, and what ran is found as lost at the next start");
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "nothing can be settled any more: to go on would serve for nothing"
+            )]
+            std::process::abort();
+        }
+    })
+}
+
 /// Writes until the stop is over and the queue is empty.
-pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink: Sink) {
-    let _deadly = Deadly;
-    let (mut batch, mut rows) = (Vec::with_capacity(BATCH), Batch::default());
-    let mut lines = Lines { sink: Some(sink), waiting: Vec::new(), under_way: None };
-    let (mut observer, mut open) = (app.telemetry.observer(), Open::default());
+async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Settled>, sink: Sink) {
+    let mut batch = Vec::with_capacity(BATCH);
+    let mut desk = Desk::new(&app, sink);
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
             biased;
             // First: however much there is to settle, what runs is written down in time.
-            _ = looks.tick(), if !queue.is_closed() => rows.opened = open.find(&app.flow),
-            () = lines.written() => {}
-            count = queue.recv_many(&mut batch, BATCH), if lines.waiting.len() < LINES_WAITING => {
+            _ = looks.tick(), if !queue.is_closed() => desk.rows.opened = desk.open.find(&app.flow),
+            () = desk.lines.written() => {}
+            measured = desk.measuring.measured() => batch = measured,
+            count = queue.recv_many(&mut batch, BATCH), if desk.has_room() => {
                 if count == 0 {
                     break;
                 }
@@ -69,40 +88,65 @@ pub async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Box<Settlement>>, sink
                 continue;
             }
         }
-        observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
-        for settlement in batch.drain(..) {
-            line::write(&mut lines.waiting, &settlement);
-            rows.ended.extend(open.end(&settlement));
-        }
-        let gathered = !rows.ended.is_empty();
-        if !rows.is_empty() {
-            rows = entered(&app, rows).await;
-        }
-        // The books first: a line that was read stands in them.
-        lines.begin();
-        if gathered && !queue.is_closed() {
+        if desk.write(&app, &mut batch).await && !queue.is_closed() {
             sleep(GATHER).await;
         }
     }
-    while !lines.waiting.is_empty() || lines.under_way.is_some() {
-        lines.begin();
-        lines.written().await;
+    while !desk.measuring.is_empty() {
+        desk.measuring.begin();
+        batch = desk.measuring.measured().await;
+        desk.write(&app, &mut batch).await;
+    }
+    while !desk.lines.waiting.is_empty() || desk.lines.under_way.is_some() {
+        desk.lines.begin();
+        desk.lines.written().await;
     }
 }
 
-/// Without the settler nothing is charged and nothing written: a process whose settler panicked must not go on.
-struct Deadly;
+/// What the settler has in hand.
+struct Desk {
+    rows: Batch,
+    open: Open,
+    lines: Lines,
+    measuring: Measuring,
+    observer: Observer,
+}
 
-impl Drop for Deadly {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "nothing can be settled any more: to go on would serve for nothing"
-    )]
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            error!("the settler panicked: the process ends, and what ran is found as lost at the next start");
-            std::process::abort();
+impl Desk {
+    fn new(app: &App, sink: Sink) -> Desk {
+        Desk {
+            rows: Batch::default(),
+            open: Open::default(),
+            lines: Lines { sink: Some(sink), waiting: Vec::new(), under_way: None },
+            measuring: Measuring::default(),
+            observer: app.telemetry.observer(),
         }
+    }
+
+    fn has_room(&self) -> bool {
+        self.lines.waiting.len() < LINES_WAITING && self.measuring.has_room()
+    }
+
+    /// Writes down what has ended, and what runs; whether anything had ended.
+    async fn write(&mut self, app: &App, batch: &mut Vec<Settled>) -> bool {
+        for settlement in batch.extract_if(.., |settlement| settlement.owed.is_some()) {
+            let hold = settlement.owed.as_ref().map(|owed| owed.terms.hold.amount()).unwrap_or_default();
+            self.rows.opened.extend(self.open.wait(&settlement, hold));
+            self.measuring.put(settlement);
+        }
+        self.measuring.begin();
+        self.observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
+        for settlement in batch.drain(..) {
+            line::write(&mut self.lines.waiting, &settlement);
+            self.rows.ended.extend(self.open.end(&settlement));
+        }
+        let gathered = !self.rows.ended.is_empty();
+        if !self.rows.is_empty() {
+            self.rows = entered(app, std::mem::take(&mut self.rows)).await;
+        }
+        // The books first: a line that was read stands in them.
+        self.lines.begin();
+        gathered
     }
 }
 

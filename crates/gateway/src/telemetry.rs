@@ -47,6 +47,11 @@ pub struct Telemetry {
     tasks: Gauge,
     unaccounted: Gauge,
     memory: Gauge,
+    estimated: Counter,
+    overruns: Counter,
+    overrun_nanos: Counter,
+    /// Rules of the books that do not hold; the sweep's to set.
+    pub books_violations: Gauge,
     started: Counter<u64, AtomicU64>,
     /// Processor time that the books took; the settler's to move.
     pub books_cpu: Counter<f64, AtomicU64>,
@@ -72,6 +77,10 @@ impl Telemetry {
             tasks: Gauge::default(),
             unaccounted: Gauge::default(),
             memory: Gauge::default(),
+            estimated: Counter::default(),
+            overruns: Counter::default(),
+            overrun_nanos: Counter::default(),
+            books_violations: Gauge::default(),
             started: Counter::default(),
             books_cpu: Counter::default(),
             registry: Registry::default(),
@@ -109,6 +118,26 @@ impl Telemetry {
             "Processor time spent on writing the books",
             telemetry.books_cpu.clone(),
         );
+        r.register(
+            "sluice_estimated",
+            "Requests whose usage no provider told, and that were charged by an estimate",
+            telemetry.estimated.clone(),
+        );
+        r.register(
+            "sluice_overruns",
+            "Requests that were charged more than had been set aside for them",
+            telemetry.overruns.clone(),
+        );
+        r.register(
+            "sluice_overrun_nanodollars",
+            "What was charged beyond what had been set aside",
+            telemetry.overrun_nanos.clone(),
+        );
+        r.register(
+            "sluice_books_violations",
+            "Rules of the books that do not hold, found by the last round of the sweep",
+            telemetry.books_violations.clone(),
+        );
         Telemetry { registry, ..telemetry }
     }
 
@@ -120,6 +149,9 @@ impl Telemetry {
             duration: self.duration.clone(),
             first_token: self.first_token.clone(),
             tokens: self.tokens.clone(),
+            estimated: self.estimated.clone(),
+            overruns: self.overruns.clone(),
+            overrun_nanos: self.overrun_nanos.clone(),
         };
         Observer::new(families)
     }

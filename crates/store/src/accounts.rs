@@ -11,7 +11,7 @@ use crate::{
     database::Database,
     error::StoreError,
     keys::KeyHash,
-    ledger::EntryKind,
+    ledger::{self, EntryKind, Refused, RequestId, refund_in},
     money::Nanos,
 };
 
@@ -61,7 +61,7 @@ pub struct EntryRow {
     pub amount: Nanos,
     pub key_id: Option<i64>,
     pub key: Option<String>,
-    /// Of a settlement: its request.
+    /// Of a settlement, and of a refund that is about one: its request.
     pub request_id: Option<[u8; 16]>,
     pub at_ms: i64,
     pub note: Option<String>,
@@ -78,7 +78,7 @@ pub fn entries(
     database.read(|connection| {
         let mut statement = connection.prepare(
             "SELECT e.id, e.kind, e.amount_nanos, e.key_id, k.name,
-                 CASE WHEN e.kind = 'settlement' THEN e.operation END, e.at_ms, e.note
+                 CASE WHEN e.kind = 'settlement' THEN e.operation ELSE e.request_id END, e.at_ms, e.note
              FROM entries e JOIN accounts a ON a.id = e.account_id LEFT JOIN api_keys k ON k.id = e.key_id
              WHERE a.user_id = ?1 AND (?2 IS NULL OR e.kind = ?2) AND (?3 IS NULL OR e.id < ?3)
              ORDER BY e.id DESC LIMIT ?4",
@@ -139,16 +139,72 @@ pub fn enter(database: &Database, by: &By, user: i64, entry: &Entry<'_>) -> Resu
         }
         let before = picture(transaction, user)?;
         let entry_id = enter_in(transaction, user, entry, by.at_ms)?;
-        let after: String = transaction.query_row(
-            "SELECT json_object('balance_nanos', a.balance_nanos, 'amount_nanos', ?2, 'note', ?3)
-             FROM accounts a WHERE a.user_id = ?1",
-            params![user, entry.amount.0, entry.note],
-            |row| row.get(0),
-        )?;
+        let after = moved(transaction, user, entry)?;
         let action = entry.kind.name();
         audit::write(transaction, by, action, "account", &user.to_string(), Some(&before), Some(&after))?;
         Ok(Entered { entry_id, balance: balance_in(transaction, user)?, repeated: false })
     })
+}
+
+/// Gives back of what one request was charged, never more than that. Beside what came of it: what the key's purse has to follow,
+/// if it was entered now.
+pub fn refund(
+    database: &Database,
+    by: &By,
+    user: i64,
+    request: &RequestId,
+    entry: &Entry<'_>,
+) -> Result<(Entered, Option<ledger::Entered>), ChangeError> {
+    transact(database, |transaction| {
+        let account = account_in(transaction, user)?;
+        let before = picture(transaction, user)?;
+        let Entry { amount, operation, note, .. } = *entry;
+        let (entered, fresh) = match refund_in(transaction, request, amount, operation, by.at_ms, note)? {
+            // Of another's request nobody is told here.
+            Ok((entered, _)) if entered.account != account => return Err(ChangeError::Missing),
+            Ok(entered) => entered,
+            Err(Refused::NothingCharged) => {
+                return Err(ChangeError::refused(
+                    "request_id",
+                    "was charged nothing, or is not in the books",
+                ));
+            }
+            Err(Refused::MoreThanCharged { left }) => {
+                let reason = format!("is more than {left}, which is left of what the request was charged");
+                return Err(ChangeError::refused("amount", reason));
+            }
+            Err(Refused::NotPositive) => return Err(ChangeError::refused("amount", "expected more than 0")),
+        };
+        let entry_id = transaction.query_row(
+            "SELECT id FROM entries WHERE kind = 'refund' AND operation = ?1",
+            [operation],
+            |row| row.get(0),
+        )?;
+        let balance = balance_in(transaction, user)?;
+        if fresh {
+            let after = moved(transaction, user, entry)?;
+            audit::write(
+                transaction,
+                by,
+                "refund",
+                "account",
+                &user.to_string(),
+                Some(&before),
+                Some(&after),
+            )?;
+        }
+        Ok((Entered { entry_id, balance, repeated: !fresh }, fresh.then_some(entered)))
+    })
+}
+
+/// The account as the audit trail keeps it after an amount was moved.
+fn moved(transaction: &Transaction<'_>, user: i64, entry: &Entry<'_>) -> Result<String, ChangeError> {
+    Ok(transaction.query_row(
+        "SELECT json_object('balance_nanos', balance_nanos, 'amount_nanos', ?2, 'note', ?3)
+         FROM accounts WHERE user_id = ?1",
+        params![user, entry.amount.0, entry.note],
+        |row| row.get(0),
+    )?)
 }
 
 fn picture(transaction: &Transaction<'_>, user: i64) -> Result<String, ChangeError> {

@@ -62,7 +62,12 @@ impl std::error::Error for ChangeError {}
 
 impl From<StoreError> for ChangeError {
     fn from(error: StoreError) -> ChangeError {
-        ChangeError::Store(error)
+        match error {
+            StoreError::OtherOperation => ChangeError::conflict(
+                "Another amount, or another account's, was entered under this operation already.",
+            ),
+            error => ChangeError::Store(error),
+        }
     }
 }
 

@@ -11,7 +11,8 @@ use std::{
     time::Duration,
 };
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+pub use rusqlite::Connection;
+use rusqlite::{OpenFlags, TransactionBehavior};
 
 use crate::{
     error::StoreError,
@@ -28,6 +29,11 @@ const MIGRATIONS: [&str; 3] = [
 const APPLICATION: i32 = 0x536C_7569;
 /// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
 const WAL_KEPT: i64 = 64 << 20;
+/// Pages of 4 KiB in the write-ahead file before it is worked into the database: the ends of the indexes are written to by
+/// every batch, and into the database only once for all of them.
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// What the writer keeps of the database in memory at most: the ends of the indexes of everybody who is there just now.
+const CACHE_KIB: i64 = 16 << 10;
 /// A reader's checkpoint or a backup may hold the file for a moment.
 const BUSY: Duration = Duration::from_secs(5);
 
@@ -84,6 +90,8 @@ impl Database {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         connection.pragma_update(None, "journal_size_limit", WAL_KEPT)?;
+        connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+        connection.pragma_update(None, "cache_size", -CACHE_KIB)?;
         // Steps may rebuild a table that others refer to.
         connection.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut connection)?;
@@ -94,6 +102,11 @@ impl Database {
     /// The one connection that writes. A panic under it left no transaction open: dropping one rolls it back.
     pub(crate) fn writer(&self) -> MutexGuard<'_, Connection> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another connection to the same file, that only reads; `None`: in memory there is none.
+    pub(crate) fn sibling(&self) -> Result<Option<Connection>, StoreError> {
+        self.path.as_deref().map(reader).transpose()
     }
 
     /// What secrets in this database are sealed with: the key of the environment, or else of a file beside the database.

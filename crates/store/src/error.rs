@@ -15,6 +15,8 @@ pub enum StoreError {
     TooNew { found: u32, known: u32 },
     /// The file is another program's database.
     Foreign,
+    /// The operation was entered before, with another amount or for somebody else.
+    OtherOperation,
     /// A channel of the file has the name of one that the admin keeps.
     NameTaken { name: String },
     /// A key of the file has the secret of one that is kept in the database.
@@ -46,6 +48,9 @@ impl fmt::Display for StoreError {
                 "[[key]] {name:?} has the secret of a key that is kept in the database: give it one of its own"
             ),
             StoreError::Foreign => f.write_str("the file is the database of another program"),
+            StoreError::OtherOperation => f.write_str(
+                "an operation of this id was entered before, with another amount or for another account",
+            ),
             StoreError::Statement(detail) => write!(f, "the database refused: {detail}"),
         }
     }

@@ -3,9 +3,12 @@
 //! In: batches of requests that opened and ended, and entries. Out: rows. A batch is one transaction, and doing it twice is
 //! doing it once: a request's row, its entry and the sums that they change stand or fall together.
 
+mod enter;
+pub mod sweep;
+
 use std::{collections::BTreeMap, sync::Arc};
 
-use rusqlite::{Connection, Transaction, TransactionBehavior, params};
+use rusqlite::{Transaction, TransactionBehavior, params};
 
 use crate::{
     database::Database,
@@ -16,6 +19,9 @@ use crate::{
 
 /// A request's id: a UUID of version 7.
 pub type RequestId = [u8; 16];
+
+pub(crate) use enter::refund_in;
+pub use enter::{Entered, EntryKind, Refused, enter, refund};
 
 /// A request that was admitted and has not ended yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,9 +43,8 @@ pub struct Opened {
 pub struct Ended {
     pub id: RequestId,
     pub at_ms: i64,
-    /// Who pays; `None`: the request was refused before that was known.
-    pub account: Option<i64>,
-    pub key: Option<i64>,
+    pub account: i64,
+    pub key: i64,
     pub dialect: &'static str,
     pub operation: &'static str,
     pub model: String,
@@ -81,26 +86,6 @@ pub struct Batch {
 impl Batch {
     pub fn is_empty(&self) -> bool {
         self.opened.is_empty() && self.ended.is_empty()
-    }
-}
-
-/// Why money moves other than by a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EntryKind {
-    TopUp,
-    Refund,
-    Redemption,
-    Adjustment,
-}
-
-impl EntryKind {
-    pub const fn name(self) -> &'static str {
-        match self {
-            EntryKind::TopUp => "top_up",
-            EntryKind::Refund => "refund",
-            EntryKind::Redemption => "redemption",
-            EntryKind::Adjustment => "adjustment",
-        }
     }
 }
 
@@ -185,23 +170,22 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
         if row.was_opened {
             close.execute([row.id])?;
         }
-        if written == 1 {
-            usage.add(row);
-        }
-        let (Some(account), true, true) = (row.account, row.charge != Nanos::ZERO, written == 1) else {
+        if written == 0 {
             continue;
-        };
+        }
+        usage.add(row);
+        if row.charge == Nanos::ZERO {
+            continue;
+        }
         enter.execute(params![
-            account,
+            row.account,
             row.key,
             -row.charge.0,
             row.id,
             row.at_ms.saturating_add(row.total_ms as i64)
         ])?;
-        let sum = accounts.entry(account).or_default();
-        *sum = sum.plus(row.charge);
-        if let Some(key) = row.key {
-            let sum = keys.entry(key).or_default();
+        for (sums, payer) in [(&mut accounts, row.account), (&mut keys, row.key)] {
+            let sum = sums.entry(payer).or_default();
             *sum = sum.plus(row.charge);
         }
     }
@@ -219,115 +203,43 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
     usage.write(transaction)
 }
 
-/// Enters an amount into an account, once for each `operation`; whether it was entered now.
-pub fn enter(
-    database: &Database,
-    account: i64,
-    kind: EntryKind,
-    amount: Nanos,
-    operation: &[u8],
-    at_ms: i64,
-    note: &str,
-) -> Result<bool, StoreError> {
-    let mut writer = database.writer();
-    let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let entered = transaction.execute(
-        "INSERT INTO entries (account_id, kind, amount_nanos, operation, at_ms, note)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (kind, operation) DO NOTHING",
-        params![account, kind.name(), amount.0, operation, at_ms, note],
-    )? == 1;
-    if entered {
-        transaction.execute(
-            "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1",
-            params![account, amount.0],
-        )?;
-    }
-    transaction.commit()?;
-    Ok(entered)
+/// What is charged for a request that was lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostCharge {
+    Nothing,
+    /// Its hold, marked as an estimate.
+    Hold,
 }
 
-/// After a crash: requests that were open are over, as lost and not charged. Returns how many there were.
-pub fn recover(database: &Database, now_ms: i64) -> Result<usize, StoreError> {
+/// After a crash: requests that were open are over, as lost. Returns how many there were.
+pub fn recover(database: &Database, now_ms: i64, charge: LostCharge) -> Result<usize, StoreError> {
     let mut writer = database.writer();
     let transaction = writer.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    usage::add_lost(&transaction)?;
+    let charged = charge == LostCharge::Hold;
+    usage::add_lost(&transaction, charged)?;
     let lost = transaction.execute(
         "INSERT INTO requests (id, at_ms, account_id, key_id, dialect, operation, model, stream, attempts, ending,
-             status, cause, hold_nanos, bytes_in, bytes_out, queued_ms, total_ms)
+             status, cause, hold_nanos, charge_nanos, estimated, bytes_in, bytes_out, queued_ms, total_ms)
          SELECT id, at_ms, account_id, key_id, dialect, operation, model, stream, '[]', 'lost',
-             0, 'the process died while this request ran', hold_nanos, bytes_in, 0, 0, max(0, ?1 - at_ms)
+             0, 'the process died while this request ran', hold_nanos, iif(?2, hold_nanos, 0), ?2 AND hold_nanos > 0,
+             bytes_in, 0, 0, max(0, ?1 - at_ms)
          FROM open_requests WHERE true
          ON CONFLICT (id) DO NOTHING",
-        [now_ms],
+        params![now_ms, charged],
     )?;
+    if charged {
+        // One that ended in the same breath stands among the requests with another ending, and has paid.
+        let charged_now = "FROM open_requests o JOIN requests r ON r.id = o.id AND r.ending = 'lost' AND r.charge_nanos > 0";
+        transaction.execute_batch(&format!(
+            "UPDATE accounts SET balance_nanos = balance_nanos -
+                 (SELECT coalesce(sum(r.charge_nanos), 0) {charged_now} WHERE o.account_id = accounts.id);
+             UPDATE api_keys SET spent_nanos = spent_nanos +
+                 (SELECT coalesce(sum(r.charge_nanos), 0) {charged_now} WHERE o.key_id = api_keys.id);
+             INSERT INTO entries (account_id, key_id, kind, amount_nanos, operation, at_ms)
+                 SELECT o.account_id, o.key_id, 'settlement', -r.charge_nanos, o.id, {now_ms} {charged_now} WHERE true"
+        ))?;
+    }
     transaction.execute("DELETE FROM open_requests", [])?;
     transaction.commit()?;
     Ok(lost)
-}
-
-/// The rule that the books keep, and where they do not.
-pub fn violations(connection: &Connection) -> Result<Vec<String>, StoreError> {
-    let mut found = Vec::new();
-    let mut look = |query: &str, tell: &dyn Fn(i64, i64, i64) -> String| -> Result<(), StoreError> {
-        let mut statement = connection.prepare(query)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            found.push(tell(row.get(0)?, row.get(1)?, row.get(2)?));
-        }
-        Ok(())
-    };
-    look(
-        "SELECT a.id, a.balance_nanos, coalesce(sum(e.amount_nanos), 0) AS entered
-         FROM accounts a LEFT JOIN entries e ON e.account_id = a.id
-         GROUP BY a.id, a.balance_nanos HAVING entered <> a.balance_nanos",
-        &|account, balance, entered| {
-            format!(
-                "account {account}: the balance is {}, its entries sum to {}",
-                Nanos(balance),
-                Nanos(entered)
-            )
-        },
-    )?;
-    look(
-        "SELECT k.id, k.spent_nanos, coalesce(-sum(e.amount_nanos), 0) AS charged
-         FROM api_keys k LEFT JOIN entries e ON e.key_id = k.id
-         GROUP BY k.id, k.spent_nanos HAVING charged <> k.spent_nanos",
-        &|key, spent, charged| {
-            format!("key {key}: {} is spent, its entries sum to {}", Nanos(spent), Nanos(charged))
-        },
-    )?;
-    look(
-        "SELECT r.account_id, r.charge_nanos, coalesce(-e.amount_nanos, 0)
-         FROM requests r LEFT JOIN entries e ON e.kind = 'settlement' AND e.operation = r.id
-         WHERE r.account_id IS NOT NULL AND r.charge_nanos <> coalesce(-e.amount_nanos, 0)",
-        &|account, charged, entered| {
-            format!(
-                "account {account}: a request was charged {}, its entry says {}",
-                Nanos(charged),
-                Nanos(entered)
-            )
-        },
-    )?;
-    look(
-        "SELECT key_id, sum(charged), sum(entered) FROM (
-             SELECT account_id, key_id, charge_nanos AS charged, 0 AS entered FROM usage_hours
-             UNION ALL
-             SELECT account_id, coalesce(key_id, 0), 0, -amount_nanos FROM entries WHERE kind = 'settlement')
-         GROUP BY account_id, key_id HAVING sum(charged) <> sum(entered)",
-        &|key, summed, entered| {
-            format!(
-                "key {key}: its usage by the hour sums to {}, its entries to {}",
-                Nanos(summed),
-                Nanos(entered)
-            )
-        },
-    )?;
-    look(
-        "SELECT coalesce(o.account_id, 0), o.hold_nanos, 0 FROM open_requests o
-         WHERE o.hold_nanos < 0 OR EXISTS (SELECT 1 FROM requests r WHERE r.id = o.id)",
-        &|account, hold, _| {
-            format!("account {account}: a request that has ended still holds {}", Nanos(hold))
-        },
-    )?;
-    Ok(found)
 }

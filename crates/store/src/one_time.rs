@@ -6,6 +6,7 @@
 use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
+    audit::{self, By},
     change::ChangeError,
     database::Database,
     error::StoreError,
@@ -114,6 +115,42 @@ fn issue_in(transaction: &Transaction<'_>, hash: &Hash, what: &OneTime, now_ms: 
         ],
     )?;
     Ok(())
+}
+
+/// Remembers an invitation.
+pub fn invite(database: &Database, by: &By, hash: &Hash, what: &OneTime) -> Result<(), Refused> {
+    change(database, |transaction| {
+        transaction.execute("DELETE FROM one_time_tokens WHERE expires_ms <= ?1", [by.at_ms])?;
+        issue_in(transaction, hash, what, by.at_ms)?;
+        invitation_noted(transaction, by, "create", hash, what)
+    })
+}
+
+/// Takes an invitation back; whether it was there.
+pub fn take_back(database: &Database, by: &By, hash: &Hash) -> Result<bool, Refused> {
+    change(database, |transaction| {
+        let Some(what) = take_in(transaction, hash, Purpose::Invitation, by.at_ms)? else { return Ok(false) };
+        invitation_noted(transaction, by, "delete", hash, &what)?;
+        Ok(true)
+    })
+}
+
+/// For the audit trail: for whom an invitation is, by the beginning of its hash.
+fn invitation_noted(
+    transaction: &Transaction<'_>,
+    by: &By,
+    action: &str,
+    hash: &Hash,
+    what: &OneTime,
+) -> Result<(), Refused> {
+    let id: String = transaction.query_row("SELECT lower(hex(?1))", [&hash[..12]], |row| row.get(0))?;
+    let picture: String = transaction.query_row(
+        "SELECT json_object('email', ?1, 'role', ?2, 'group_id', ?3)",
+        params![what.email, what.role.map(Role::name), what.group_id],
+        |row| row.get(0),
+    )?;
+    let (before, after) = if action == "delete" { (Some(&*picture), None) } else { (None, Some(&*picture)) };
+    Ok(audit::write(transaction, by, action, "invitation", &id, before, after)?)
 }
 
 /// Invitations that are open, the latest first, with the beginning of their hash to name them by.

@@ -10,12 +10,12 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     fmt,
-    sync::OnceLock,
+    sync::{Arc, OnceLock},
 };
 
 use crate::{
     money::{NANOS_PER_USD, Nanos},
-    price::{Long, Price, Rate, Rates},
+    price::{Price, Rate},
 };
 
 /// The list of `prices/models.tsv`, which says where it comes from.
@@ -58,7 +58,7 @@ pub struct PriceList {
 pub struct Listed {
     /// Whose list it is; empty where the table does not say.
     pub provider: String,
-    pub price: Price,
+    pub price: Arc<Price>,
 }
 
 /// Something in a table that cannot be taken for a price.
@@ -108,9 +108,9 @@ impl PriceList {
     }
 
     /// What a model costs. A fine-tuned one, `ft:BASE:…`, costs what is listed for `ft:BASE`.
-    pub fn price(&self, model: &str) -> Option<Price> {
+    pub fn price(&self, model: &str) -> Option<&Arc<Price>> {
         let listed = self.models.get(model).or_else(|| self.models.get(tuned_from(model)?))?;
-        Some(listed.price)
+        Some(&listed.price)
     }
 
     /// Every model with its price, in the order of their names.
@@ -174,48 +174,21 @@ impl Row<'_> {
         if model.chars().any(|c| c.is_whitespace() || c.is_control()) {
             problems.push(self.problem("model", format!("{model:?} is no name that a caller can use")));
         }
-        let base = self.base(problems);
-        let long = self.long(&base, problems);
-        let provider = self.cell("provider").unwrap_or_default().to_owned();
-        (model.to_owned(), Listed { provider, price: Price { base, long, per_call: 0 } })
-    }
-
-    fn base(&self, problems: &mut Vec<Problem>) -> Rates {
-        let mut rate = |column| self.rate(column, problems);
-        Rates {
-            input: rate("input").unwrap_or_default(),
-            output: rate("output").unwrap_or_default(),
-            cache_read: rate("cache_read"),
-            cache_write: rate("cache_write"),
-            cache_write_1h: rate("cache_write_1h"),
-            reasoning: rate("reasoning"),
-            audio_input: rate("audio_input"),
-            audio_output: rate("audio_output"),
-            image_input: rate("image_input"),
-            image_output: rate("image_output"),
+        let above = self.above(problems);
+        let (price, together) = Price::named(above, |column| self.rate(column, problems));
+        if !together && self.cell("long_above").is_none() {
+            let reason = "nothing, beside a price for long prompts".to_owned();
+            problems.push(self.problem("long_above", reason));
         }
+        let provider = self.cell("provider").unwrap_or_default().to_owned();
+        (model.to_owned(), Listed { provider, price: Arc::new(price) })
     }
 
-    /// What a long prompt costs: everything that is not said is as without it.
-    fn long(&self, base: &Rates, problems: &mut Vec<Problem>) -> Option<Long> {
-        let mut rate = |column| self.rate(column, problems);
-        let rates = Rates {
-            input: rate("long_input").unwrap_or(base.input),
-            output: rate("long_output").unwrap_or(base.output),
-            cache_read: rate("long_cache_read").or(base.cache_read),
-            cache_write: rate("long_cache_write").or(base.cache_write),
-            cache_write_1h: rate("long_cache_write_1h").or(base.cache_write_1h),
-            ..*base
-        };
-        let Some(text) = self.cell("long_above") else {
-            if rates != *base {
-                let reason = "nothing, beside a price for long prompts".to_owned();
-                problems.push(self.problem("long_above", reason));
-            }
-            return None;
-        };
+    /// From where on a prompt is long.
+    fn above(&self, problems: &mut Vec<Problem>) -> Option<u64> {
+        let text = self.cell("long_above")?;
         match text.parse() {
-            Ok(above @ 1..=LONGEST_PROMPT) => Some(Long { above, rates }),
+            Ok(above @ 1..=LONGEST_PROMPT) => Some(above),
             _ => {
                 let reason = format!("{text:?} is no number of tokens from 1 to {LONGEST_PROMPT}");
                 problems.push(self.problem("long_above", reason));

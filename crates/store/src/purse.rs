@@ -47,6 +47,12 @@ impl Purse {
         self.lock().limit = limit;
     }
 
+    /// A charge of a key was given back, and that stands in the books.
+    pub fn unspend(&self, amount: Nanos) {
+        let mut state = self.lock();
+        state.spent = state.spent.minus(amount);
+    }
+
     /// `Err`: whether only other holds stand in the way.
     fn take(&self, amount: Nanos) -> Result<(), bool> {
         let mut state = self.lock();
@@ -96,6 +102,12 @@ impl Hold {
 
     pub fn amount(&self) -> Nanos {
         self.amount
+    }
+
+    /// What both purses leave; `None`: as much as one likes.
+    pub fn left(account: &Purse, key: &Purse) -> Option<Nanos> {
+        let left = [account.state().left(), key.state().left()];
+        left.into_iter().flatten().min()
     }
 
     pub fn account(&self) -> &Arc<Purse> {
@@ -162,6 +174,24 @@ mod tests {
             assert_eq!(account.state(), State { limit, held: Nanos::ZERO, spent: usd(5) });
             assert_eq!(key.state(), State { limit: None, held: Nanos::ZERO, spent: usd(5) });
         }
+    }
+
+    #[test]
+    fn what_is_paid_in_can_be_spent_at_once_and_what_is_given_back_again() {
+        // The limit of an account is all that was ever paid in.
+        let (account, key) =
+            (Purse::new(1, Some(usd(12)), usd(10)), Purse::new(1, Some(usd(4)), Nanos::ZERO));
+        assert_eq!(Hold::left(&account, &key), Some(usd(2)));
+        Hold::take(&account, &key, usd(2)).unwrap().settle(usd(2));
+        assert_eq!(Hold::take(&account, &key, usd(1)).unwrap_err(), Short::Account);
+        account.set_limit(Some(usd(13)));
+        let hold = Hold::take(&account, &key, usd(1)).unwrap();
+        assert_eq!(Hold::left(&account, &key), Some(Nanos::ZERO));
+        drop(hold);
+        key.unspend(usd(2));
+        assert_eq!(key.state().left(), Some(usd(4)));
+        account.set_limit(None);
+        assert_eq!(Hold::left(&account, &key), Some(usd(4)));
     }
 
     #[test]

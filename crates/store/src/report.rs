@@ -4,7 +4,7 @@
 
 use rusqlite::Connection;
 
-use crate::{error::StoreError, ledger, money::Nanos};
+use crate::{error::StoreError, ledger::sweep, money::Nanos};
 
 /// The books at one moment.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct KeyLine {
     pub spent: Nanos,
     pub held: Nanos,
     pub requests: u64,
+    /// Sum of what its requests were charged beyond what had been set aside.
+    pub overrun: Nanos,
 }
 
 /// Reads the books in one transaction: sums and rules are of the same moment.
@@ -67,7 +69,9 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
     let mut statement = transaction.prepare(
         "SELECT k.id, k.name, k.status, k.spend_limit_nanos, k.spent_nanos,
              coalesce((SELECT sum(hold_nanos) FROM open_requests o WHERE o.key_id = k.id), 0),
-             (SELECT count(*) FROM requests r WHERE r.key_id = k.id)
+             (SELECT count(*) FROM requests r WHERE r.key_id = k.id),
+             (SELECT coalesce(sum(charge_nanos - hold_nanos), 0) FROM requests r
+              WHERE r.key_id = k.id AND charge_nanos > hold_nanos)
          FROM api_keys k ORDER BY k.id",
     )?;
     let keys = statement
@@ -80,6 +84,7 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
                 spent: Nanos(row.get(4)?),
                 held: Nanos(row.get(5)?),
                 requests: row.get::<_, i64>(6)? as u64,
+                overrun: Nanos(row.get(7)?),
             })
         })?
         .collect::<Result<_, _>>()?;
@@ -95,6 +100,6 @@ pub fn books_of(transaction: &Connection) -> Result<Books, StoreError> {
         entries: count("entries")?,
         requests: count("requests")?,
         open_requests: count("open_requests")?,
-        violations: ledger::violations(transaction)?,
+        violations: sweep::violations(transaction)?,
     })
 }

@@ -21,8 +21,8 @@ use crate::{error::StoreError, ledger::RequestId, money::Nanos};
 pub(crate) const GOOD_ENDINGS: [&str; 2] = ["completed", "client_left"];
 
 /// Rows looked at for one page, where each is a look-up of its own, and where they lie side by side.
-const EXAMINED: usize = 8_000;
-const EXAMINED_IN_ORDER: usize = 100_000;
+const EXAMINED: usize = 3_000;
+const EXAMINED_IN_ORDER: usize = 50_000;
 /// Rows of each index that are looked at to see which of them is the sparsest.
 const PROBED: usize = 256;
 
@@ -51,6 +51,33 @@ pub struct Filter {
     pub dearer_than: Option<Nanos>,
     pub id: Option<RequestId>,
     pub upstream_id: Option<String>,
+}
+
+impl Filter {
+    /// Whether it lets a request through that has not ended.
+    pub fn lets_open_through(&self, line: &RequestLine) -> bool {
+        fn asked<T>(wanted: Option<&T>, is: impl Fn(&T) -> bool) -> bool {
+            wanted.is_none_or(is)
+        }
+        // Nobody knows yet.
+        let unknown = self.channel.is_some()
+            || self.status.is_some()
+            || self.estimated == Some(true)
+            || self.unpriced == Some(true)
+            || self.retried == Some(true)
+            || self.slower_than_ms.is_some()
+            || self.dearer_than.is_some()
+            || self.upstream_id.is_some();
+        !unknown
+            && self.endings.has(&line.ending)
+            && self.endings != Endings::Failed
+            && scan::Range::of(self, Order::NewestFirst, None).has(&line.id)
+            && asked(self.account.as_ref(), |account| line.account == Some(*account))
+            && asked(self.keys.as_ref(), |keys| line.key_id.is_some_and(|key| keys.contains(&key)))
+            && asked(self.model.as_ref(), |model| line.model == *model)
+            && asked(self.stream.as_ref(), |stream| line.stream == *stream)
+            && asked(self.id.as_ref(), |id| line.id == *id)
+    }
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -138,6 +165,13 @@ pub fn keys_named(connection: &Connection, name: &str) -> Result<Vec<i64>, Store
 pub fn account_of(connection: &Connection, user: &str) -> Result<Option<i64>, StoreError> {
     const ACCOUNT: &str = "SELECT a.id FROM accounts a JOIN users u ON u.id = a.user_id WHERE u.name = ?1";
     Ok(connection.query_row(ACCOUNT, [user], |row| row.get(0)).optional()?)
+}
+
+/// The account of a user, by number.
+pub fn account_of_user(connection: &Connection, user_id: i64) -> Result<Option<i64>, StoreError> {
+    let account =
+        connection.query_row("SELECT id FROM accounts WHERE user_id = ?1", [user_id], |row| row.get(0));
+    Ok(account.optional()?)
 }
 
 /// Ids that a filter lets through, and how far the search came.

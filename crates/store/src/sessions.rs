@@ -38,11 +38,13 @@ pub struct Session {
     pub agent: String,
 }
 
-/// Signs a user in. It does nothing for one who is not active any more.
+/// Signs a user in. It does nothing for one who is not active any more, or whose password is another by now than the one
+/// that was `proved` (its hash; `None`: he came in by something else).
 pub fn open(
     database: &Database,
     by: &By,
     user: i64,
+    proved: Option<&str>,
     hash: &Hash,
     agent: &str,
     lasting: Lasting,
@@ -60,14 +62,16 @@ pub fn open(
         )?;
         let opened = transaction.execute(
             "INSERT INTO sessions (hash, user_id, created_ms, seen_ms, expires_ms, address, agent)
-             SELECT ?1, id, ?3, ?3, ?4, ?5, ?6 FROM users WHERE id = ?2 AND status = 'active'",
+             SELECT ?1, id, ?3, ?3, ?4, ?5, ?6 FROM users
+             WHERE id = ?2 AND status = 'active' AND (?7 IS NULL OR password = ?7)",
             params![
                 hash,
                 user,
                 now_ms,
                 now_ms.saturating_add(lasting.total_ms),
                 by.address.as_deref().unwrap_or_default(),
-                agent
+                agent,
+                proved
             ],
         )?;
         if opened == 1 {

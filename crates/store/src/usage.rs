@@ -56,8 +56,7 @@ impl Sums {
             cache_read_tokens: signed(cache_read),
             cache_write_tokens: signed(cache_write),
             output_tokens: signed(output),
-            // Without an account there was no entry either.
-            charge: if row.account.is_some() { row.charge } else { Nanos::ZERO },
+            charge: row.charge,
             total_ms: signed(row.total_ms),
             first_byte_ms: signed(row.first_byte_ms.unwrap_or_default()),
             first_bytes: i64::from(row.first_byte_ms.is_some()),
@@ -94,8 +93,7 @@ pub(crate) struct Batch(HashMap<Place, Sums>);
 
 impl Batch {
     pub(crate) fn add(&mut self, row: &Ended) {
-        let (account, key) = (row.account.unwrap_or_default(), row.key.unwrap_or_default());
-        let place = (row.at_ms / HOUR_MS, account, key, row.model.clone(), row.channel.clone());
+        let place = (row.at_ms / HOUR_MS, row.account, row.key, row.model.clone(), row.channel.clone());
         self.0.entry(place).or_default().add(&Sums::of(row));
     }
 
@@ -142,15 +140,17 @@ impl Batch {
 }
 
 /// The sums of the requests that a crash has ended, before they are written as lost.
-pub(crate) fn add_lost(transaction: &Transaction<'_>) -> Result<(), StoreError> {
+pub(crate) fn add_lost(transaction: &Transaction<'_>, charged: bool) -> Result<(), StoreError> {
     transaction.execute(
         "INSERT INTO usage_hours AS u
-         SELECT at_ms / 3600000, account_id, key_id, model, '', count(*), count(*), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0
+         SELECT at_ms / 3600000, account_id, key_id, model, '', count(*), count(*),
+             sum(?1 AND hold_nanos > 0), 0, 0, 0, 0, 0, sum(iif(?1, hold_nanos, 0)), 0, 0, 0
          FROM open_requests o WHERE NOT EXISTS (SELECT 1 FROM requests r WHERE r.id = o.id)
          GROUP BY 1, 2, 3, 4
          ON CONFLICT (hour, account_id, key_id, model, channel) DO UPDATE SET
-             requests = u.requests + excluded.requests, failed = u.failed + excluded.failed",
-        [],
+             requests = u.requests + excluded.requests, failed = u.failed + excluded.failed,
+             estimated = u.estimated + excluded.estimated, charge_nanos = u.charge_nanos + excluded.charge_nanos",
+        [charged],
     )?;
     Ok(())
 }

@@ -269,8 +269,6 @@ pub fn verify_email(database: &Database, by: &By, token: &one_time::Hash) -> Res
             "UPDATE users SET email = ?2, email_verified_ms = ?3 WHERE id = ?1",
             params![user, email, by.at_ms],
         )?)?;
-        // A reset link that went to the address before must not open the account any more.
-        one_time::forget_in(transaction, user, Purpose::PasswordReset)?;
         note(transaction, &By { actor_id: Some(user), actor: name, ..by.clone() }, "email", user)?;
         Ok((user, email))
     })

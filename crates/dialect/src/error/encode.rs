@@ -101,30 +101,38 @@ struct Gemini<'a> {
     message: String,
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    details: Option<[ErrorInfo<'a>; 1]>,
+    details: Option<Vec<GeminiDetail<'a>>>,
 }
 
 #[derive(Serialize)]
-struct ErrorInfo<'a> {
-    #[serde(rename = "@type")]
-    r#type: &'static str,
-    reason: &'a str,
-    domain: &'static str,
+#[serde(tag = "@type")]
+enum GeminiDetail<'a> {
+    #[serde(rename = "type.googleapis.com/google.rpc.ErrorInfo")]
+    ErrorInfo { reason: &'a str, domain: &'static str },
+    #[serde(rename = "type.googleapis.com/google.rpc.RetryInfo", rename_all = "camelCase")]
+    RetryInfo { retry_delay: String },
 }
 
 impl<'a> Gemini<'a> {
     fn of(error: &ErrorView<'a>) -> Gemini<'a> {
-        let info = |reason| ErrorInfo {
-            r#type: "type.googleapis.com/google.rpc.ErrorInfo",
-            reason,
-            domain: "sluice",
-        };
+        let info = error.code.map(|reason| GeminiDetail::ErrorInfo { reason, domain: "sluice" });
+        let retry = error.retry_after_ms.map(|ms| GeminiDetail::RetryInfo { retry_delay: seconds(ms) });
+        let details: Vec<_> = info.into_iter().chain(retry).collect();
         Gemini {
             code: error.status,
             message: name_request(error),
             status: name_for_gemini(error.kind),
-            details: error.code.map(|code| [info(code)]),
+            details: (!details.is_empty()).then_some(details),
         }
+    }
+}
+
+/// A duration in Google's notation.
+fn seconds(ms: u64) -> String {
+    if ms.is_multiple_of(1000) {
+        format!("{}s", ms / 1000)
+    } else {
+        format!("{}.{:03}s", ms / 1000, ms % 1000)
     }
 }
 

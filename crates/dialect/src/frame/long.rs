@@ -6,7 +6,10 @@
 use memchr::memchr2;
 
 use super::{BYTE_ORDER_MARK, Framing, elements};
-use crate::sieve::{Members, Sieve};
+use crate::{
+    sieve::{Members, Sieve},
+    text::{Delivered, Texts},
+};
 
 /// Field and event names that mean something are far shorter; the rest of a longer one is not kept.
 const NAME_BOUND: usize = 64;
@@ -42,12 +45,12 @@ enum Field {
 }
 
 impl LongFrame {
-    pub(crate) fn new(framing: Framing, members: Members) -> LongFrame {
+    pub(crate) fn new(framing: Framing, members: Members, texts: Texts) -> LongFrame {
         let place = match framing {
             Framing::Sse => Place::Name,
             Framing::JsonArray | Framing::Document => Place::Separator(false),
         };
-        let sieve = Sieve::new(members);
+        let sieve = Sieve::new(members, texts);
         LongFrame { framing, sieve, event: None, place, name: Vec::new(), data_lines: 0, length: 0 }
     }
 
@@ -129,8 +132,9 @@ impl LongFrame {
         }
     }
 
-    /// The event's name, and the digest if the data was one whole JSON document.
-    pub(crate) fn finish(self) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
-        (self.event, self.sieve.finish().digest)
+    /// The event's name, the digest if the data was one whole JSON document, and the texts in it.
+    pub(crate) fn finish(self) -> (Option<Vec<u8>>, Option<Vec<u8>>, Delivered) {
+        let sifted = self.sieve.finish();
+        (self.event, sifted.digest, sifted.delivered)
     }
 }

@@ -6,16 +6,18 @@
 use std::{fs, path::PathBuf};
 
 use super::Reader;
-use crate::{Accounting, facts::Facts};
+use crate::{Accounting, Dialect, Door, Operation, facts::Facts, text::texts_of};
 
 /// Reads the frames both ways; how many of them took the short cut.
 fn compare(name: &str, stream: &str) -> usize {
-    let (mut short, mut full) = (Reader::new(Accounting::Standard), Reader::new(Accounting::Standard));
+    let reader =
+        || Reader::new(Accounting::Standard, texts_of(Door::new(Dialect::OpenaiChat, Operation::Chat)));
+    let (mut short, mut full) = (reader(), reader());
     let (mut short_facts, mut full_facts) = (Facts::default(), Facts::default());
     let mut taken = 0;
     for line in stream.split(['\n', '\r']) {
         let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
-        taken += usize::from(short_facts.meaningful && short.is_plain_delta(data));
+        taken += usize::from(short_facts.meaningful && short.plain_delta(data).is_some());
         let short_frame = short.read(None, data, &mut short_facts);
         let full_frame = full.read_in_full(None, data, &mut full_facts);
         assert_eq!(format!("{short_frame:?}"), format!("{full_frame:?}"), "{name}: {data}");

@@ -18,11 +18,13 @@ fn every_cut_of_every_fixture() {
             let single: Vec<&[u8]> = fixture.bytes.chunks(1).collect();
             let chopped = watch(options, framing, &single);
             assert_eq!(chopped.facts, whole.facts, "{} byte by byte", fixture.name());
+            assert_eq!(chopped.written, whole.written, "{} byte by byte", fixture.name());
             assert_eq!(chopped.out, whole.out, "{} byte by byte", fixture.name());
             for at in 0..=fixture.bytes.len() {
                 let (head, tail) = fixture.bytes.split_at(at);
                 let chopped = watch(options, framing, &[head, tail]);
                 assert_eq!(chopped.facts, whole.facts, "{} cut at {at}", fixture.name());
+                assert_eq!(chopped.written, whole.written, "{} cut at {at}", fixture.name());
                 assert_eq!(chopped.out, whole.out, "{} cut at {at}", fixture.name());
             }
         }

@@ -184,7 +184,7 @@ fn recorded_requests_are_relayed() {
             Err(error) => panic!("{}: {error:?}", recording.id),
         };
         assert_eq!(splice(&bytes, &envelope, &Edits::default()).parts.concat(), bytes, "{}", recording.id);
-        let edits = Edits { model: Some("another"), ask_usage: true };
+        let edits = Edits { model: Some("another"), ask_usage: true, ..Edits::default() };
         let edited: Value =
             serde_json::from_slice(&splice(&bytes, &envelope, &edits).parts.concat()).unwrap();
         let mut expected = body.clone();

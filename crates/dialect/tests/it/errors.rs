@@ -115,6 +115,7 @@ const VIEW: ErrorView<'static> = ErrorView {
     code: Some("model_not_found"),
     param: Some("model"),
     request_id: "req-7",
+    retry_after_ms: None,
 };
 
 fn encode(dialect: Dialect, stage: Stage) -> String {
@@ -148,6 +149,22 @@ fn each_dialect_has_its_words() {
     assert!(!head(Dialect::AnthropicMessages).contains("request_id"));
     assert!(!head(Dialect::GeminiGenerate).contains("details"));
     assert!(head(Dialect::OpenaiChat).ends_with(r#""param":null,"code":null}}"#));
+}
+
+#[test]
+fn gemini_is_told_when_to_come_back_and_reads_it_as_it_was_meant() {
+    for (ms, text) in [(30_000, "30s"), (1_250, "1.250s")] {
+        let view = ErrorView { retry_after_ms: Some(ms), ..VIEW };
+        let bytes = encode_error(Dialect::GeminiGenerate, &view, Stage::Head);
+        let detail =
+            format!(r#"{{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"{text}"}}]}}}}"#);
+        assert!(String::from_utf8(bytes.to_vec()).unwrap().ends_with(&detail), "{detail}");
+        assert_eq!(parse_error(&bytes).unwrap().retry_after_ms, Some(ms));
+        // The others have the header alone.
+        assert!(
+            !String::from_utf8_lossy(&encode_error(Dialect::OpenaiChat, &view, Stage::Head)).contains("etry")
+        );
+    }
 }
 
 /// What Sluice writes into a stream, a tap (another Sluice's, too) takes for an error.

@@ -20,3 +20,4 @@ mod translated_corpus;
 mod translations;
 mod usage;
 mod watch;
+mod written;

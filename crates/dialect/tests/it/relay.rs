@@ -34,7 +34,7 @@ fn edit(door: Door, body: &str, edits: Edits<'_>) -> String {
 }
 
 fn ask(body: &str) -> String {
-    edit(CHAT, body, Edits { model: None, ask_usage: true })
+    edit(CHAT, body, Edits { model: None, ask_usage: true, ..Edits::default() })
 }
 
 #[test]
@@ -124,18 +124,24 @@ fn usage_is_asked_for_wherever_the_option_stands() {
         assert!(read(CHAT, &ask(body)).wants_usage);
     }
     let body = r#"{"model":"a"}"#;
-    assert_eq!(edit(MESSAGES, body, Edits { model: None, ask_usage: true }), body, "no such option there");
+    assert_eq!(
+        edit(MESSAGES, body, Edits { model: None, ask_usage: true, ..Edits::default() }),
+        body,
+        "no such option there"
+    );
 }
 
 #[test]
 fn the_model_is_exchanged() {
-    let exchange = |door, body, model| edit(door, body, Edits { model: Some(model), ask_usage: false });
+    let exchange = |door, body, model| {
+        edit(door, body, Edits { model: Some(model), ask_usage: false, ..Edits::default() })
+    };
     assert_eq!(exchange(CHAT, r#"{"model" : "a" ,"n":0}"#, "q\"\\\n"), r#"{"model" : "q\"\\\n" ,"n":0}"#);
     assert_eq!(exchange(MODERATIONS, r#"{"input":"x"}"#, "m"), r#"{"input":"x","model":"m"}"#);
     assert_eq!(exchange(MODERATIONS, "{ }", "m"), r#"{ "model":"m"}"#);
     assert_eq!(exchange(MODERATIONS, r#"{"model":null}"#, "m"), r#"{"model":"m"}"#);
     assert_eq!(exchange(GEMINI, r#"{"model":"x"}"#, "m"), r#"{"model":"x"}"#, "it is in the path");
-    let both = Edits { model: Some("b"), ask_usage: true };
+    let both = Edits { model: Some("b"), ask_usage: true, ..Edits::default() };
     let body =
         r#"{"stream_options":{"include_usage":false},"model":"a","big":12345678901234567890123,"z":null}"#;
     let expected =
@@ -149,7 +155,7 @@ fn untouched_bytes_are_not_copied() {
     let envelope = peek(CHAT, &body).unwrap();
     let plain = splice(&body, &envelope, &Edits::default());
     assert_eq!((plain.parts.len(), plain.parts[0].as_ptr()), (1, body.as_ptr()));
-    let edited = splice(&body, &envelope, &Edits { model: Some("b"), ask_usage: true });
+    let edited = splice(&body, &envelope, &Edits { model: Some("b"), ask_usage: true, ..Edits::default() });
     let slices = edited.parts.iter().filter(|part| body.as_ptr_range().contains(&part.as_ptr())).count();
     assert_eq!((edited.parts.len(), slices), (5, 3));
     assert_eq!(edited.len(), body.len() + r#","stream_options":{"include_usage":true}"#.len());
@@ -202,7 +208,7 @@ proptest! {
         body[at] = with;
         for door in [CHAT, RESPONSES, MESSAGES, GEMINI] {
             if let Ok(envelope) = peek(door, &body) {
-                splice(&Bytes::from(body.clone()), &envelope, &Edits { model: Some("b"), ask_usage: true });
+                splice(&Bytes::from(body.clone()), &envelope, &Edits { model: Some("b"), ask_usage: true, ..Edits::default() });
             }
         }
     }
@@ -213,7 +219,7 @@ proptest! {
         prop_assert_eq!(edit(CHAT, &body, Edits::default()), body.clone());
         let name = serde_json::to_string(&model).unwrap();
         let expected = format!("{{\"x\":{before},\"model\":{name} ,\"y\":{after} }}");
-        prop_assert_eq!(edit(CHAT, &body, Edits { model: Some(&model), ask_usage: false }), expected.clone());
+        prop_assert_eq!(edit(CHAT, &body, Edits { model: Some(&model), ask_usage: false, ..Edits::default() }), expected.clone());
         prop_assert_eq!(read(CHAT, &expected).model, model);
         let asked = ask(&body);
         let added = ",\"stream_options\":{\"include_usage\":true}";

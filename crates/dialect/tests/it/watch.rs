@@ -15,6 +15,7 @@ pub(crate) struct Watched {
     pub(crate) out: Vec<u8>,
     pub(crate) events: u32,
     pub(crate) facts: String,
+    pub(crate) written: String,
 }
 
 pub(crate) fn watch(options: TapOptions, framing: Framing, pieces: &[&[u8]]) -> Watched {
@@ -29,7 +30,9 @@ pub(crate) fn watch(options: TapOptions, framing: Framing, pieces: &[&[u8]]) -> 
     assert!(parts.iter().all(|part| !part.is_empty()), "an empty part was appended");
     let out = parts.concat();
     let facts = describe(&tap, events, mid_frame);
-    Watched { tap, out, events, facts }
+    // Not in the snapshots, and as independent of the cuts as the rest.
+    let written = format!("{:?}, final usage {}", tap.delivered(), tap.usage_is_final());
+    Watched { tap, out, events, facts, written }
 }
 
 fn describe(tap: &Tap, events: u32, mid_frame: bool) -> String {

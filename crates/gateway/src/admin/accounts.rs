@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 use store::{
     Nanos,
     accounts::{self, Account as Row, EntryRow},
+    audit::By,
+    change::ChangeError,
+    keys::KeyHash,
     ledger::EntryKind,
 };
 use utoipa::{IntoParams, ToSchema};
@@ -36,7 +39,7 @@ pub(super) fn routes() -> OpenApiRouter {
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-struct Account {
+struct Balance {
     user_id: i64,
     user: String,
     /// What he uses is counted and not limited by the balance.
@@ -50,8 +53,8 @@ struct Account {
     held: Usd,
 }
 
-fn shown(row: Row) -> Account {
-    Account {
+fn shown(row: Row) -> Balance {
+    Balance {
         user_id: row.user_id,
         user: row.user,
         unlimited: row.unlimited,
@@ -64,12 +67,12 @@ fn shown(row: Row) -> Account {
 
 /// A user's account; `me` is that of whoever asks.
 #[utoipa::path(get, path = "/accounts/{user}", tag = "account", params(("user" = String, Path)),
-    responses((status = 200, body = Account)))]
+    responses((status = 200, body = Balance)))]
 async fn show_account(
     actor: Actor,
     asked: Asked,
     Path(user): Path<String>,
-) -> Result<Json<Account>, Problem> {
+) -> Result<Json<Balance>, Problem> {
     let id = whose(&actor, &user)?;
     Ok(Json(shown(asked.look(move |books| accounts::find(books, id)).await?)))
 }
@@ -83,7 +86,7 @@ struct Entry {
     amount: Usd,
     key_id: Option<i64>,
     key: Option<String>,
-    /// Of a settlement: the request that it paid for.
+    /// Of a settlement, and of a refund that is about one: the request.
     request_id: Option<String>,
     at_ms: i64,
     note: Option<String>,
@@ -136,6 +139,18 @@ struct AmountInput {
     operation_id: Option<String>,
 }
 
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct RefundInput {
+    amount: Usd,
+    /// Why; it stands in the books for good.
+    reason: String,
+    /// The operation's own name, if not said by `Idempotency-Key`: the same twice is once.
+    operation_id: Option<String>,
+    /// Of which request it is given back; the key's spend limit follows.
+    request_id: Option<String>,
+}
+
 #[derive(Debug, Serialize, ToSchema)]
 struct Moved {
     entry_id: i64,
@@ -143,6 +158,47 @@ struct Moved {
     balance: Usd,
     /// It had been done before, by the same operation.
     repeated: bool,
+}
+
+/// An amount that may be moved.
+struct Checked {
+    user: i64,
+    amount: Nanos,
+    reason: String,
+    by: By,
+    operation: KeyHash,
+}
+
+fn checked(
+    actor: &Actor,
+    asked: &Asked,
+    user: &str,
+    operation: Operation,
+    kind: EntryKind,
+    input: AmountInput,
+) -> Result<Checked, Problem> {
+    actor.needs(Role::Admin)?;
+    let user = whose(actor, user)?;
+    let AmountInput { amount: Usd(amount), reason, operation_id } = input;
+    if amount == Nanos::ZERO || amount < Nanos::ZERO && kind != EntryKind::Adjustment {
+        return Err(Problem::bad("amount", "expected more than 0"));
+    }
+    let reason = reason.trim().to_owned();
+    if reason.is_empty() || reason.chars().count() > TEXT_CHARS {
+        let expected = format!("expected 1 to {TEXT_CHARS} characters: it stands in the books");
+        return Err(Problem::bad("reason", expected));
+    }
+    let operation = operation.or(operation_id)?.of(actor);
+    Ok(Checked { user, amount, reason, by: actor.by(asked), operation })
+}
+
+fn told(amount: Nanos, entered: &accounts::Entered) -> Moved {
+    Moved {
+        entry_id: entered.entry_id,
+        amount: Usd(amount),
+        balance: Usd(entered.balance),
+        repeated: entered.repeated,
+    }
 }
 
 async fn enter(
@@ -153,32 +209,15 @@ async fn enter(
     kind: EntryKind,
     input: AmountInput,
 ) -> Result<Json<Moved>, Problem> {
-    actor.needs(Role::Admin)?;
-    let user = whose(&actor, user)?;
-    let AmountInput { amount: Usd(amount), reason, operation_id } = input;
-    if amount == Nanos::ZERO || amount < Nanos::ZERO && kind != EntryKind::Adjustment {
-        return Err(Problem::bad("amount", "expected more than 0"));
-    }
-    let reason = reason.trim().to_owned();
-    if reason.is_empty() || reason.chars().count() > TEXT_CHARS {
-        return Err(Problem::bad(
-            "reason",
-            format!("expected 1 to {TEXT_CHARS} characters: it stands in the books"),
-        ));
-    }
-    let (by, operation) = (actor.by(&asked), operation.or(operation_id)?.of(&actor));
+    let Checked { user, amount, reason, by, operation } =
+        checked(&actor, &asked, user, operation, kind, input)?;
     let entered = asked
         .change(move |books| {
             let entry = accounts::Entry { kind, amount, operation: &operation, note: &reason };
             accounts::enter(books, &by, user, &entry)
         })
         .await?;
-    Ok(Json(Moved {
-        entry_id: entered.entry_id,
-        amount: Usd(amount),
-        balance: Usd(entered.balance),
-        repeated: entered.repeated,
-    }))
+    Ok(Json(told(amount, &entered)))
 }
 
 /// Pays into a user's account.
@@ -195,8 +234,8 @@ async fn top_up_account(
     enter(actor, asked, &user, operation, EntryKind::TopUp, input).await
 }
 
-/// Gives something back to a user's account.
-#[utoipa::path(post, path = "/accounts/{user}/refund", tag = "account", request_body = AmountInput,
+/// Gives something back to a user's account: of one request with `request_id`, then never more than it was charged.
+#[utoipa::path(post, path = "/accounts/{user}/refund", tag = "account", request_body = RefundInput,
     params(("user" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = Moved)))]
 async fn refund_account(
@@ -204,9 +243,31 @@ async fn refund_account(
     asked: Asked,
     Path(user): Path<String>,
     operation: Operation,
-    Input(input): Input<AmountInput>,
+    Input(input): Input<RefundInput>,
 ) -> Result<Json<Moved>, Problem> {
-    enter(actor, asked, &user, operation, EntryKind::Refund, input).await
+    let RefundInput { amount, reason, operation_id, request_id } = input;
+    let input = AmountInput { amount, reason, operation_id };
+    let Some(request_id) = request_id else {
+        return enter(actor, asked, &user, operation, EntryKind::Refund, input).await;
+    };
+    let request = request_id
+        .parse::<uuid::Uuid>()
+        .map_err(|_| Problem::bad("request_id", "is not the id of a request"))?
+        .into_bytes();
+    let Checked { user, amount, reason, by, operation } =
+        checked(&actor, &asked, &user, operation, EntryKind::Refund, input)?;
+    let entered = asked
+        .change_in(move |app| {
+            let entry =
+                accounts::Entry { kind: EntryKind::Refund, amount, operation: &operation, note: &reason };
+            let (entered, follows) = accounts::refund(&app.database, &by, user, &request, &entry)?;
+            if let Some(follows) = follows {
+                app.refunded(&follows);
+            }
+            Ok::<_, ChangeError>(entered)
+        })
+        .await?;
+    Ok(Json(told(amount, &entered)))
 }
 
 /// Corrects a user's balance, up or down.

@@ -4,16 +4,18 @@
 //! claims.
 
 use axum::{Json, extract::FromRequestParts};
-use http::{Method, request::Parts};
+use http::{Method, header, request::Parts};
 use serde::Serialize;
-use store::audit::By;
+use store::{access_tokens, audit::By, sessions, users::User};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
     asked::Asked,
+    cookie,
     problem::{Code, Problem},
 };
+use crate::{catalog::digest, sign_in};
 
 /// What a user may do; each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
@@ -94,6 +96,11 @@ impl Actor {
         }
     }
 
+    fn of(user: User, via: Via, scopes: Scopes) -> Actor {
+        let role = Role::named(user.role.name()).unwrap_or(Role::User);
+        Actor { user_id: Some(user.id), name: user.name, role, via, scopes }
+    }
+
     /// The role in force: a token without the scope is no admin's.
     pub fn acts_as(&self) -> Role {
         if self.scopes.admin { self.role } else { Role::User }
@@ -156,9 +163,43 @@ impl<S: Send + Sync> FromRequestParts<S> for Actor {
     }
 }
 
-/// The user of a session or of a token.
-async fn signed_in(_asked: &Asked, _parts: &Parts) -> Result<Actor, Problem> {
-    Err(Problem::new(Code::NotSignedIn, "This needs a session or an access token."))
+/// How a personal access token begins.
+pub const TOKEN_PREFIX: &str = "slp_";
+
+/// The user of a session or of a token, as he is now. A bad token is not made good by a cookie beside it.
+async fn signed_in(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
+    if parts.headers.contains_key(header::AUTHORIZATION) {
+        return by_token(asked, parts).await;
+    }
+    let (token, hash) = cookie::session(&parts.headers).ok_or_else(nobody)?;
+    let looks = matches!(parts.method, Method::GET | Method::HEAD);
+    let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
+    let found = asked.look(move |books| sessions::find(books, &hash, lasting, now_ms())).await?;
+    let (user, _) = found.ok_or_else(nobody)?;
+    // Another site can make a browser send the cookie, but not the header.
+    if !looks && !cookie::repeats_csrf_token(&parts.headers, token) {
+        let detail = format!("Repeat `csrf_token` of the session as `{}`.", cookie::CSRF_HEADER);
+        return Err(Problem::new(Code::NoCsrfToken, detail));
+    }
+    Ok(Actor::of(user, Via::Session, Scopes::ALL))
+}
+
+async fn by_token(asked: &Asked, parts: &Parts) -> Result<Actor, Problem> {
+    let header = parts.headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let token = header.and_then(|header| header.split_once(' '));
+    let token = token.filter(|(scheme, token)| {
+        scheme.eq_ignore_ascii_case("bearer") && token.trim().starts_with(TOKEN_PREFIX)
+    });
+    let hash = digest(token.ok_or_else(nobody)?.1.trim());
+    let found = asked.look(move |books| access_tokens::find(books, &hash, now_ms())).await?;
+    let (user, token) = found.ok_or_else(nobody)?;
+    let scopes: Vec<String> = serde_json::from_str(&token.scopes).unwrap_or_default();
+    let has = |scope: &str| scopes.iter().any(|held| held == scope);
+    Ok(Actor::of(user, Via::Token, Scopes { write: has("write"), admin: has("admin") }))
+}
+
+fn nobody() -> Problem {
+    Problem::new(Code::NotSignedIn, "This needs a session or an access token.")
 }
 
 pub(super) fn routes() -> OpenApiRouter {

@@ -2,7 +2,7 @@
 //!
 //! In: JSON. Out: checked values, each refused with its reason. Money and factors are exact decimals, never floats.
 
-use std::{fmt, net::IpAddr};
+use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use store::{Factor, Nanos};
@@ -12,6 +12,7 @@ use utoipa::{
 };
 
 use super::problem::Problem;
+use crate::networks::Network;
 
 /// Dollars: `"12.5"`; whole ones may come as a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,12 +161,7 @@ pub(super) fn models(field: &str, models: Option<&[String]>) -> Result<Option<St
 /// Addresses and networks. As the JSON that is kept.
 pub(super) fn networks(field: &str, networks: Option<&[String]>) -> Result<Option<String>, Problem> {
     list(field, networks, "expected an address or a network such as 10.0.0.0/8", |network| {
-        let (address, bits) =
-            network.split_once('/').map_or((network, None), |(left, right)| (left, Some(right)));
-        let Ok(address) = address.parse::<IpAddr>() else { return false };
-        let most = if address.is_ipv4() { 32 } else { 128 };
-        let whole = |bits: &str| bits.bytes().all(|byte| byte.is_ascii_digit());
-        bits.is_none_or(|bits| whole(bits) && bits.parse::<u8>().is_ok_and(|bits| bits <= most))
+        network.parse::<Network>().is_ok()
     })
 }
 

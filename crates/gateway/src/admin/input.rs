@@ -27,10 +27,9 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Input<T> {
             return read(b"{}").map(Input);
         }
         // A form on somebody's page can send anything but this without being asked about it.
-        let is_json = kind.and_then(|kind| kind.to_str().map(str::to_ascii_lowercase).ok());
-        if !is_json
-            .is_some_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == "application/json"))
-        {
+        let kind = kind.and_then(|kind| kind.to_str().map(str::to_ascii_lowercase).ok());
+        let essence = kind.as_deref().and_then(|kind| kind.split(';').next()).map(str::trim);
+        if essence != Some("application/json") {
             let detail = "Send the body as JSON, with `content-type: application/json`.";
             return Err(Problem::new(Code::WrongContentType, detail));
         }

@@ -69,7 +69,7 @@ pub(crate) fn values(books: &store::Database) -> Result<BTreeMap<&'static str, S
 }
 
 async fn all(asked: &Asked) -> Result<Json<Vec<Setting>>, Problem> {
-    let values = asked.look(|books| values(books)).await?;
+    let values = asked.look(values).await?;
     let setting = |known: &Known| {
         let value = values.get(known.name).cloned().unwrap_or_default();
         let changed = value != known.default;

@@ -10,6 +10,7 @@ use std::{
 
 use foldhash::fast::RandomState;
 use store::{
+    Nanos,
     directory::{AccountRow, Directory, GroupRow, KeyRow, LimitColumns},
     purse::Purse,
 };
@@ -30,6 +31,8 @@ pub struct Key {
     /// Of the user it belongs to.
     pub account: Arc<Purse>,
     pub models: Patterns,
+    /// Its output is limited to what it can pay.
+    pub strict: bool,
     pub group: Arc<Group>,
     /// Its own, its user's and its group's.
     pub limits: Arc<Limits>,
@@ -74,6 +77,23 @@ pub struct Purses {
 }
 
 impl Purses {
+    /// Whose money is held, and how much of it; in order.
+    pub fn held(&self) -> Vec<(&'static str, i64, Nanos)> {
+        let of = |what, purses: &HashMap<i64, Arc<Purse>>| {
+            let held = purses.values().map(|purse| (what, purse.id, purse.state().held));
+            held.filter(|(_, _, held)| *held != Nanos::ZERO).collect::<Vec<_>>()
+        };
+        let mut held = of("account", &self.accounts);
+        held.extend(of("key", &self.keys));
+        held.sort_unstable();
+        held
+    }
+
+    /// Of a key, if it was ever in force.
+    pub fn of_key(&self, id: i64) -> Option<&Arc<Purse>> {
+        self.keys.get(&id)
+    }
+
     fn account(&mut self, row: &AccountRow) -> Arc<Purse> {
         let limit = (!row.unlimited).then_some(row.paid);
         let purse = self.accounts.entry(row.id).or_insert_with(|| Purse::new(row.id, limit, row.spent));
@@ -150,6 +170,7 @@ fn build(row: &KeyRow, owner: &Owner, purses: &mut Purses, meters: &mut Meters) 
         purse: purses.key(row),
         account: owner.account.clone(),
         models: Patterns::read(&row.terms.models),
+        strict: row.terms.strict,
         group: owner.group.clone(),
         limits: Arc::new(Limits::new(meter, owner.user_meter.clone(), owner.group_meter.clone())),
         is_disabled: row.is_disabled,

@@ -48,7 +48,7 @@ impl Prices {
 
     pub(super) fn of(&self, model: &str) -> Option<Arc<Price>> {
         let own = self.sources.iter().find_map(|source| source.of_model(model));
-        own.cloned().or_else(|| PriceList::bundled().price(model).map(Arc::new))
+        own.cloned().or_else(|| PriceList::bundled().price(model).cloned())
     }
 }
 

@@ -9,7 +9,7 @@ use dialect::Dialect;
 use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::{
-    ChannelConfig, Proxy, Timeouts, address,
+    ChannelConfig, OnClientLeft, Proxy, Timeouts, address,
     fields::{Field, Fields, quoted},
     known,
     read::{Names, blocks},
@@ -54,6 +54,9 @@ fn channel(
     let headers = headers(report, fields);
     let proxy = proxy(report, fields);
     let timeouts = sections::timeouts(report, fields.get(report, "timeouts"), timeouts);
+    let on_client_left = fields.get(report, "on_client_left");
+    let on_client_left =
+        on_client_left.and_then(|field| field.one_of(report, &OnClientLeft::WORDS)).unwrap_or_default();
     Some(ChannelConfig {
         name: name?,
         provider: provider?,
@@ -68,6 +71,7 @@ fn channel(
         headers,
         proxy,
         timeouts,
+        on_client_left,
     })
 }
 

@@ -55,6 +55,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "priority": channel.priority,
         "weight": channel.weight,
         "max_in_flight": channel.max_in_flight,
+        "on_client_left": channel.on_client_left.name(),
         "timeouts": {
             "connect": wait(connect),
             "first_byte": wait(first_byte),

@@ -109,8 +109,35 @@ impl<'t> Field<'t> {
         text
     }
 
+    pub(super) fn truth(&self, report: &mut Report<'_>) -> Option<bool> {
+        let truth = self.value.as_bool();
+        if truth.is_none() {
+            self.wrong(report, "true or false");
+        }
+        truth
+    }
+
     pub(super) fn is_empty_list(&self) -> bool {
         self.value.as_array().is_some_and(|list| list.is_empty())
+    }
+
+    pub(super) fn flag(&self, report: &mut Report<'_>) -> Option<bool> {
+        let flag = self.value.as_bool();
+        if flag.is_none() {
+            self.wrong(report, "true or false");
+        }
+        flag
+    }
+
+    /// One of a few words.
+    pub(super) fn one_of<T: Copy>(&self, report: &mut Report<'_>, words: &[(&str, T)]) -> Option<T> {
+        let expected = words.iter().map(|(word, _)| format!("{word:?}")).collect::<Vec<_>>().join(" or ");
+        let text = self.text(report, &expected)?;
+        let meant = words.iter().find(|(word, _)| *word == text).map(|(_, meant)| *meant);
+        if meant.is_none() {
+            self.wrong(report, &expected);
+        }
+        meant
     }
 
     pub(super) fn whole<N: TryFrom<i128> + Copy>(

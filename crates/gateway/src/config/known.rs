@@ -4,10 +4,27 @@
 //! listed is refused, and the tests hold `sluice.example.toml` to them.
 
 pub(super) const TOP: &[&str] = &[
-    "listen", "store", "key", "channel", "price", "timeouts", "attempts", "bounds", "limits", "proxies",
-    "shutdown", "flow", "monitor", "cors",
+    "listen",
+    "store",
+    "key",
+    "channel",
+    "price",
+    "timeouts",
+    "attempts",
+    "bounds",
+    "limits",
+    "proxies",
+    "shutdown",
+    "flow",
+    "monitor",
+    "cors",
+    "admin",
+    "sign_up",
+    "mail",
+    "oidc",
+    "retention",
 ];
-pub(super) const STORE: &[&str] = &["url"];
+pub(super) const STORE: &[&str] = &["url", "lost"];
 pub(super) const KEY: &[&str] = &[
     "name",
     "secret",
@@ -19,6 +36,7 @@ pub(super) const KEY: &[&str] = &[
     "max_in_flight",
     "spend_limit",
     "reset_period",
+    "strict",
 ];
 pub(super) const PRICE: &[&str] = &[
     "model",
@@ -33,6 +51,8 @@ pub(super) const PRICE: &[&str] = &[
     "image_input",
     "image_output",
     "per_call",
+    "per_second",
+    "images",
     "long_above",
     "long_input",
     "long_output",
@@ -40,6 +60,8 @@ pub(super) const PRICE: &[&str] = &[
     "long_cache_write",
     "long_cache_write_1h",
 ];
+/// Of a kind of picture in `price.images`.
+pub(super) const IMAGE: &[&str] = &["size", "quality", "each"];
 pub(super) const CHANNEL: &[&str] = &[
     "name",
     "provider",
@@ -54,17 +76,23 @@ pub(super) const CHANNEL: &[&str] = &[
     "headers",
     "proxy",
     "timeouts",
+    "on_client_left",
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
-pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue"];
+pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue", "draining"];
 pub(super) const LIMITS: &[&str] =
     &["wait", "queue", "requests_per_minute", "tokens_per_minute", "max_in_flight"];
 pub(super) const PROXIES: &[&str] = &["trusted"];
 pub(super) const SHUTDOWN: &[&str] = &["drain"];
 pub(super) const FLOW: &[&str] = &["warn", "alarm"];
 pub(super) const MONITOR: &[&str] = &["token"];
+pub(super) const RETENTION: &[&str] = &["requests"];
 pub(super) const CORS: &[&str] = &["origins"];
+pub(super) const ADMIN: &[&str] = &["public_url", "session_idle", "session_total"];
+pub(super) const SIGN_UP: &[&str] = &["mode", "domains"];
+pub(super) const MAIL: &[&str] = &["host", "port", "encryption", "user", "password", "from"];
+pub(super) const OIDC: &[&str] = &["issuer", "client_id", "client_secret", "create_users"];
 
 /// More than this many slips in one word, and the guess would be wild.
 const MOST_SLIPS: usize = 3;

@@ -8,11 +8,11 @@ use std::path::PathBuf;
 use store::{
     Nanos,
     keys::ResetPeriod,
-    price::{Long, Price, Rates},
+    price::{ImagePrice, Price},
 };
 
 use super::{
-    PriceConfig, StoreConfig,
+    Lost, PriceConfig, StoreConfig,
     fields::{Field, Fields},
     known,
     read::blocks,
@@ -25,21 +25,27 @@ const DEFAULT_FILE: &str = "sluice.db";
 /// Tokens of the longest prompt that a price may begin to hold at.
 const LONGEST_PROMPT: i128 = 1_000_000_000;
 
-pub(super) fn store(report: &mut Report<'_>, top: &Fields<'_>) -> StoreConfig {
+pub(super) fn store(report: &mut Report<'_>, top: &Fields<'_>) -> (StoreConfig, Lost) {
     let default = StoreConfig::Sqlite(PathBuf::from(DEFAULT_FILE));
-    let Some(fields) = section(report, top, "store", known::STORE) else { return default };
+    let Some(fields) = section(report, top, "store", known::STORE) else { return (default, Lost::default()) };
+    let words = [("free", Lost::Free), ("estimate", Lost::Estimate)];
+    let lost = fields.get(report, "lost").and_then(|field| field.one_of(report, &words));
+    let url = fields.get(report, "url").and_then(|field| url(report, &field));
+    (url.unwrap_or(default), lost.unwrap_or_default())
+}
+
+fn url(report: &mut Report<'_>, field: &Field<'_>) -> Option<StoreConfig> {
     let expected = "\"sqlite:PATH\" or \"memory\"";
-    let Some(field) = fields.get(report, "url") else { return default };
-    let Some(url) = field.text(report, expected) else { return default };
+    let url = field.text(report, expected)?;
     match url.strip_prefix("sqlite:") {
         // `sqlite:///x` and `sqlite::memory:` are other programs' words: a file of that name is not what is meant.
         Some(path) if !path.is_empty() && !path.starts_with("//") && !path.starts_with(':') => {
-            StoreConfig::Sqlite(PathBuf::from(path))
+            Some(StoreConfig::Sqlite(PathBuf::from(path)))
         }
-        None if url == "memory" => StoreConfig::Memory,
+        None if url == "memory" => Some(StoreConfig::Memory),
         _ => {
             field.wrong(report, expected);
-            default
+            None
         }
     }
 }
@@ -50,58 +56,52 @@ pub(super) fn prices(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<PriceConf
         let Some(fields) = entry.fields(report, "a [[price]] block", known::PRICE) else { continue };
         let model = fields.require(report, "model", "a model's name, * at the end matches any rest");
         let Some(model) = model.and_then(|field| named(report, &field, &prices)) else { continue };
-        let base = Rates {
-            input: fields
-                .require(report, "input", USD)
-                .and_then(|field| rate(report, &field))
-                .unwrap_or_default(),
-            output: fields
-                .require(report, "output", USD)
-                .and_then(|field| rate(report, &field))
-                .unwrap_or_default(),
-            cache_read: optional(report, &fields, "cache_read"),
-            cache_write: optional(report, &fields, "cache_write"),
-            cache_write_1h: optional(report, &fields, "cache_write_1h"),
-            reasoning: optional(report, &fields, "reasoning"),
-            audio_input: optional(report, &fields, "audio_input"),
-            audio_output: optional(report, &fields, "audio_output"),
-            image_input: optional(report, &fields, "image_input"),
-            image_output: optional(report, &fields, "image_output"),
-        };
-        let per_call = optional(report, &fields, "per_call").unwrap_or_default();
-        let long = long(report, &fields, &base);
-        prices.push(PriceConfig { model, price: Price { base, long, per_call } });
+        let price = price(report, &fields);
+        prices.push(PriceConfig { model, price });
     }
     prices
 }
 
 const USD: &str = "dollars per million tokens such as 2.5";
 
-/// What a long prompt costs: everything that is not said is as without it.
-fn long(report: &mut Report<'_>, fields: &Fields<'_>, base: &Rates) -> Option<Long> {
+fn price(report: &mut Report<'_>, fields: &Fields<'_>) -> Price {
     let above: Option<u64> = whole(report, fields, "long_above", 1..=LONGEST_PROMPT);
-    let input = optional(report, fields, "long_input");
-    let output = optional(report, fields, "long_output");
-    let cache_read = optional(report, fields, "long_cache_read");
-    let cache_write = optional(report, fields, "long_cache_write");
-    let cache_write_1h = optional(report, fields, "long_cache_write_1h");
-    let Some(above) = above else {
-        let orphan = known::PRICE.iter().filter(|name| name.starts_with("long_"));
-        let orphan = orphan.filter_map(|name| fields.get(report, name)).next();
-        if let (None, Some(field)) = (fields.get(report, "long_above"), orphan) {
+    let (price, together) = Price::named(above, |name| {
+        let needed = matches!(name, "input" | "output");
+        let field = if needed { fields.require(report, name, USD) } else { fields.get(report, name) };
+        rate(report, &field?)
+    });
+    if !together && fields.get(report, "long_above").is_none() {
+        let orphan = Price::LONG_PARTS.iter().find_map(|name| fields.get(report, name));
+        if let Some(field) = orphan {
             field.problem(report, "found a price for long prompts, expected long_above beside it".to_owned());
         }
-        return None;
-    };
-    let rates = Rates {
-        input: input.unwrap_or(base.input),
-        output: output.unwrap_or(base.output),
-        cache_read: cache_read.or(base.cache_read),
-        cache_write: cache_write.or(base.cache_write),
-        cache_write_1h: cache_write_1h.or(base.cache_write_1h),
-        ..*base
-    };
-    Some(Long { above, rates })
+    }
+    let per_call = optional(report, fields, "per_call").unwrap_or_default();
+    let per_second = optional(report, fields, "per_second").unwrap_or_default();
+    Price { per_call, per_second, images: images(report, fields), ..price }
+}
+
+/// What a picture costs, by size and quality.
+fn images(report: &mut Report<'_>, fields: &Fields<'_>) -> Vec<ImagePrice> {
+    let expected = "a list such as [{ size = \"1024x1024\", quality = \"high\", each = 0.167 }]";
+    let entries = fields.get(report, "images").and_then(|field| field.list(report, expected));
+    let mut images: Vec<ImagePrice> = Vec::new();
+    for entry in entries.unwrap_or_default() {
+        let Some(fields) = entry.fields(report, "a kind of picture", known::IMAGE) else { continue };
+        let kind = |report: &mut Report<'_>, name| {
+            let field = fields.get(report, name)?;
+            field.text(report, "what callers send there").map(str::to_owned)
+        };
+        let (size, quality) = (kind(report, "size"), kind(report, "quality"));
+        let each = fields.require(report, "each", "dollars for each picture");
+        let each = each.and_then(|field| rate(report, &field)).unwrap_or_default();
+        if images.iter().any(|image| image.size == size && image.quality == quality) {
+            entry.problem(report, "found a kind of picture that has its price above".to_owned());
+        }
+        images.push(ImagePrice { size, quality, each });
+    }
+    images
 }
 
 fn named(report: &mut Report<'_>, field: &Field<'_>, before: &[PriceConfig]) -> Option<String> {

@@ -9,7 +9,7 @@ pub(super) const DURATION: &str = "a duration such as \"500ms\", \"10s\", \"5m\"
 /// What a size looks like, for messages.
 pub(super) const SIZE: &str = "a size such as \"32MiB\", \"512KB\" or a number of bytes";
 
-/// A whole number with its unit: `ms`, `s`, `m` or `h`.
+/// A whole number with its unit: `ms`, `s`, `m`, `h` or `d`.
 pub(super) fn duration(text: &str) -> Option<Duration> {
     let (number, unit) = split(text)?;
     let millis = match unit {
@@ -17,6 +17,7 @@ pub(super) fn duration(text: &str) -> Option<Duration> {
         "s" => 1_000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     number.checked_mul(millis).map(Duration::from_millis)
@@ -43,6 +44,7 @@ pub(super) fn show(duration: Duration) -> String {
     let millis = duration.as_millis();
     match millis {
         0 => "0s".to_owned(),
+        _ if millis > 86_400_000 && millis.is_multiple_of(86_400_000) => format!("{}d", millis / 86_400_000),
         _ if millis.is_multiple_of(3_600_000) => format!("{}h", millis / 3_600_000),
         _ if millis.is_multiple_of(60_000) => format!("{}m", millis / 60_000),
         _ if millis.is_multiple_of(1_000) => format!("{}s", millis / 1_000),
@@ -66,8 +68,9 @@ mod tests {
         assert_eq!(duration("10s"), Some(Duration::from_secs(10)));
         assert_eq!(duration("5 m"), Some(Duration::from_secs(300)));
         assert_eq!(duration("1h"), Some(Duration::from_secs(3600)));
+        assert_eq!(duration("2d"), Some(Duration::from_secs(2 * 86_400)));
         for wrong in
-            ["", "10", "s", "-1s", "1.5s", "1d", "10S", "99999999999999999999s", "18446744073709551615h"]
+            ["", "10", "s", "-1s", "1.5s", "1w", "10S", "99999999999999999999s", "18446744073709551615h"]
         {
             assert_eq!(duration(wrong), None, "{wrong}");
         }

@@ -8,12 +8,12 @@ use std::{collections::HashMap, net::SocketAddr};
 use toml::de::DeTable;
 
 use super::{
-    ChannelConfig, Config, KeyConfig, Timeouts,
+    ChannelConfig, Config, KeyConfig, StoreConfig, Timeouts,
     channel::{self, models},
     fields::{Field, Fields, quoted},
     known, limits, money,
     report::{Problem, Report},
-    sections,
+    sections, sign_in,
 };
 
 /// Where the server listens when the file does not say.
@@ -57,6 +57,20 @@ pub fn parse(text: &str, environment: &dyn Environment) -> Result<Config, Vec<Pr
     if report.is_clean() { Ok(config) } else { Err(report.into_problems()) }
 }
 
+/// Where the books are, and nothing else: no secret is looked up, and what else is wrong does not count.
+pub fn parse_store(text: &str) -> Result<StoreConfig, Vec<Problem>> {
+    let nobody = |_: &str| None;
+    let mut report = Report::new(text, &nobody);
+    let document = DeTable::parse(text).map_err(|error| {
+        let line = report.line(&error.span().unwrap_or_default());
+        report.problem(line, "", error.message().trim().replace('\n', "; "));
+        std::mem::replace(&mut report, Report::new(text, &nobody)).into_problems()
+    })?;
+    let top = Fields::open(&mut Report::new(text, &nobody), document.get_ref(), String::new(), 1, known::TOP);
+    let (store, _) = money::store(&mut report, &top);
+    if report.is_clean() { Ok(store) } else { Err(report.into_problems()) }
+}
+
 /// Reads the one channel of a text that is not the file: from a document, without an environment.
 pub(super) fn parse_block(text: &str, timeouts: &Timeouts) -> Result<ChannelConfig, Vec<Problem>> {
     let nothing = |_: &str| None;
@@ -76,9 +90,13 @@ pub(super) fn parse_block(text: &str, timeouts: &Timeouts) -> Result<ChannelConf
 fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
     let top = Fields::open(report, document, String::new(), 1, known::TOP);
     let timeouts = sections::timeouts(report, top.get(report, "timeouts"), &Default::default());
+    let (store, lost) = money::store(report, &top);
+    let admin = sign_in::admin(report, &top);
+    let mail = sign_in::mail(report, &top, &admin);
     Config {
         listen: listen(report, &top),
-        store: money::store(report, &top),
+        store,
+        lost,
         prices: money::prices(report, &top),
         keys: keys(report, &top),
         channels: channel::channels(report, &top, &timeouts),
@@ -91,6 +109,11 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         flow: sections::flow(report, &top),
         monitor: sections::monitor(report, &top),
         cors: sections::cors(report, &top),
+        sign_up: sign_in::sign_up(report, &top, mail.as_ref()),
+        oidc: sign_in::oidc(report, &top, &admin),
+        admin,
+        mail,
+        retention: sections::retention(report, &top),
     }
 }
 
@@ -135,6 +158,7 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
         let limit = fields.get(report, "spend_limit");
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
         let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
+        let strict = fields.get(report, "strict").and_then(|field| field.flag(report)).unwrap_or_default();
         if let (Some(name), Some(secret)) = (name, secret) {
             keys.push(KeyConfig {
                 name,
@@ -145,6 +169,7 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
                 networks,
                 spend_limit,
                 reset_period,
+                strict,
             });
         }
     }

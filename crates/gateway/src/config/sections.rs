@@ -5,7 +5,7 @@
 use std::{ops::RangeInclusive, time::Duration};
 
 use super::{
-    Attempts, Bounds, Cors, FlowLimits, Monitor, Shutdown, Timeouts, address,
+    Attempts, Bounds, Cors, FlowLimits, Monitor, Retention, Shutdown, Timeouts, address,
     fields::{Field, Fields},
     known,
     report::Report,
@@ -14,6 +14,9 @@ use super::{
 /// A clock of a millisecond is for tests; a day is longer than any request.
 pub(super) const WAITS: RangeInclusive<Duration> =
     Duration::from_millis(1)..=Duration::from_secs(24 * 60 * 60);
+/// Less than an hour would remove what is being looked at.
+const KEPT: RangeInclusive<Duration> =
+    Duration::from_secs(60 * 60)..=Duration::from_secs(3650 * 24 * 60 * 60);
 /// Channels tried for one request: more would only multiply an outage.
 const ATTEMPTS_MAX: RangeInclusive<i128> = 1..=20;
 /// A request needs some room; beyond 1 GiB a body would not fit into memory twice.
@@ -52,6 +55,7 @@ pub(super) fn bounds(report: &mut Report<'_>, top: &Fields<'_>) -> Bounds {
         set(&mut bounds.body_bytes, bytes);
         set(&mut bounds.in_flight, whole(report, &fields, "in_flight", 1..=MANY));
         set(&mut bounds.queue, whole(report, &fields, "queue", 0..=MANY));
+        set(&mut bounds.draining, whole(report, &fields, "draining", 0..=MANY));
     }
     bounds
 }
@@ -85,6 +89,17 @@ pub(super) fn flow(report: &mut Report<'_>, top: &Fields<'_>) -> FlowLimits {
 pub(super) fn monitor(report: &mut Report<'_>, top: &Fields<'_>) -> Monitor {
     let Some(fields) = section(report, top, "monitor", known::MONITOR) else { return Monitor::default() };
     Monitor { token: fields.get(report, "token").and_then(|field| field.secret(report)) }
+}
+
+pub(super) fn retention(report: &mut Report<'_>, top: &Fields<'_>) -> Retention {
+    let mut retention = Retention::default();
+    if let Some(fields) = section(report, top, "retention", known::RETENTION) {
+        set(
+            &mut retention.requests,
+            fields.get(report, "requests").and_then(|field| field.limit(report, KEPT)),
+        );
+    }
+    retention
 }
 
 pub(super) fn cors(report: &mut Report<'_>, top: &Fields<'_>) -> Cors {

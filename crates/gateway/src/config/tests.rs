@@ -13,6 +13,7 @@ mod limits;
 mod mistakes;
 mod money;
 mod secrets;
+mod sign_in;
 
 /// Every variable that is in upper case is set, to a value of its own.
 fn environment(name: &str) -> Option<String> {
@@ -158,7 +159,7 @@ fn a_full_file_is_read() {
 
     assert_eq!(config.timeouts.total, None);
     assert_eq!(config.attempts, Attempts { max: 20, deadline: minutes(1) });
-    assert_eq!(config.bounds, Bounds { body_bytes: 8_000_000, in_flight: 16, queue: 0 });
+    assert_eq!(config.bounds, Bounds { body_bytes: 8_000_000, in_flight: 16, queue: 0, draining: 256 });
     assert_eq!(config.shutdown, Shutdown { drain: seconds(10) });
     assert_eq!(config.flow, FlowLimits { warn: 10, alarm: 20 });
     assert_eq!(config.monitor.token.unwrap().reveal(), "value-of-MONITOR");
@@ -172,7 +173,10 @@ fn an_empty_file_has_the_defaults() {
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
         assert!(config.keys.is_empty() && config.channels.is_empty());
         assert_eq!(config.timeouts, Timeouts::default());
-        assert_eq!(config.bounds, Bounds { body_bytes: 33_554_432, in_flight: 10_000, queue: 1_000 });
+        assert_eq!(
+            config.bounds,
+            Bounds { body_bytes: 33_554_432, in_flight: 10_000, queue: 1_000, draining: 256 }
+        );
         assert_eq!(config.attempts, Attempts { max: 3, deadline: Duration::from_secs(300) });
         assert_eq!(config.flow, FlowLimits { warn: 2_000, alarm: 5_000 });
         assert_eq!((config.monitor, config.cors), (Monitor::default(), Cors::default()));

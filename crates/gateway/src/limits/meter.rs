@@ -13,6 +13,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{Level, Levels, Short, What, Whose, bucket::Bucket};
+use crate::clock::Clock;
 
 /// When to come back for a place in flight: nobody knows when one comes free.
 const PLACE_RETRY_MS: u64 = 1_000;
@@ -115,11 +116,11 @@ impl Meter {
     }
 
     /// A request that came in goes.
-    pub(super) fn leave(&self, share: &Share, back: Back, now_ms: u64) {
+    pub(super) fn leave(&self, share: &Share, back: Back, clock: Clock) {
         self.inside.fetch_sub(1, SeqCst);
         // With a share it must be booked out, even if the limit is gone meanwhile.
         if share.tokens > 0 || self.is_limited.load(SeqCst) {
-            self.lock().give_back(share, back, now_ms);
+            self.lock().give_back(share, back, clock.now_ms());
         }
     }
 

@@ -10,7 +10,10 @@ mod gain;
 use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Accounting, Dialect, Edits, Framing, Operation, PlainTap, Tap, TapOptions, Usage, splice};
+use dialect::{
+    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, PlainTap, Tap, TapOptions, Usage,
+    splice,
+};
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
@@ -41,7 +44,7 @@ pub struct Committed {
 #[derive(Debug)]
 pub enum Answer {
     /// All of it, and what it said.
-    Whole { body: Bytes, usage: Option<Usage>, stored_id: Option<String> },
+    Whole { body: Bytes, usage: Option<Usage>, delivered: Option<Delivered>, stored_id: Option<String> },
     /// A plain body, the rest of it still to come.
     Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
@@ -106,7 +109,7 @@ pub async fn run(
             break;
         }
         tried += 1;
-        lease.attempt_began(&channel.name, place);
+        lease.attempt_began(channel, place);
         let outcome = app
             .shutdown
             .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, total_at, &mut lease)))
@@ -120,6 +123,9 @@ pub async fn run(
                 secret.health.accepted();
                 lease.attempt_measured(gained.status.as_u16());
                 lease.first_byte();
+                if !matches!(&gained.answer, Answer::Whole { usage: Some(_), .. }) {
+                    lease.keep_prompt(inbound.take_prompt());
+                }
                 inbound.free_body();
                 let Gained { status, headers, answer } = gained;
                 return Ok(Committed { status, headers, channel: channel.clone(), caller, lease, answer });
@@ -134,6 +140,14 @@ pub async fn run(
                 );
                 let final_word = !fault.next_channel_may_help();
                 told = Some(worth_telling(told, fault));
+                if lease.mark().entry.has_left() {
+                    // Nobody waits for another channel's answer.
+                    lease.end(
+                        Ending::ClientLeft,
+                        std::borrow::Cow::Borrowed("the attempt failed after the client had left"),
+                    );
+                    break;
+                }
                 if final_word {
                     break;
                 }
@@ -245,6 +259,12 @@ fn build(
     let edits = Edits {
         model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
         ask_usage: asks_usage(inbound, channel),
+        output_limit: inbound.output_limit.map(|tokens| OutputLimit {
+            dialect: inbound.door.dialect,
+            operation: inbound.door.operation,
+            tokens,
+            new_name: channel.provider.has(Quirk::NewLimitName),
+        }),
     };
     let parts = splice(&inbound.body, &inbound.envelope, &edits).parts;
     let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));

@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use dialect::{Dialect, Door, Envelope, Operation, PeekError, peek};
+use dialect::{Dialect, Door, Envelope, Operation, PeekError, Prompt, peek};
 use http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
@@ -76,6 +76,10 @@ pub struct Inbound {
     /// As the caller named it; empty where the operation has none.
     pub model: String,
     pub stream: bool,
+    /// What the caller can pay for: the limit of the output that goes out is no higher.
+    pub output_limit: Option<u64>,
+    /// Looked through once, by who needs it first.
+    prompt: Option<Prompt>,
     _held: Option<Held>,
 }
 
@@ -169,6 +173,8 @@ impl Inbound {
             body,
             envelope,
             model,
+            output_limit: None,
+            prompt: None,
             _held: held,
         }))
     }
@@ -176,6 +182,16 @@ impl Inbound {
     /// Whether the stream, if it is one, is a JSON array and not server-sent events.
     pub fn wants_array(&self) -> bool {
         self.door.dialect == Dialect::GeminiGenerate && !self.query.contains("alt=sse")
+    }
+
+    /// What the body gives a model to read.
+    pub fn prompt(&mut self) -> &Prompt {
+        let body = &self.body;
+        self.prompt.get_or_insert_with(|| Prompt::of(body))
+    }
+
+    pub fn take_prompt(&mut self) -> Prompt {
+        self.prompt.take().unwrap_or_else(|| Prompt::of(&self.body))
     }
 
     /// The body is sent and will not be needed again.

@@ -5,7 +5,8 @@
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
-use dialect::Door;
+use dialect::{Delivered, Door, Prompt};
+use store::Factor;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc::OwnedPermit},
     time::Duration,
@@ -13,9 +14,12 @@ use tokio::{
 use uuid::Uuid;
 
 use crate::{
-    charge::{self, Charge, Payer, Terms},
+    catalog::Channel,
+    charge::{self, Charge, Owed, Payer, Terms},
     clock::Clock,
+    config::OnClientLeft,
     ending::Ending,
+    estimate::Unmeasured,
     flow::{Admitted, Mark, Phase},
     limits::{Levels, Taken},
     occupancy::Place,
@@ -37,6 +41,10 @@ pub struct Lease {
     channel_place: Option<Place>,
     /// What it is charged by, once it is admitted; taken by `drop`.
     terms: Option<Terms>,
+    /// What was asked, for an estimate; from the answer's beginning on, where it may not tell its usage.
+    prompt: Option<Box<Prompt>>,
+    /// What was delivered, where the usage was not told, or not to the end.
+    delivered: Option<Box<Delivered>>,
     decided: bool,
 }
 
@@ -60,7 +68,10 @@ impl Lease {
             status: 0,
             cause: None,
             usage: None,
+            estimated: false,
+            discount: Factor::ONE,
             charge: Charge::default(),
+            owed: None,
             bytes_in: 0,
             bytes_out: 0,
             queued_ms: 0,
@@ -77,6 +88,8 @@ impl Lease {
             taken: None,
             channel_place: None,
             terms: None,
+            prompt: None,
+            delivered: None,
             decided: false,
         }
     }
@@ -128,12 +141,14 @@ impl Lease {
         self.taken.as_ref().map(Taken::levels).unwrap_or_default()
     }
 
-    pub fn attempt_began(&mut self, channel: &Arc<str>, place: Place) {
+    pub fn attempt_began(&mut self, channel: &Channel, place: Place) {
         self.channel_place = Some(place);
-        self.mark.attempt(channel);
+        self.mark.attempt(&channel.name);
+        self.mark.entry.set_drains(channel.config.on_client_left == OnClientLeft::Drain);
         let started_ms = self.mark.elapsed_ms();
+        self.record().discount = channel.discount;
         self.record().attempts.push(AttemptRecord {
-            channel: channel.clone(),
+            channel: channel.name.clone(),
             started_ms,
             took_ms: 0,
             status: 0,
@@ -148,6 +163,7 @@ impl Lease {
             attempt.fault = Some(fault);
         }
         self.channel_place = None;
+        self.mark.entry.set_drains(false);
     }
 
     /// The attempt under way has an answer.
@@ -163,6 +179,31 @@ impl Lease {
     pub fn first_byte(&mut self) {
         let elapsed_ms = self.mark.elapsed_ms();
         self.record().first_byte_ms.get_or_insert(elapsed_ms);
+    }
+
+    /// Keeps what an estimate needs of the request: its body is not needed again.
+    pub fn keep_prompt(&mut self, prompt: Prompt) {
+        self.prompt = Some(Box::new(prompt));
+    }
+
+    /// What the answer says it used, and what it delivered where that is not said, or not to the end.
+    pub fn measured(&mut self, usage: Option<dialect::Usage>, delivered: Option<Delivered>) {
+        self.record().usage = usage;
+        self.delivered = delivered.map(Box::new);
+    }
+
+    /// What there is to estimate a usage from, where one is due that nobody told.
+    fn unmeasured(&mut self, record: &Settlement, terms: &Terms) -> Option<Unmeasured> {
+        let told = record.usage.is_some() && self.delivered.is_none();
+        if told || !charge::is_due(terms, record) {
+            return None;
+        }
+        Some(Unmeasured {
+            prompt: self.prompt.take().map(|prompt| *prompt).unwrap_or_default(),
+            delivered: self.delivered.take().map(|delivered| *delivered).unwrap_or_default(),
+            said: record.usage,
+            writes: charge::writes(record.door.operation),
+        })
     }
 
     /// Decides how the request ends. The first decision holds: evidence comes in order.
@@ -204,7 +245,7 @@ impl Drop for Lease {
                 Ending::ClientLeft
             };
         }
-        let (Some(mut record), entry) = (self.record.take(), &self.mark.entry) else { return };
+        let (Some(mut record), entry) = (self.record.take(), self.mark.entry.clone()) else { return };
         record.ending = self.mark.ending;
         if record.status == 0 && entry.head_sent.load(std::sync::atomic::Ordering::Relaxed) {
             record.status = 200;
@@ -213,7 +254,10 @@ impl Drop for Lease {
         record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
         record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
         if let Some(terms) = self.terms.take() {
-            record.charge = charge::settle(terms, &record);
+            match self.unmeasured(&record, &terms) {
+                Some(unmeasured) => record.owed = Some(Box::new(Owed { terms, unmeasured })),
+                None => record.charge = charge::settle(terms, &record),
+            }
         }
         if let Some(taken) = self.taken.take() {
             taken.settle(used(&record));

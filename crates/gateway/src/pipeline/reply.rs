@@ -5,6 +5,7 @@
 //! the caller's dialect, never an invented end.
 
 mod body;
+pub mod drain;
 mod levels;
 mod passing;
 mod stream;
@@ -33,6 +34,7 @@ use crate::{
 };
 
 pub use body::ReplyBody;
+pub use drain::Attended;
 pub use waiting::Run;
 
 /// What a reply says in its head about which request it answers.
@@ -41,11 +43,13 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// The response to a request that has an answer.
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
-    lease.record().status = status.as_u16();
+    if !lease.mark().entry.has_left() {
+        lease.record().status = status.as_u16();
+    }
     let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
     let (mut headers, body) = match answer {
-        Answer::Whole { body, usage, stored_id } => {
-            learn(app, &mut lease, &caller, &channel, usage, stored_id.as_deref());
+        Answer::Whole { body, usage, delivered, stored_id } => {
+            learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
             channel.health.succeeded();
             lease.end(Ending::Completed, None);
             (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
@@ -83,7 +87,7 @@ pub fn hold(
     dialect: Dialect,
     framing: Framing,
     levels: Levels,
-    run: Run,
+    run: Attended,
 ) -> Response<ReplyBody> {
     entry.head_sent.store(true, Ordering::Relaxed);
     let mut headers = rewrite::reply_headers(&HeaderMap::new(), framing);
@@ -147,6 +151,7 @@ fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage)
         code: Some(&error.code),
         param: error.param,
         request_id: request_id.hyphenated().encode_lower(&mut buffer),
+        retry_after_ms: error.retry_after_ms,
     };
     encode_error(dialect, &view, stage)
 }
@@ -163,16 +168,19 @@ fn sign(headers: &mut HeaderMap, dialect: Dialect, request_id: Uuid) {
     }
 }
 
+/// The usage, and what was delivered where it is not said, or not to the end.
+type Told = (Option<dialect::Usage>, Option<dialect::Delivered>);
+
 /// Writes down what the tap saw.
 fn learn(
     app: &App,
     lease: &mut Lease,
     caller: &crate::pipeline::caller::Caller,
     channel: &crate::catalog::Channel,
-    usage: Option<dialect::Usage>,
+    (usage, delivered): Told,
     stored_id: Option<&str>,
 ) {
-    lease.record().usage = usage;
+    lease.measured(usage, delivered);
     if let Some(id) = stored_id {
         app.affinity.remember(caller.id(), id, &channel.name, lease.mark().now_ms());
     }

@@ -36,7 +36,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiResponses, Stored, "/v1/responses/{rest}", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::NewLimitName],
     },
     // Anthropic, "API overview"; recordings. Its OpenAI-compatible endpoint ("OpenAI SDK compatibility") is left out:
     // it drops fields in silence and is documented as not meant for production.
@@ -91,7 +91,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiResponses, Stored, "/openai/v1/responses/{rest}", AzureKey),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::NewLimitName],
     },
     // DeepSeek, "Your First API Call", "FIM Completion (Beta)", "Anthropic API"; recordings for chat and responses.
     Provider {

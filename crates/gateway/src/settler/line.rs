@@ -26,7 +26,10 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
         Some(usage) => write_usage(line.name("usage"), usage),
         None => line.value("usage", b"null"),
     }
+    line.value("estimated", if settlement.estimated { b"true" } else { b"false" });
+    line.text("hold", &settlement.charge.hold.to_string());
     line.text("charge", &settlement.charge.amount.to_string());
+    line.text("overrun", &settlement.charge.overrun().to_string());
     line.value("unpriced", if settlement.charge.unpriced { b"true" } else { b"false" });
     line.number("bytes_in", settlement.bytes_in);
     line.number("bytes_out", settlement.bytes_out);
@@ -187,7 +190,10 @@ mod tests {
             status: 200,
             cause: Some("broke \"off\"".into()),
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
-            charge: Charge { amount: Nanos(2_500_000), ..Charge::default() },
+            estimated: true,
+            discount: store::Factor::ONE,
+            charge: Charge { amount: Nanos(2_500_000), hold: Nanos(2_000_000), unpriced: false },
+            owed: None,
             bytes_in: 5,
             bytes_out: 6,
             queued_ms: 0,
@@ -208,6 +214,8 @@ mod tests {
         );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
         assert_eq!((&line["charge"], &line["unpriced"]), (&json!("0.0025"), &json!(false)));
+        assert_eq!((&line["hold"], &line["overrun"]), (&json!("0.002"), &json!("0.0005")));
+        assert_eq!(line["estimated"], json!(true));
         assert_eq!(line["key"], Value::Null);
         assert_eq!(line["first_byte_ms"], Value::Null);
     }

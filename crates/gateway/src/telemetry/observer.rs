@@ -15,6 +15,7 @@ use prometheus_client::{
     encoding::EncodeLabelSet,
     metrics::{counter::Counter, family::Family, histogram::Histogram},
 };
+use store::Nanos;
 
 use crate::{catalog::Catalog, ending::Ending, settlement::Settlement};
 
@@ -57,6 +58,9 @@ pub(super) struct Families {
     pub(super) duration: Durations,
     pub(super) first_token: Durations,
     pub(super) tokens: Family<TokenLabels, Counter>,
+    pub(super) estimated: Counter,
+    pub(super) overruns: Counter,
+    pub(super) overrun_nanos: Counter,
 }
 
 /// Counts settlements; the settler has the only one.
@@ -118,6 +122,14 @@ impl Observer {
                 families.requests.get_or_create_owned(&labels)
             })
             .inc();
+        if settlement.estimated {
+            families.estimated.inc();
+        }
+        let overrun = settlement.charge.overrun();
+        if overrun > Nanos::ZERO {
+            families.overruns.inc();
+            families.overrun_nanos.inc_by(overrun.0.unsigned_abs());
+        }
         for attempt in &settlement.attempts {
             let outcome = outcome(attempt.status, attempt.fault.is_some());
             let channel = &attempt.channel;

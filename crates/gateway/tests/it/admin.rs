@@ -1,6 +1,19 @@
 //! The API under `/api/v1`: who may do what, what is never told, and that a change is all there or not at all.
+//!
+//! Each weakness of the systems that Sluice replaces is refused here: lists with everybody's tokens (`roles`), secrets in clear
+//! in the database and in answers (`channels`, `keys`), pages of others and changes by GET (here, `roles`), secrets among the
+//! settings (`money`), rights that depend on the path (`roles`), changes that nobody recorded (`users`, `channels`), changes that
+//! lose a zero or what they do not name (`users`, `keys`, `channels`), keys that are switched off later (`keys`), codes that
+//! nobody redeemed (`roles`), and SQL in answers (`users`).
 
+mod channels;
+mod commands;
+mod keys;
 mod local;
+mod money;
+mod polls;
+mod roles;
+mod users;
 
 use local::operated;
 
@@ -73,4 +86,26 @@ async fn the_socket_is_private_and_goes_with_its_process() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     world.close().await;
     assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn bodies_are_bounded_and_json() {
+    let (world, mut operator) = operated("bodies", "").await;
+    let large = crate::wire::Request::new("GET", "/api/v1/actor").header("content-length", 5_000_000);
+    assert_eq!(operator.send(&large).await.json()["code"], "too_large");
+    let form = crate::wire::Request::new("POST", "/api/v1/users")
+        .header("connection", "close")
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body("name=ann");
+    let answer = operator.send(&form).await;
+    assert_eq!((answer.status, &answer.json()["code"]), (415, &"wrong_content_type".into()));
+    for body in ["{", "[]", "\"x\"", "{} {}", "{\"name\":\"a\",\"name\":\"b\"}"] {
+        let request = crate::wire::Request::new("POST", "/api/v1/users")
+            .header("connection", "close")
+            .header("content-type", "application/json")
+            .body(body);
+        assert_eq!(operator.send(&request).await.json()["code"], "bad_input", "{body}");
+    }
+    assert_eq!(operator.good("GET", "/api/v1/users", None).await["total"], 0);
+    world.close().await;
 }

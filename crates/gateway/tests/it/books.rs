@@ -9,7 +9,7 @@ use store::report;
 use upstream_sim::Sim;
 
 use crate::{
-    harness::{CHAT, KEY, World, channel, eventually, four, plain, post, stream},
+    harness::{CHAT, KEY, World, channel, eventually, four, get, plain, post, stream},
     wire::Request,
 };
 
@@ -178,4 +178,30 @@ async fn counting_tokens_is_free_and_needs_no_price() {
     let line = world.settlement(&answer).await;
     assert_eq!((&line["charge"], &line["unpriced"]), (&"0".into(), &false.into()), "{line}");
     world.close().await;
+}
+
+#[tokio::test]
+async fn books_that_were_tampered_with_are_found_out_while_they_are_written() {
+    let file = File::new("tampered");
+    for tampered in [false, true] {
+        let sim = Sim::start().await;
+        let text = file.section() + &key("100") + PRICED + &four(&sim.url());
+        if tampered {
+            let raw = rusqlite::Connection::open(&file.0).unwrap();
+            raw.execute("UPDATE accounts SET balance_nanos = balance_nanos + 1", []).unwrap();
+        }
+        let world = World::with(sim, &text);
+        assert_eq!(world.ask(&plain("openai_chat")).await.status, 200);
+        if tampered {
+            eventually("the sweep finds it", || !world.app.findings.all().is_empty()).await;
+            let found = world.app.findings.all();
+            assert!(found[0].contains("its entries sum to"), "{found:?}");
+            let health = world.ask(&get("/api/monitor/health")).await.json();
+            assert_eq!(health["status"], "books", "{health}");
+            assert_eq!(health["books"]["violations"], 1, "{health}");
+            let metrics = world.app.telemetry.render(&gateway::monitor::read(&world.app));
+            assert!(metrics.contains("sluice_books_violations 1"), "{metrics}");
+        }
+        world.close().await;
+    }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use gateway::charge::WINDOW;
+use gateway::settler::WINDOW;
 use serde_json::Value;
 use store::Nanos;
 use tokio::{

@@ -1,11 +1,21 @@
 //! Until when and from where a key is good.
 
-use std::time::{Duration, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
+use gateway::{
+    catalog::{Catalog, Purses},
+    config::ChannelConfig,
+    limits::Meters,
+    upstream::{HttpUpstream, Upstream},
+};
+use store::directory::Directory;
 use upstream_sim::Sim;
 
 use crate::{
-    harness::{DIALECTS, KEY, World, assert_error, four, get, plain, stream},
+    harness::{CHAT, DIALECTS, KEY, SECRET, World, assert_error, eventually, four, get, plain, post, stream},
     wire::Request,
 };
 
@@ -109,5 +119,68 @@ async fn behind_listed_proxies_the_client_is_whom_they_name() {
     }
     // Without the header it is the proxy itself that asks.
     assert_eq!(world.ask(&plain("openai_chat")).await.status, 403);
+    world.close().await;
+}
+
+/// Puts in force what the database would say after a change.
+fn change(world: &World, change: impl FnOnce(&mut Directory)) {
+    let app = &world.app;
+    let mut directory = Directory::read(&app.database).unwrap();
+    change(&mut directory);
+    let sockets = app.flow.upstream_sockets.clone();
+    let connect = move |channel: &ChannelConfig| -> Arc<dyn Upstream> {
+        Arc::new(HttpUpstream::new(channel.timeouts.connect, channel.proxy.as_ref(), sockets.clone()))
+    };
+    let (config, mut meters) = (app.catalog.load().config.clone(), Meters::new(app.flow.clock));
+    let catalog =
+        Catalog::build(config, &directory, Vec::new(), None, &mut Purses::default(), &mut meters, &connect);
+    app.catalog.store(Arc::new(catalog));
+}
+
+#[tokio::test]
+async fn a_key_that_is_switched_off_says_so() {
+    let world = world("", "").await;
+    change(&world, |directory| directory.keys[0].is_disabled = true);
+    refused(&world, "key_disabled", "is switched off", |request| request).await;
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_group_has_its_models_its_channels_and_its_limits() {
+    let world = world("", "").await;
+    let chat = |model: &str| post(CHAT, format!(r#"{{"model":"{model}","messages":[]}}"#));
+
+    change(&world, |directory| directory.groups[0].models = r#"["other-*"]"#.to_owned());
+    for dialect in DIALECTS {
+        let answer = world.ask(&plain(dialect)).await;
+        assert_eq!(answer.status, 403, "{dialect}: {answer:?}");
+        assert!(answer.text().contains("may not use the model `sim`"), "{answer:?}");
+    }
+    assert_eq!(world.ask(&get("/v1/models")).await.json()["data"], serde_json::json!([]));
+    assert_eq!(world.ask(&get("/v1/models/sim")).await.status, 404);
+
+    change(&world, |directory| directory.groups[0].channels = r#"["nobody"]"#.to_owned());
+    assert_eq!(world.ask(&chat("sim")).await.status, 403);
+    assert_eq!(world.ask(&chat("unknown")).await.status, 404, "what nobody has is not a matter of groups");
+    assert!(world.asked().is_empty());
+
+    change(&world, |directory| {
+        directory.groups[0].models = r#"["s*"]"#.to_owned();
+        directory.groups[0].channels = r#"["openai_chat"]"#.to_owned();
+        directory.groups[0].limits.max_in_flight = Some(1);
+    });
+    assert_eq!(world.ask(&chat("sim")).await.status, 200);
+    assert_eq!(world.ask(&plain("anthropic_messages")).await.status, 400, "the channel is not the group's");
+    assert_eq!(world.ask(&get("/v1/models/sim")).await.status, 200);
+    world.sim.push(&format!("{SECRET}-openai_chat"), "silence".parse().unwrap());
+    let mut first = world.client().await;
+    first.send(&chat("sim").bytes()).await;
+    world.sim.wait_until(|log| log.len() == 2).await;
+    let second = world.ask(&chat("sim")).await;
+    assert_eq!(second.status, 429, "{second:?}");
+    assert!(second.text().contains("Your group, all of its members together, has 1 requests"), "{second:?}");
+    first.leave();
+    eventually("it left", || world.app.flow.in_flight() == 0).await;
+    assert_eq!(world.ask(&chat("sim")).await.status, 200);
     world.close().await;
 }

@@ -91,6 +91,7 @@ async fn so_many_requests_a_minute_and_then_429_in_the_dialects_form() {
             assert_eq!((&line["ending"], &line["status"]), (&"rejected".into(), &429.into()), "{line}");
         }
         let text = world.ask(&plain(dialect)).await.text();
+        assert_eq!(text.contains("RetryInfo"), dialect == "gemini_generate", "{text}");
         let word = match dialect {
             "anthropic_messages" => "rate_limit_error",
             "gemini_generate" => "RESOURCE_EXHAUSTED",

@@ -135,6 +135,26 @@ async fn check_tells_all_problems_with_their_lines() {
 }
 
 #[tokio::test]
+async fn s3_each_first_start_prints_a_setup_link_that_is_no_password() {
+    let sim = Sim::start().await;
+    let path = file("setup", &configured(&sim, "healthy"));
+    let (program, address) = serve(&path).await;
+    let link = program.says("it is good once, for a day:").await;
+    assert!(link.contains(&format!("http://{address}/setup#token=slu_")), "{link}");
+    let token = link.split("#token=").nth(1).unwrap().split_whitespace().next().unwrap();
+    let setup = format!(r#"{{"token":"{token}","name":"root","password":"correct horse battery"}}"#);
+    let request = crate::wire::Request::new("POST", "/api/v1/setup")
+        .header("content-type", "application/json")
+        .body(setup);
+    assert_eq!(connect(address).await.ask(&request).await.status, 201);
+    assert_eq!(connect(address).await.ask(&request).await.status, 409);
+    std::fs::remove_file(path).unwrap();
+
+    let demo = Program::start(&["demo", "--listen", "127.0.0.1:0"]);
+    demo.says("/setup#token=slu_").await;
+}
+
+#[tokio::test]
 async fn on_sigterm_it_ends_its_streams_and_then_itself() {
     let sim = Sim::start().await;
     let path = file("term", &configured(&sim, "every=150,events=6"));

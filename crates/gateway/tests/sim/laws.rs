@@ -10,6 +10,7 @@ use crate::{
     client::{Over, Visit},
     conduct, limits,
     model::{Fault, HELD_BYTES, Maker, Outcome, Story},
+    money,
     script::{Reply, Tail},
     upstream::Call,
     view,
@@ -66,6 +67,7 @@ pub(crate) fn hold(world: &mut World) {
     }
     broken.extend(settled.into_keys().map(|id| format!("a settlement of nobody: {id}")));
     conduct::of_all(world, &ends, &mut broken);
+    money::of_all(world, &mut broken);
     limits::of_all(world, &ends, &mut broken);
     world.broken.extend(broken);
 }
@@ -128,6 +130,9 @@ fn record(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
             wrong.push(format!("{attempt:?} of a call that came to {:?}", story.outcomes(call)));
         }
     }
+    if story.answer().is_none() {
+        money::of_one(story, None, settlement, wrong);
+    }
     if let Some(call) = story.answer() {
         let expected = match &call.script.reply {
             Reply::Stream(_) => arrived(call).usage,
@@ -136,7 +141,8 @@ fn record(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
             Reply::Document { usage, .. } if call.bytes_taken() <= HELD_BYTES => *usage,
             _ => None,
         };
-        if settlement.usage != expected {
+        money::of_one(story, expected, settlement, wrong);
+        if settlement.usage != expected && !settlement.estimated {
             wrong.push(format!("usage {:?}, should be {expected:?}", settlement.usage));
         }
         if settlement.first_byte_ms.is_none() {

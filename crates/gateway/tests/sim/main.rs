@@ -20,6 +20,7 @@ mod laws;
 mod leak;
 mod limits;
 mod model;
+mod money;
 mod said;
 mod script;
 mod setup;

@@ -104,6 +104,8 @@ pub(crate) struct Key {
     /// `None`: all.
     pub(crate) only_model: Option<&'static str>,
     pub(crate) caps: Caps,
+    /// It has a limit, which is far.
+    pub(crate) pays: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -134,6 +136,7 @@ impl Setup {
                 secret: format!("sk-caller-{number}-{:08x}", dice.next() as u32),
                 only_model: dice.chance(15).then(|| dice.pick(&MODELS)),
                 caps: Caps::draw(dice, 15),
+                pays: number % 2 == 0,
             })
             .collect();
         Setup {
@@ -159,10 +162,14 @@ impl Setup {
             "[timeouts]\ntotal = {total}\n[attempts]\nmax = {}\ndeadline = \"{}ms\"\n[bounds]\nbody_bytes = {}\nin_flight = {}\nqueue = {}",
             self.attempts_max, self.deadline, self.body_bytes, self.in_flight, self.queue
         );
+        text.push_str(crate::money::PRICE);
         for key in &self.keys {
             let _ = writeln!(text, "[[key]]\nname = {:?}\nsecret = {:?}", key.name, key.secret);
             if let Some(model) = key.only_model {
                 let _ = writeln!(text, "models = [{model:?}]");
+            }
+            if key.pays {
+                let _ = writeln!(text, "spend_limit = 1000000");
             }
             text.push_str(&key.caps.toml());
         }

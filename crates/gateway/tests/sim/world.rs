@@ -1,12 +1,12 @@
 //! One world: everything is drawn from its seed, then it runs to its end, then the laws are held against what was seen.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use gateway::{
-    app::App, config::parse, ending::Ending, flow::Flow, limits::Whose, rng::Rng, settlement::Settlement,
-    shutdown::Stage, upstream::Upstream,
+    app::App, charge, config::parse, ending::Ending, estimate::Tokenizer, flow::Flow, limits::Whose,
+    rng::Rng, settlement::Settlement, shutdown::Stage, upstream::Upstream,
 };
-use store::Database;
+use store::{Database, Nanos};
 use tokio::{
     runtime::{Builder, Handle},
     time::{Duration, Instant, sleep, timeout},
@@ -44,6 +44,8 @@ pub(crate) struct World {
     pub(crate) calls: Vec<Call>,
     /// With the time at which each was sent.
     pub(crate) settlements: Vec<(u64, Settlement)>,
+    /// What is held of each key at the end, and what it has spent.
+    pub(crate) purses: BTreeMap<String, (Nanos, Nanos)>,
     /// Counted by ending.
     pub(crate) finished: [u64; Ending::ALL.len()],
     /// What the laws found.
@@ -76,6 +78,7 @@ impl World {
             visits: Vec::new(),
             calls: Vec::new(),
             settlements: Vec::new(),
+            purses: BTreeMap::new(),
             finished: Default::default(),
             broken: Vec::new(),
         }
@@ -187,6 +190,9 @@ impl World {
         }
         for key in &self.setup.keys {
             let key = catalog.key(&key.secret).expect("keys stay");
+            let purse = key.purse.state();
+            let held = purse.held.plus(key.account.state().held);
+            self.purses.insert(key.name.to_string(), (held, purse.spent));
             for whose in Whose::ALL {
                 let meter = key.limits.of(whose);
                 left("places of a key, its user or its group", meter.inside().into());
@@ -206,7 +212,11 @@ async fn settle(
 ) -> Vec<(u64, Settlement)> {
     let mut settled = Vec::new();
     while let Some(settlement) = queue.recv().await {
-        settled.push((start.elapsed().as_millis() as u64, *settlement));
+        let at = start.elapsed().as_millis() as u64;
+        let mut settlement = *settlement;
+        // As the settler does, without a vocabulary.
+        charge::measure(&mut settlement, &Tokenizer::default());
+        settled.push((at, settlement));
     }
     settled
 }

@@ -44,6 +44,10 @@ UPDATE accounts SET paid_nanos = (
     SELECT coalesce(sum(e.amount_nanos), 0) FROM entries e WHERE e.account_id = accounts.id AND e.kind <> 'settlement'
 );
 
+-- The request that a refund is of.
+ALTER TABLE entries ADD COLUMN request_id BLOB;
+CREATE INDEX entries_by_request ON entries (request_id, amount_nanos) WHERE request_id IS NOT NULL;
+
 -- What is shown of a secret: its beginning and its last four characters.
 ALTER TABLE api_keys ADD COLUMN prefix TEXT NOT NULL DEFAULT '';
 ALTER TABLE api_keys ADD COLUMN last4 TEXT NOT NULL DEFAULT '';
@@ -129,6 +133,13 @@ CREATE INDEX sessions_by_user ON sessions (user_id);
 CREATE TRIGGER sessions_end_with_what_they_stand_on AFTER UPDATE OF password, role, status ON users
 WHEN OLD.password IS NOT NEW.password OR OLD.role <> NEW.role OR OLD.status <> NEW.status
 BEGIN DELETE FROM sessions WHERE user_id = NEW.id; END;
+-- Whoever changes an address: it is not proved any more, and links that went to the one before are good no more.
+CREATE TRIGGER a_changed_address_is_not_proved AFTER UPDATE OF email ON users
+WHEN OLD.email IS NOT NEW.email
+BEGIN
+    UPDATE users SET email_verified_ms = NULL WHERE id = NEW.id AND email_verified_ms IS OLD.email_verified_ms;
+    DELETE FROM one_time_tokens WHERE user_id = NEW.id AND purpose IN ('password_reset', 'email');
+END;
 
 -- Personal access tokens for the admin API.
 CREATE TABLE access_tokens (

@@ -39,6 +39,13 @@ pub struct RequestLine {
     pub upstream_request_id: Option<String>,
 }
 
+impl RequestLine {
+    /// What was charged beyond what had been set aside.
+    pub fn overrun(&self) -> Nanos {
+        self.charge.minus(self.hold).max(Nanos::ZERO)
+    }
+}
+
 const NAMES: &str = "LEFT JOIN api_keys k ON k.id = r.key_id
     LEFT JOIN accounts a ON a.id = r.account_id LEFT JOIN users u ON u.id = a.user_id";
 

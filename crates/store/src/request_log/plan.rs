@@ -8,6 +8,10 @@ use rusqlite::{Transaction, types::Value};
 use super::{Endings, Filter, GOOD_ENDINGS};
 use crate::error::StoreError;
 
+/// Places of an index that are read side by side at most: an account that has had more pairs of model and ending than that is
+/// looked for by something else.
+const MOST_ARMS: usize = 1_000;
+
 /// One way to the rows: an index, read at several places side by side, each in the order of the ids.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lead {
@@ -141,17 +145,15 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         let arms = with_ending(keys.iter().map(|key| Value::from(*key)).collect());
         lead("requests_by_key", "key_id = ?1 AND ending = ?2", arms, &[Keys, Ended]);
     }
-    if let Some(account) = filter.account {
-        let arms = with_ending(vec![account.into()]);
-        lead("requests_by_account", "account_id = ?1 AND ending = ?2", arms, &[Account, Ended]);
+    if let Some(account) = filter.account
+        && let Some(arms) = of_account(transaction, account, filter)?
+    {
+        let place = "account_id = ?1 AND model = ?2 AND ending = ?3";
+        lead("requests_by_account", place, arms, &[Account, Model, Ended]);
     }
     if let Some(model) = &filter.model {
         let arms = with_ending(vec![model.clone().into()]);
         lead("requests_by_model", "model = ?1 AND ending = ?2", arms, &[Model, Ended]);
-    }
-    if let (Some(account), Some(model)) = (filter.account, &filter.model) {
-        let arms = vec![vec![account.into(), model.clone().into()]];
-        lead("requests_by_account_and_model", "account_id = ?1 AND model = ?2", arms, &[Account, Model]);
     }
     if let Some(channel) = &filter.channel {
         let arms = with_ending(vec![channel.clone().into()]);
@@ -200,6 +202,45 @@ pub(super) fn leads(transaction: &Transaction<'_>, filter: &Filter) -> Result<Ve
         leads.push(Lead { arms: vec![Vec::new()], ..Lead::default() });
     }
     Ok(leads)
+}
+
+/// The models and endings that the account has had, an arm for each that the filter lets through; `None`: too many.
+fn of_account(
+    transaction: &Transaction<'_>,
+    account: i64,
+    filter: &Filter,
+) -> Result<Option<Vec<Vec<Value>>>, StoreError> {
+    // From one to the next in the index: as many look-ups as there are.
+    let mut model_behind = transaction.prepare(
+        "SELECT min(model) FROM requests INDEXED BY requests_by_account WHERE account_id = ?1 AND model > ?2",
+    )?;
+    let mut ending_behind = transaction.prepare(
+        "SELECT min(ending) FROM requests INDEXED BY requests_by_account
+         WHERE account_id = ?1 AND model = ?2 AND ending > ?3",
+    )?;
+    let (mut arms, mut walked) = (Vec::new(), 0);
+    let mut model = match &filter.model {
+        Some(model) => Some(model.clone()),
+        None => model_behind.query_row((account, ""), |row| row.get(0))?,
+    };
+    while let Some(of_model) = model {
+        let mut ending = Some(String::new());
+        while let Some(before) = ending {
+            walked += 1;
+            if walked > MOST_ARMS {
+                return Ok(None);
+            }
+            ending = ending_behind.query_row((account, &of_model, before), |row| row.get(0))?;
+            if let Some(ending) = ending.as_ref().filter(|ending| filter.endings.has(ending)) {
+                arms.push(vec![account.into(), of_model.clone().into(), ending.clone().into()]);
+            }
+        }
+        model = match &filter.model {
+            Some(_) => None,
+            None => model_behind.query_row((account, of_model), |row| row.get(0))?,
+        };
+    }
+    Ok(Some(arms))
 }
 
 /// The endings that there are in the log, and that the filter lets through.

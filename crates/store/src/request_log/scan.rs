@@ -35,7 +35,7 @@ impl Range {
         Range { order, from, before }
     }
 
-    fn has(&self, id: &RequestId) -> bool {
+    pub(super) fn has(&self, id: &RequestId) -> bool {
         *self.from <= id[..] && id[..] < *self.before
     }
 
@@ -174,7 +174,7 @@ pub(super) fn among(
     Ok(found)
 }
 
-/// The requests that the provider knows by this id: looked up in one hour after the other, the latest first.
+/// The requests that the provider knows by this id: looked up in one quarter of a day after the other.
 pub(super) fn by_upstream_id(
     transaction: &Transaction<'_>,
     upstream_id: &str,
@@ -182,14 +182,14 @@ pub(super) fn by_upstream_id(
     const INDEX: &str =
         "FROM requests INDEXED BY requests_by_upstream_id WHERE upstream_request_id IS NOT NULL";
     let mut earlier = transaction.prepare(&format!(
-        "SELECT at_ms / 3600000 {INDEX} AND at_ms / 3600000 < ?1 ORDER BY 1 DESC LIMIT 1"
+        "SELECT at_ms / 21600000 {INDEX} AND at_ms / 21600000 < ?1 ORDER BY 1 DESC LIMIT 1"
     ))?;
     let mut look = transaction
-        .prepare(&format!("SELECT id {INDEX} AND at_ms / 3600000 = ?1 AND upstream_request_id = ?2"))?;
-    let (mut found, mut hour) = (Vec::new(), i64::MAX);
-    while let Some(next) = earlier.query_row([hour], |row| row.get(0)).optional()? {
-        hour = next;
-        for id in look.query_map(params![hour, upstream_id], |row| row.get(0))? {
+        .prepare(&format!("SELECT id {INDEX} AND at_ms / 21600000 = ?1 AND upstream_request_id = ?2"))?;
+    let (mut found, mut quarter) = (Vec::new(), i64::MAX);
+    while let Some(next) = earlier.query_row([quarter], |row| row.get(0)).optional()? {
+        quarter = next;
+        for id in look.query_map(params![quarter, upstream_id], |row| row.get(0))? {
             found.push(id?);
         }
     }

@@ -42,7 +42,7 @@ fn start() -> (Scratch, Database, i64) {
 }
 
 fn signed_in(database: &Database, user: i64, token: u8) {
-    assert!(sessions::open(database, &by(5), user, &[token; 32], "curl", LASTING).unwrap());
+    assert!(sessions::open(database, &by(5), user, None, &[token; 32], "curl", LASTING).unwrap());
 }
 
 fn is_signed_in(database: &Database, token: u8) -> bool {
@@ -103,6 +103,16 @@ fn a_session_ends_with_what_it_stands_on() {
 }
 
 #[test]
+fn who_proved_a_password_that_was_changed_meanwhile_is_not_signed_in() {
+    let (_scratch, database, user) = start();
+    let open =
+        |proved| sessions::open(&database, &by(5), user, Some(proved), &[1; 32], "curl", LASTING).unwrap();
+    users::set_password(&database, &by(4), user, "$argon2id$two").unwrap();
+    assert!(!open("$argon2id$one"));
+    assert!(open("$argon2id$two"));
+}
+
+#[test]
 fn a_disabled_user_cannot_sign_in_and_his_tokens_sleep() {
     let (scratch, database, user) = start();
     let token = access_tokens::NewToken {
@@ -120,7 +130,7 @@ fn a_disabled_user_cannot_sign_in_and_his_tokens_sleep() {
     let raw = rusqlite::Connection::open(scratch.path()).unwrap();
     raw.execute("UPDATE users SET status = 'disabled'", []).unwrap();
     assert!(found(5).is_none());
-    assert!(!sessions::open(&database, &by(5), user, &[1; 32], "curl", LASTING).unwrap());
+    assert!(!sessions::open(&database, &by(5), user, None, &[1; 32], "curl", LASTING).unwrap());
     raw.execute("UPDATE users SET status = 'active', role = 'admin'", []).unwrap();
     assert_eq!(found(5).unwrap().0.role, Role::Admin, "as he is now");
     assert!(!access_tokens::remove(&database, &by(5), user + 1, id).unwrap(), "another's");
@@ -136,7 +146,8 @@ fn sessions_expire_and_the_oldest_make_room() {
     assert!(find(1_004).is_some());
     assert!(find(1_006).is_none(), "not used for too long");
     for token in 2..120 {
-        sessions::open(&database, &by(5 + i64::from(token)), user, &[token; 32], "curl", LASTING).unwrap();
+        sessions::open(&database, &by(5 + i64::from(token)), user, None, &[token; 32], "curl", LASTING)
+            .unwrap();
     }
     let list = sessions::list(&database, user, LASTING, 200).unwrap();
     assert_eq!((list.len(), list[0].hash, list[49].hash), (50, [119; 32], [70; 32]));
@@ -208,6 +219,19 @@ fn an_address_belongs_to_one_user() {
     assert!(is_taken(verify(1, "ann@example.com"), "email"));
     assert_eq!(verify(2, "bob@example.com").unwrap(), (bob, "bob@example.com".to_owned()));
     assert!(users::find(&database, Who::Id(bob)).unwrap().unwrap().email_verified);
+}
+
+#[test]
+fn an_address_that_somebody_changed_is_not_proved_and_old_links_are_no_good() {
+    let (scratch, database, user) = start();
+    one_time::issue(&database, &[7; 32], &OneTime::new(Purpose::PasswordReset, Some(user), 50), 1).unwrap();
+    let raw = rusqlite::Connection::open(scratch.path()).unwrap();
+    raw.execute("UPDATE users SET email = 'ann@example.com'", []).unwrap();
+    assert!(users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified, "the same one");
+    raw.execute("UPDATE users SET email = 'mallory@example.com'", []).unwrap();
+    assert!(!users::find(&database, Who::Id(user)).unwrap().unwrap().email_verified);
+    let reset = users::reset_password(&database, &by(2), &[7; 32], "$argon2id$x");
+    assert!(matches!(reset, Err(Refused::Token)));
 }
 
 #[test]

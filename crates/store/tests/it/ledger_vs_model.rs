@@ -4,15 +4,21 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 use store::{
-    Database, Nanos,
+    Database, Nanos, StoreError,
     directory::{Directory, KeyRow, LimitColumns},
     keys::KeyTerms,
-    ledger::{Batch, Ended, EntryKind, Opened, commit, enter, recover},
+    ledger::{
+        Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep,
+    },
+    purse::{Hold, Purse},
     report,
     sync::{ConfigKey, sync},
 };
 
-use crate::{model::Model, scratch::Scratch};
+use crate::{
+    model::{Done, Model},
+    scratch::Scratch,
+};
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -24,11 +30,19 @@ enum Step {
     /// The same batch again, as after a commit whose answer was lost.
     Again,
     Enter {
+        kind: EntryKind,
         amount: i64,
         operation: u8,
     },
-    /// The process dies and starts again.
-    Crash,
+    Refund {
+        request: u8,
+        amount: i64,
+        operation: u8,
+    },
+    /// The process dies and starts again; what was lost is charged or not.
+    Crash {
+        charged: bool,
+    },
     /// The configuration is read again.
     Sync,
 }
@@ -37,12 +51,19 @@ fn step() -> impl Strategy<Value = Step> {
     let id = 0..12_u8;
     let charge = prop_oneof![Just(0), 1..1_000_000_i64, Just(5_000_000_000_000)];
     let opened = prop::collection::vec((id.clone(), 0..1_000_000_i64), 0..4);
-    let ended = prop::collection::vec((id, charge), 0..6);
+    let ended = prop::collection::vec((id.clone(), charge), 0..6);
+    let kind = prop_oneof![Just(EntryKind::TopUp), Just(EntryKind::Redemption), Just(EntryKind::Adjustment)];
+    // Few amounts: the same operation comes again, and refunds add up to the charge.
+    let amount = prop_oneof![Just(-7_i64), Just(500_000), -1_000_000..1_000_000_i64];
+    let refund = prop_oneof![Just(0_i64), Just(200_000), Just(5_000_000_000_000), -5..1_000_000_i64];
     prop_oneof![
         8 => (opened, ended).prop_map(|(opened, ended)| Step::Batch { opened, ended }),
         1 => Just(Step::Again),
-        2 => (-1_000_000..1_000_000_i64, 100..106_u8).prop_map(|(amount, operation)| Step::Enter { amount, operation }),
-        1 => Just(Step::Crash),
+        3 => (kind, amount, 100..106_u8)
+            .prop_map(|(kind, amount, operation)| Step::Enter { kind, amount, operation }),
+        3 => (id, refund, 100..106_u8)
+            .prop_map(|(request, amount, operation)| Step::Refund { request, amount, operation }),
+        1 => any::<bool>().prop_map(|charged| Step::Crash { charged }),
         1 => Just(Step::Sync),
     ]
 }
@@ -82,8 +103,8 @@ fn ended(id: u8, charge: i64, account: i64, key: i64, was_opened: bool) -> Ended
     Ended {
         id: [id; 16],
         at_ms: 5,
-        account: Some(account),
-        key: Some(key),
+        account,
+        key,
         dialect: "openai_chat",
         operation: "chat",
         model: "m".to_owned(),
@@ -122,6 +143,8 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut model = Model::default();
     let mut last = Batch::default();
     let mut was_open: Vec<u8> = Vec::new();
+    let mut purse = account_purse(&database, account);
+    let key = Purse::new(ids[0], None, Nanos::ZERO);
     for step in steps {
         match step {
             Step::Batch { opened: opens, ended: ends } => {
@@ -133,6 +156,12 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 }
                 for (id, charge) in ends {
                     let known = was_open.contains(&id);
+                    if !model.ended.contains_key(&id) {
+                        // In memory it was held and settled before it is written.
+                        purse.set_limit(None);
+                        Hold::take(&purse, &key, Nanos(charge)).unwrap().settle(Nanos(charge));
+                        purse.set_limit(Some(paid(&database, account)));
+                    }
                     model.end(id, account, key_of(id, &ids), charge, known);
                     batch.ended.push(ended(id, charge, account, key_of(id, &ids), known));
                 }
@@ -142,20 +171,42 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Again => {
                 last.opened.iter().for_each(|row| model.open(row.id[0], row.hold.0));
                 for row in &last.ended {
-                    model.end(row.id[0], account, row.key.unwrap(), row.charge.0, row.was_opened);
+                    model.end(row.id[0], account, row.key, row.charge.0, row.was_opened);
                 }
                 commit(&database, &last).unwrap();
             }
-            Step::Enter { amount, operation } => {
-                let operation = [operation];
-                let entered =
-                    enter(&database, account, EntryKind::TopUp, Nanos(amount), &operation, 9, "test");
-                prop_assert_eq!(entered.unwrap(), model.enter(account, amount, &operation));
+            Step::Enter { kind, amount, operation } => {
+                let entered = enter(&database, account, kind, Nanos(amount), &[operation], 9, "test");
+                let done = match entered {
+                    Ok(true) => Done::Now,
+                    Ok(false) => Done::Before,
+                    Err(StoreError::OtherOperation) => Done::Other,
+                    Err(error) => panic!("{error}"),
+                };
+                prop_assert_eq!(done, model.enter(account, kind.name(), amount, operation));
+                purse.set_limit(Some(paid(&database, account)));
             }
-            Step::Crash => {
+            Step::Refund { request, amount, operation } => {
+                let refunded = refund(&database, &[request; 16], Nanos(amount), &[operation], 9, "test");
+                let done = match refunded {
+                    Ok(Ok(Some(_))) => Done::Now,
+                    Ok(Ok(None)) => Done::Before,
+                    Ok(Err(_)) => Done::Refused,
+                    Err(StoreError::OtherOperation) => Done::Other,
+                    Err(error) => panic!("{error}"),
+                };
+                prop_assert_eq!(done, model.refund(request, amount, operation));
+                purse.set_limit(Some(paid(&database, account)));
+            }
+            Step::Crash { charged } => {
                 drop(database);
                 database = Database::open(&scratch.path()).unwrap();
-                prop_assert_eq!(recover(&database, 99).unwrap(), model.recover());
+                let charge = if charged { LostCharge::Hold } else { LostCharge::Nothing };
+                let payer = |id: u8| (account, key_of(id, &ids));
+                let payer = charged.then_some(&payer as &dyn Fn(u8) -> (i64, i64));
+                prop_assert_eq!(recover(&database, 99, charge).unwrap(), model.recover(payer));
+                // As at the start: from what the books say.
+                purse = account_purse(&database, account);
             }
             Step::Sync => {
                 let (_, again) = synced(&database, 2);
@@ -166,14 +217,39 @@ fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             }
         }
         compare(&scratch, &model)?;
+        let balance = Nanos(model.balances.get(&account).copied().unwrap_or_default());
+        prop_assert_eq!(purse.state().left(), Some(balance), "what may be spent is the balance");
     }
     Ok(())
+}
+
+/// As the catalog makes it.
+fn account_purse(database: &Database, account: i64) -> std::sync::Arc<Purse> {
+    let directory = Directory::read(database).unwrap();
+    let row = directory.accounts.iter().find(|row| row.id == account).unwrap();
+    Purse::new(account, Some(row.paid), row.spent)
+}
+
+fn paid(database: &Database, account: i64) -> Nanos {
+    let directory = Directory::read(database).unwrap();
+    directory.accounts.iter().find(|row| row.id == account).unwrap().paid
+}
+
+/// A whole round of the sweep.
+fn swept(connection: &rusqlite::Connection) -> Vec<String> {
+    let mut sweep = Sweep::default();
+    loop {
+        if let Some(found) = sweep.step(connection).unwrap() {
+            return found;
+        }
+    }
 }
 
 fn compare(scratch: &Scratch, model: &Model) -> Result<(), TestCaseError> {
     let mut reader = store::database::reader(&scratch.path()).unwrap();
     let books = report::books(&mut reader).unwrap();
     prop_assert_eq!(&books.violations, &Vec::<String>::new());
+    prop_assert_eq!(swept(&reader), Vec::<String>::new());
     for account in &books.accounts {
         let balance = model.balances.get(&account.id).copied().unwrap_or_default();
         prop_assert_eq!(account.balance, Nanos(balance));
@@ -235,4 +311,61 @@ fn books_that_were_tampered_with_are_found_out() {
     assert_eq!(violations(), [format!("account {account}: the balance is 0, its entries sum to -0.0000007")]);
     raw.execute("UPDATE requests SET charge_nanos = 0", []).unwrap();
     assert_eq!(violations().len(), 2);
+    assert_eq!(swept(&raw), violations(), "the sweep finds the same");
+}
+
+#[test]
+fn a_commit_that_was_one_and_said_it_was_none_is_done_once() {
+    let scratch = Scratch::new();
+    let database = Database::open(&scratch.path()).unwrap();
+    let (account, rows) = synced(&database, 1);
+    let key = rows[0].id;
+    let mut batch = Batch { opened: vec![opened(1, 900, account, key)], ended: Vec::new() };
+    commit(&database, &batch).unwrap();
+    batch.opened = vec![opened(2, 400, account, key)];
+    batch.ended = vec![ended(1, 700, account, key, true), ended(3, 50, account, key, false)];
+    let told = || format!("{:?}", database.read(report::books_of).unwrap());
+    commit(&database, &batch).unwrap();
+    let after = told();
+    // The settler tries again what it was told had failed; meanwhile one more has ended.
+    commit(&database, &batch).unwrap();
+    assert_eq!(told(), after);
+    batch.ended.push(ended(2, 1, account, key, true));
+    commit(&database, &batch).unwrap();
+    let books = database.read(report::books_of).unwrap();
+    assert_eq!((books.accounts[0].balance, books.entries, books.open_requests), (Nanos(-751), 3, 0));
+    assert_eq!(books.violations, Vec::<String>::new());
+}
+
+#[test]
+fn a_refund_gives_back_what_was_charged_and_no_more() {
+    let scratch = Scratch::new();
+    let database = Database::open(&scratch.path()).unwrap();
+    let (account, rows) = synced(&database, 1);
+    let batch = Batch { opened: Vec::new(), ended: vec![ended(1, 700, account, rows[0].id, false)] };
+    commit(&database, &batch).unwrap();
+    let give =
+        |amount, operation: &[u8]| refund(&database, &[1; 16], Nanos(amount), operation, 2, "").unwrap();
+    assert_eq!(give(701, b"a"), Err(Refused::MoreThanCharged { left: Nanos(700) }));
+    let entered = give(500, b"a").unwrap().unwrap();
+    assert_eq!((entered.account, entered.key, entered.amount), (account, Some(rows[0].id), Nanos(500)));
+    assert_eq!(give(500, b"a"), Ok(None), "the same again is the same");
+    assert!(refund(&database, &[1; 16], Nanos(1), b"a", 2, "").is_err(), "and nothing else");
+    assert_eq!(give(201, b"b"), Err(Refused::MoreThanCharged { left: Nanos(200) }));
+    assert_eq!(give(0, b"b"), Err(Refused::NotPositive));
+    assert_eq!(refund(&database, &[9; 16], Nanos(1), b"b", 2, "").unwrap(), Err(Refused::NothingCharged));
+    assert!(give(200, b"b").unwrap().is_some());
+    let books = database.read(report::books_of).unwrap();
+    assert_eq!((books.accounts[0].balance, books.keys[0].spent), (Nanos::ZERO, Nanos::ZERO));
+    assert_eq!(books.violations, Vec::<String>::new());
+    // Somebody writes one past the program.
+    let raw = rusqlite::Connection::open(scratch.path()).unwrap();
+    raw.execute_batch(&format!(
+        "INSERT INTO entries (account_id, kind, amount_nanos, operation, request_id, at_ms)
+             VALUES ({account}, 'refund', 5, x'77', x'01010101010101010101010101010101', 3);
+         UPDATE accounts SET balance_nanos = 5, paid_nanos = paid_nanos + 5"
+    ))
+    .unwrap();
+    let told = format!("account {account}: 0.000000705 was refunded of a request that was charged 0.0000007");
+    assert_eq!(swept(&raw), [told]);
 }

@@ -5,6 +5,7 @@ mod identity;
 mod ledger_vs_model;
 mod model;
 mod owner;
+mod price_laws;
 mod price_list;
 mod request_log;
 mod rows;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 use store::{
     Database, Nanos,
-    ledger::{Batch, Ended, RequestId, commit, recover, violations},
+    ledger::{Batch, Ended, LostCharge, RequestId, commit, recover, sweep::violations},
     report,
     request_log::{self, Endings, Filter, Order, Page},
     retention,
@@ -108,7 +108,7 @@ proptest! {
         commit(&database, &Batch { opened: Vec::new(), ended: rows.clone() }).unwrap();
         let mut charged: BTreeMap<(String, Option<i64>), (i64, i64, i64)> = BTreeMap::new();
         for row in &rows {
-            let sums = charged.entry((row.model.clone(), row.key)).or_default();
+            let sums = charged.entry((row.model.clone(), Some(row.key))).or_default();
             *sums = (sums.0 + 1, sums.1 + row.charge.0, sums.2 + 5);
         }
         let asked = Asked { by: vec![By::Model, By::Key], ..Asked::default() };
@@ -170,7 +170,7 @@ fn one_request_is_found_by_its_id_and_by_the_providers() {
         assert!(page(&database, &others, Order::NewestFirst, None, 10).lines.is_empty());
     }
     let line = database.read(|connection| request_log::find(connection, row.id)).unwrap().unwrap();
-    assert_eq!((line.account, line.key_id, line.charge), (row.account, row.key, Nanos(5)));
+    assert_eq!((line.account, line.key_id, line.charge), (Some(row.account), Some(row.key), Nanos(5)));
     assert_eq!(line.key, line.user);
 }
 
@@ -242,7 +242,7 @@ fn a_file_of_the_first_step_keeps_its_requests_and_gains_its_sums() {
     .unwrap();
     drop(raw);
     let database = Database::open(&scratch.path()).unwrap();
-    assert_eq!(recover(&database, 7_200_009).unwrap(), 1);
+    assert_eq!(recover(&database, 7_200_009, LostCharge::Nothing).unwrap(), 1);
     assert_eq!(database.read(violations).unwrap(), Vec::<String>::new());
     assert_eq!(all(&database, &Filter::default(), Order::NewestFirst, 2, || ()).len(), 3);
     let failed = Filter { keys: Some(vec![1]), endings: Endings::Failed, ..Filter::default() };

@@ -88,8 +88,8 @@ impl Made {
         Ended {
             id: id_at(at_ms, number),
             at_ms,
-            account: Some(account),
-            key: Some(key),
+            account,
+            key,
             dialect: "openai_chat",
             operation: "chat",
             model: format!("m{}", self.model),
@@ -187,8 +187,8 @@ pub(crate) fn lets_through(filter: &Filter, row: &Ended) -> bool {
     ending
         && asked(&filter.since_ms, |ms| row.at_ms >= *ms)
         && asked(&filter.until_ms, |ms| row.at_ms < *ms)
-        && asked(&filter.account, |account| row.account == Some(*account))
-        && asked(&filter.keys, |keys| row.key.is_some_and(|key| keys.contains(&key)))
+        && asked(&filter.account, |account| row.account == *account)
+        && asked(&filter.keys, |keys| keys.contains(&row.key))
         && asked(&filter.model, |model| row.model == *model)
         && asked(&filter.channel, |channel| row.channel.as_deref() == Some(channel))
         && asked(&filter.status, |(from, to)| (*from..=*to).contains(&row.status))

@@ -5,7 +5,7 @@
 use serde_json::{Map, Value, json};
 use store::{
     Nanos,
-    price::{Price, Rate},
+    price::{ImagePrice, Price, Rate},
 };
 
 use crate::{
@@ -31,10 +31,10 @@ pub(super) fn read(model: &str, rates: &Map<String, Value>) -> Result<Price, Pro
 /// The price in the words of the configuration file.
 pub(super) fn written(price: &Price) -> Map<String, Value> {
     let mut block = Map::new();
+    let usd = |rate: Rate| Nanos(i64::try_from(rate).unwrap_or(i64::MAX)).to_string();
     let mut put = |name: &str, rate: Option<Rate>| {
         if let Some(rate) = rate {
-            let usd = Nanos(i64::try_from(rate).unwrap_or(i64::MAX));
-            block.insert(name.to_owned(), json!(usd.to_string()));
+            block.insert(name.to_owned(), json!(usd(rate)));
         }
     };
     let base = &price.base;
@@ -49,6 +49,7 @@ pub(super) fn written(price: &Price) -> Map<String, Value> {
     put("image_input", base.image_input);
     put("image_output", base.image_output);
     put("per_call", (price.per_call > 0).then_some(price.per_call));
+    put("per_second", (price.per_second > 0).then_some(price.per_second));
     if let Some(long) = &price.long {
         put("long_input", Some(long.rates.input));
         put("long_output", Some(long.rates.output));
@@ -56,6 +57,18 @@ pub(super) fn written(price: &Price) -> Map<String, Value> {
         put("long_cache_write", long.rates.cache_write);
         put("long_cache_write_1h", long.rates.cache_write_1h);
         block.insert("long_above".to_owned(), json!(long.above));
+    }
+    if !price.images.is_empty() {
+        let image = |image: &ImagePrice| {
+            let mut kind = Map::new();
+            let said = [("size", &image.size), ("quality", &image.quality)];
+            for (name, said) in said {
+                kind.extend(said.as_ref().map(|said| (name.to_owned(), json!(said))));
+            }
+            kind.insert("each".to_owned(), json!(usd(image.each)));
+            Value::Object(kind)
+        };
+        block.insert("images".to_owned(), price.images.iter().map(image).collect());
     }
     block
 }
@@ -70,9 +83,18 @@ mod tests {
     fn what_is_written_of_every_public_price_reads_as_that_price() {
         let mut count = 0;
         for (model, listed) in PriceList::bundled().iter() {
-            assert_eq!(read(model, &written(&listed.price)).unwrap(), listed.price, "{model}");
+            assert_eq!(read(model, &written(&listed.price)).unwrap(), *listed.price, "{model}");
             count += 1;
         }
         assert!(count > 100);
+    }
+
+    #[test]
+    fn pictures_and_seconds_are_written_too() {
+        let kind =
+            |size: Option<&str>, each| ImagePrice { size: size.map(str::to_owned), quality: None, each };
+        let images = vec![kind(Some("1024x1024"), 40_000_000), kind(None, 20_000_000)];
+        let price = Price { per_second: 100_000, images, ..Price::default() };
+        assert_eq!(read("m", &written(&price)).unwrap(), price);
     }
 }

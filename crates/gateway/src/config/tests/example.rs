@@ -54,6 +54,10 @@ fn it_names_every_key() {
         ("flow", known::FLOW),
         ("monitor", known::MONITOR),
         ("cors", known::CORS),
+        ("admin", known::ADMIN),
+        ("sign_up", known::SIGN_UP),
+        ("mail", known::MAIL),
+        ("oidc", known::OIDC),
     ] {
         let found = keys_of(name);
         for key in known {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use store::price::{Long, Price, Rates};
+use store::price::{ImagePrice, Long, Price, Rates};
 
 use super::*;
 
@@ -20,12 +20,18 @@ fn the_books_are_in_a_file_or_nowhere() {
 
 #[test]
 fn prices_are_read_exactly() {
-    let text = "[[price]]\nmodel = \"m-*\"\ninput = 1.25\noutput = \"10\"\ncache_read = 0.000000001\nper_call = 0.01\n\
+    let text = "[[price]]\nmodel = \"m-*\"\ninput = 1.25\noutput = \"10\"\ncache_read = 0.000000001\nper_call = 0.01\nper_second = 0.0001\n\
+                images = [{ each = 0.04 }, { size = \"1024x1024\", quality = \"high\", each = 0.167 }]\n\
                 long_above = 200000\nlong_input = 2\n";
     let base =
         Rates { input: 1_250_000_000, output: 10_000_000_000, cache_read: Some(1), ..Rates::default() };
     let long = Some(Long { above: 200_000, rates: Rates { input: 2_000_000_000, ..base } });
-    let price = Price { base, long, per_call: 10_000_000 };
+    let kind = |text: &str| Some(text.to_owned());
+    let images = vec![
+        ImagePrice { size: None, quality: None, each: 40_000_000 },
+        ImagePrice { size: kind("1024x1024"), quality: kind("high"), each: 167_000_000 },
+    ];
+    let price = Price { base, long, per_call: 10_000_000, per_second: 100_000, images };
     assert_eq!(read(text).unwrap().prices, [PriceConfig { model: "m-*".to_owned(), price }]);
 }
 
@@ -56,4 +62,55 @@ fn a_limit_is_an_amount() {
     assert_eq!(read(&key("0.5")).unwrap().keys[0].spend_limit, Some(Nanos(500_000_000)));
     assert_eq!(read("[[key]]\nname = \"k\"\nsecret = \"s\"").unwrap().keys[0].spend_limit, None);
     assert!(read(&key("-1")).is_err() && read(&key("\"much\"")).is_err() && read(&key("nan")).is_err());
+}
+
+#[test]
+fn what_is_charged_for_the_lost_and_for_those_who_leave_is_a_choice_of_words() {
+    let lost = |word: &str| read(&format!("[store]\nlost = \"{word}\"")).map(|config| config.lost);
+    assert_eq!((lost("free").unwrap(), lost("estimate").unwrap()), (Lost::Free, Lost::Estimate));
+    says(
+        "[store]\nlost = \"all\"",
+        &["line 2: store.lost: found \"all\", expected \"free\" or \"estimate\""],
+    );
+    let channel = |word: &str| {
+        let text = format!(
+            "[[channel]]\nname = \"c\"\nprovider = \"openai\"\nsecrets = [\"s\"]\nmodels = [\"*\"]\non_client_left = {word}"
+        );
+        read(&text).map(|config| config.channels[0].on_client_left)
+    };
+    assert_eq!(channel("\"cancel\"").unwrap(), OnClientLeft::Cancel);
+    assert_eq!(channel("\"drain\"").unwrap(), OnClientLeft::Drain);
+    assert!(channel("true").is_err());
+    let key = |strict: &str| {
+        read(&format!("[[key]]\nname = \"k\"\nsecret = \"s\"\nstrict = {strict}"))
+            .map(|config| config.keys[0].strict)
+    };
+    assert_eq!((key("true").unwrap(), key("false").unwrap()), (true, false));
+    assert!(key("\"yes\"").is_err());
+}
+
+#[test]
+fn who_only_reads_the_books_needs_no_secrets() {
+    let text =
+        "[store]\nurl = \"sqlite:/var/x.db\"\n[[key]]\nname = \"k\"\nsecret = \"env:UNSET\"\nwrong = 1\n";
+    assert!(read(text).is_err());
+    assert_eq!(parse_store(text).unwrap(), StoreConfig::Sqlite(PathBuf::from("/var/x.db")));
+    assert_eq!(parse_store("").unwrap(), StoreConfig::Sqlite(PathBuf::from("sluice.db")));
+    let problems = parse_store("[store]\nurl = \"x\"").unwrap_err();
+    assert_eq!(problems[0].key, "store.url");
+    assert!(parse_store("[store").is_err());
+}
+
+#[test]
+fn a_kind_of_picture_has_one_price() {
+    let price =
+        |images: &str| format!("[[price]]\nmodel = \"m\"\ninput = 1\noutput = 1\nimages = {images}\n");
+    says(
+        &price("[{ each = 1 }, { each = 2 }]"),
+        &["line 5: price[0].images[1]: found a kind of picture that has its price above"],
+    );
+    says(
+        &price("[{ size = \"1x1\" }]"),
+        &["line 5: price[0].images[0].each: found nothing, expected dollars for each picture"],
+    );
 }

@@ -2,7 +2,7 @@
 //! document, or a stream up to its first meaningful frame. Every read has a clock.
 
 use bytes::{Bytes, BytesMut};
-use dialect::{Framing, PlainTap, Tap, TapOptions, sniff};
+use dialect::{Framing, PlainTap, Tap, TapOptions, read_delivered, sniff};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use super::Answer;
@@ -194,7 +194,9 @@ pub(super) async fn gain_plain(
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
     let stored_id = tap.stored_id().map(str::to_owned);
-    Ok(Answer::Whole { usage: tap.usage(), stored_id, body })
+    let usage = tap.usage();
+    let delivered = usage.is_none().then(|| read_delivered(options.door, &body));
+    Ok(Answer::Whole { usage, delivered, stored_id, body })
 }
 
 fn joined(mut parts: Vec<Bytes>) -> Bytes {

@@ -3,14 +3,15 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use super::{passing::Passing, stream::Stream, waiting::Waiting};
-use crate::pipeline::lease::Lease;
+use super::{drain, passing::Passing, stream::Stream, waiting::Waiting};
+use crate::{app::App, flow::Entry, pipeline::lease::Lease};
 
 /// Breaks the client's connection: what was sent must not look whole.
 #[derive(Debug)]
@@ -58,6 +59,29 @@ impl ReplyBody {
     pub(super) fn waiting(body: Waiting) -> ReplyBody {
         ReplyBody(Kind::Waiting(Box::new(body)))
     }
+
+    /// Whose answer this is, if it is to be read on when it is dropped now.
+    fn worth_draining(&self) -> Option<(Arc<App>, Arc<Entry>)> {
+        match &self.0 {
+            Kind::Passing(passing) if passing.is_worth_draining() => {
+                Some((passing.app().clone(), passing.entry().clone()))
+            }
+            Kind::Stream(stream) if stream.is_worth_draining() => {
+                Some((stream.app().clone(), stream.entry().clone()))
+            }
+            // What a waiting one waits for looks after itself.
+            _ => None,
+        }
+    }
+
+    /// The client has left, and this is read on.
+    pub(super) fn left(&mut self) {
+        match &mut self.0 {
+            Kind::Passing(passing) => passing.left(),
+            Kind::Stream(stream) => stream.left(),
+            Kind::Whole { .. } | Kind::Waiting(_) => {}
+        }
+    }
 }
 
 impl Body for ReplyBody {
@@ -91,6 +115,16 @@ impl Body for ReplyBody {
                 SizeHint::with_exact(body.as_ref().map_or(0, |body| body.len() as u64))
             }
             _ => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for ReplyBody {
+    fn drop(&mut self) {
+        if let Some((app, entry)) = self.worth_draining() {
+            let rest = Kind::Whole { body: None, _lease: None };
+            let body = ReplyBody(std::mem::replace(&mut self.0, rest));
+            drain::take(&app, &entry, drain::Left::Body(body));
         }
     }
 }

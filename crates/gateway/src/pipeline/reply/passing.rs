@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{
     body::{Aborted, Polled},
-    cause, learn,
+    cause, drain, learn,
 };
 use crate::{
     app::App,
@@ -140,21 +140,55 @@ impl Passing {
         self.tap.finish();
         if self.tap.whole() {
             self.over = true;
-            let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
-            learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+            self.write_down();
             self.channel.health.succeeded();
             self.lease.end(Ending::Completed, None);
         }
         self.tap.whole()
     }
 
+    fn write_down(&mut self) {
+        let usage = self.tap.usage();
+        let delivered = usage.is_none().then(|| self.tap.delivered().clone());
+        let stored_id = self.tap.stored_id();
+        learn(&self.app, &mut self.lease, &self.caller, &self.channel, (usage, delivered), stored_id);
+    }
+
+    /// Whether to read on if the client leaves now.
+    pub(super) fn is_worth_draining(&self) -> bool {
+        !self.over && self.lease.mark().entry.is_worth_draining()
+    }
+
+    /// He has left, and it is read on.
+    pub(super) fn left(&mut self) {
+        self.lease.end(Ending::ClientLeft, cause(drain::READ_ON));
+    }
+
+    pub(super) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    pub(super) fn entry(&self) -> &Arc<crate::flow::Entry> {
+        &self.lease.mark().entry
+    }
+
     /// A plain body has no words for an error: its connection is broken instead.
     fn abort(&mut self, ending: Ending, why: impl Into<std::borrow::Cow<'static, str>>) -> Polled {
         self.over = true;
+        self.write_down();
         if ending != Ending::Shutdown {
             self.channel.health.broke(self.lease.mark().now_ms());
         }
         self.lease.end(ending, cause(why));
         Poll::Ready(Some(Err(Aborted)))
+    }
+}
+
+impl Drop for Passing {
+    fn drop(&mut self) {
+        if !self.over {
+            // The client left: what it got by then is known in any case.
+            self.write_down();
+        }
     }
 }

@@ -14,7 +14,7 @@ use dialect::{Dialect, Framing, Stage, Tap};
 use http_body::Frame;
 use tokio::time::{Duration, Instant, Sleep, sleep_until};
 
-use super::{body::Polled, cause, encode, learn};
+use super::{body::Polled, cause, drain, encode, learn};
 use crate::{
     app::App,
     catalog::Channel,
@@ -266,9 +266,36 @@ impl Stream {
         if ending == Ending::Completed {
             self.channel.health.succeeded();
         }
-        let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
-        learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+        self.write_down();
         self.lease.end(ending, why);
+    }
+
+    fn write_down(&mut self) {
+        let usage = self.tap.usage();
+        let all = usage.is_some() && self.tap.usage_is_final();
+        let delivered = (!all).then(|| self.tap.delivered().clone());
+        let stored_id = self.tap.stored_id();
+        learn(&self.app, &mut self.lease, &self.caller, &self.channel, (usage, delivered), stored_id);
+    }
+
+    /// Whether to read on if the client leaves now.
+    pub(super) fn is_worth_draining(&self) -> bool {
+        !self.ended && self.lease.mark().entry.is_worth_draining()
+    }
+
+    /// He has left, and it is read on.
+    pub(super) fn left(&mut self) {
+        if !self.tap.ended() {
+            self.lease.end(Ending::ClientLeft, cause(drain::READ_ON));
+        }
+    }
+
+    pub(super) fn app(&self) -> &Arc<App> {
+        &self.app
+    }
+
+    pub(super) fn entry(&self) -> &Arc<crate::flow::Entry> {
+        &self.lease.mark().entry
     }
 }
 
@@ -278,8 +305,7 @@ impl Drop for Stream {
         if !self.ended && self.tap.ended() {
             self.conclude(Ending::Completed, None);
         } else if !self.ended {
-            let (usage, stored_id) = (self.tap.usage(), self.tap.stored_id());
-            learn(&self.app, &mut self.lease, &self.caller, &self.channel, usage, stored_id);
+            self.write_down();
         }
     }
 }

@@ -15,6 +15,7 @@ use uuid::Uuid;
 
 use super::{
     body::Polled,
+    drain::Attended,
     encode,
     stream::{COMMENT, COMMENT_EVERY, Stream},
 };
@@ -31,7 +32,7 @@ pub(super) struct Waiting {
     dialect: Dialect,
     framing: Framing,
     /// Gone when it is over.
-    run: Option<Run>,
+    run: Option<Attended>,
     comment_now: bool,
     clock: Pin<Box<Sleep>>,
 }
@@ -43,7 +44,7 @@ impl std::fmt::Debug for Waiting {
 }
 
 impl Waiting {
-    pub(super) fn new(app: &Arc<App>, dialect: Dialect, framing: Framing, run: Run) -> Waiting {
+    pub(super) fn new(app: &Arc<App>, dialect: Dialect, framing: Framing, run: Attended) -> Waiting {
         let clock = Box::pin(sleep_until(Instant::now() + COMMENT_EVERY));
         Waiting { app: app.clone(), dialect, framing, run: Some(run), comment_now: true, clock }
     }
@@ -51,7 +52,7 @@ impl Waiting {
     /// `Err`: the attempts have an answer; go on with its stream.
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Result<Polled, Box<Stream>> {
         let Some(run) = &mut self.run else { return Ok(Poll::Ready(None)) };
-        if let Poll::Ready(result) = run.as_mut().poll(context) {
+        if let Poll::Ready(result) = Pin::new(run).poll(context) {
             self.run = None;
             return match result {
                 Ok(committed) => self.go_on(committed),
@@ -84,7 +85,7 @@ impl Waiting {
             }
             answer => {
                 if let Answer::Whole { usage, .. } = answer {
-                    lease.record().usage = usage; // Delivered or not, the provider counted it.
+                    lease.measured(usage, None); // Delivered or not, the provider counted it.
                 }
                 let detail = "the answer is not the stream whose head was sent".to_owned();
                 let fault = crate::fault::Fault::Upstream(crate::fault::UpstreamFault::Unreadable { detail });

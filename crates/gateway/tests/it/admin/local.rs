@@ -10,6 +10,7 @@ use tokio::{
 };
 use upstream_sim::Sim;
 
+pub use crate::wire::contains;
 use crate::{
     harness::{KEY, World},
     wire::{Answer, End, LIMIT, Request},
@@ -17,7 +18,11 @@ use crate::{
 
 /// A gateway with a database file of its own, and its operator.
 pub async fn operated(name: &str, text: &str) -> (World, Operator) {
-    let sim = Sim::start().await;
+    operated_with(Sim::start().await, name, text)
+}
+
+/// The same, with channels at a provider that is there already.
+pub fn operated_with(sim: Sim, name: &str, text: &str) -> (World, Operator) {
     let file = std::env::temp_dir().join(format!("sluice-it-{}-admin-{name}.db", std::process::id()));
     let text = format!(
         "[store]\nurl = \"sqlite:{}\"\n[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\n{text}",

@@ -1,0 +1,143 @@
+//! Step 3a: what may it cost, and is there so much?
+//!
+//! In: the request, the caller, the plan and the catalog. Out: [`Terms`], with the money set aside. One step in memory: it waits
+//! for no disk, and nobody can spend the same twice.
+
+use dialect::{Envelope, Operation};
+use store::{
+    Nanos,
+    price::{Factors, Price},
+    purse::{Hold, Short},
+};
+
+use crate::{
+    catalog::{Catalog, Key},
+    charge::{self, Basis, Terms},
+    fault::{ClientFault, Fault, Rejection},
+    pipeline::{caller::Caller, inbound::Inbound, plan::Plan},
+};
+
+/// Tokens that an answer is assumed to have at most; the few that have more are charged for it as an overrun.
+const ASSUMED_OUTPUT: u64 = 4_096;
+/// Bytes of a request's body for each token of its prompt. Text in Latin letters has four, in Chinese three; the few with
+/// fewer are an overrun.
+const BYTES_PER_TOKEN: u64 = 3;
+/// A larger body is looked through for what is no text: below it, not even a thumbnail makes a difference.
+const LARGE_BODY: usize = 16 * 1024;
+/// No model writes more tokens for one answer: who can pay for that needs no limit.
+const MOST_OUTPUT: u64 = 131_072;
+/// The limit for a strict key's answer where the caller sets none and the key cannot pay for any: most models allow it.
+const STRICT_OUTPUT: u64 = 8_192;
+/// A shorter answer is none: OpenAI's responses refuse a lower limit.
+const SHORTEST_OUTPUT: u64 = 16;
+/// How often a strict key's limit is found anew, where other requests take what it was found for.
+const TRIES: usize = 3;
+
+/// Sets aside what the request may cost; a strict key's request is made to cost no more than there is.
+pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Catalog) -> Result<Terms, Fault> {
+    let key = &caller.key;
+    let basis = match catalog.price(&inbound.model) {
+        _ if is_free(inbound) => Basis::Free,
+        Some(price) => Basis::Priced(price),
+        None if key.pays() => {
+            return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
+        }
+        None => Basis::Unpriced,
+    };
+    let dearest = plan.channels.iter().map(|channel| channel.discount).max_by_key(|discount| discount.0);
+    let factors = Factors { group: key.group.factor, channel: dearest.unwrap_or_default() };
+    let hold = match &basis {
+        Basis::Priced(price) if key.strict && key.pays() => hold_strictly(price, factors, inbound, key)?,
+        Basis::Priced(price) => take(key, expected(price, factors, inbound))?,
+        Basis::Free | Basis::Unpriced => take(key, Nanos::ZERO)?,
+    };
+    Ok(Terms { hold, basis, factor: key.group.factor })
+}
+
+/// Whether a request is one that providers ask nothing for: counting, asking for what is stored, moderating by the model
+/// that the provider chooses.
+fn is_free(inbound: &Inbound) -> bool {
+    match inbound.door.operation {
+        Operation::CountTokens | Operation::Stored => true,
+        Operation::Moderations => inbound.model.is_empty(),
+        _ => false,
+    }
+}
+
+fn take(key: &Key, needed: Nanos) -> Result<Hold, Fault> {
+    Hold::take(&key.account, &key.purse, needed).map_err(|short| refused(short, needed))
+}
+
+fn refused(short: Short, needed: Nanos) -> Fault {
+    Fault::Rejection(match short {
+        Short::Account => Rejection::BalanceShort { needed },
+        Short::Key => Rejection::LimitReached { needed },
+        Short::Held => Rejection::MoneyHeld { needed },
+    })
+}
+
+/// Tokens that a request may need of those that are limited.
+pub fn tokens(inbound: &mut Inbound) -> u64 {
+    let (input, output) = foreseen(inbound);
+    if is_free(inbound) { 0 } else { input.saturating_add(output) }
+}
+
+/// Tokens that a request is expected to need at most: of its prompt, and of its answers.
+fn foreseen(inbound: &mut Inbound) -> (u64, u64) {
+    let (text, others) = weigh(inbound, LARGE_BODY);
+    let input = text.div_ceil(BYTES_PER_TOKEN) + others;
+    let Envelope { max_output, choices, .. } = inbound.envelope;
+    let each = max_output.map_or(ASSUMED_OUTPUT, |named| named.min(ASSUMED_OUTPUT));
+    let writes = charge::writes(inbound.door.operation);
+    (input, if writes { each.saturating_mul(choices) } else { 0 })
+}
+
+/// The most that a request is expected to cost.
+fn expected(price: &Price, factors: Factors, inbound: &mut Inbound) -> Nanos {
+    let (input, output) = foreseen(inbound);
+    price.at_most(input, output, 1, factors)
+}
+
+/// Bytes of text in a body, and tokens of what else is in it. A body of up to `small` bytes is taken for text.
+fn weigh(inbound: &mut Inbound, small: usize) -> (u64, u64) {
+    let bytes = inbound.body.len() as u64;
+    if inbound.body.len() <= small {
+        return (bytes, 0);
+    }
+    let prompt = inbound.prompt();
+    (bytes - prompt.inline_bytes, prompt.inline_tokens)
+}
+
+/// Sets aside the most that a request can cost, and limits its output to that. No token is shorter than a byte.
+fn hold_strictly(price: &Price, factors: Factors, inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
+    let (text, others) = weigh(inbound, 0);
+    let (input, choices) = (text + others, inbound.envelope.choices);
+    if !charge::writes(inbound.door.operation) {
+        return take(key, price.at_most(input, 0, 1, factors));
+    }
+    let wanted = inbound.envelope.max_output;
+    let cost = |each: u64| price.at_most(input, each.saturating_mul(choices), 1, factors);
+    let mut tries = 0;
+    loop {
+        let left = Hold::left(&key.account, &key.purse).unwrap_or(Nanos(i64::MAX));
+        let affordable = price.output_within(left, input, choices, factors).unwrap_or(0);
+        let limit = match wanted {
+            Some(wanted) => wanted.min(affordable),
+            None if affordable >= MOST_OUTPUT => MOST_OUTPUT,
+            None => STRICT_OUTPUT.min(affordable),
+        };
+        let least = wanted.unwrap_or(u64::MAX).min(SHORTEST_OUTPUT);
+        let limit = limit.max(least);
+        let needed = cost(limit);
+        tries += 1;
+        match Hold::take(&key.account, &key.purse, needed) {
+            Ok(hold) => {
+                inbound.output_limit = (wanted.is_some() || limit < MOST_OUTPUT).then_some(limit);
+                return Ok(hold);
+            }
+            // Somebody was quicker: there may be enough for less.
+            Err(_) if limit > least && tries < TRIES => {}
+            Err(short) => return Err(refused(short, needed)),
+        }
+    }
+}
