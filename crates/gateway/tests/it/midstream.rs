@@ -399,7 +399,8 @@ async fn bytes_of_a_frame_under_way_are_life_above_a_minimum_rate() {
 async fn what_was_used_until_a_break_is_written_down() {
     let world = World::start(|sim| following(sim, "reset=3")).await;
     // Gemini says with every event what was used; the others are estimated, Anthropic's input but for.
-    for (dialect, told) in [("anthropic_messages", false), ("gemini_generate", true), ("openai_chat", false)] {
+    for (dialect, told) in [("anthropic_messages", false), ("gemini_generate", true), ("openai_chat", false)]
+    {
         let answer = world.ask(&stream(dialect)).await;
         let line = world.settlement(&answer).await;
         assert!(line["usage"]["output"].as_u64() > Some(0), "{dialect}: {line}");

@@ -139,7 +139,9 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
     let mut refusal = String::new();
     for part in said {
         match &part.content {
-            Content::ToolCall { .. } => calls.push(write_call(part, replay == Replay::Details).into()),
+            Content::ToolCall { .. } => {
+                calls.push(write_call(part, replay == Replay::Details, joined).into())
+            }
             Content::Refusal { text } => refusal.push_str(text),
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
                 message.put("audio", value);
@@ -163,10 +165,12 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
     Ok(())
 }
 
-/// `tokens`: with the tokens of other dialects, for a client to keep.
-pub(crate) fn write_call(part: &Part, tokens: bool) -> Object {
+/// `tokens`: with the tokens of other dialects, for a client to keep. `plain`: for a provider that knows functions only.
+pub(crate) fn write_call(part: &Part, tokens: bool, plain: bool) -> Object {
     let Content::ToolCall { id, name, input, custom } = &part.content else { return Object::default() };
-    let mut call = if *custom {
+    let wrapped = Json::from(object([("input", input.into())])).to_string();
+    let input = if *custom && plain { &wrapped } else { input };
+    let mut call = if *custom && !plain {
         let custom = object([("name", name.into()), ("input", input.into())]);
         object([("id", id.into()), ("type", "custom".into()), ("custom", custom.into())])
     } else {
@@ -246,7 +250,7 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
                 }
             }
             Content::Refusal { text: more } => refusal.push_str(more),
-            Content::ToolCall { .. } => calls.push(write_call(part, true).into()),
+            Content::ToolCall { .. } => calls.push(write_call(part, true, false).into()),
             Content::Image { .. } => images.extend(write_part(part).ok().map(Json::Object)),
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
                 message.put("audio", value);

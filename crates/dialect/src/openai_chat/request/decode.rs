@@ -4,7 +4,10 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Effort, Format, Function, Role, Thinking, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{
+        ChatRequest, Effort, Extras, Format, Function, Role, Shown, Thinking, ThinkingMode, Tool, ToolChoice,
+        Turn,
+    },
     fields::{Fields, malformed},
     openai_chat::message,
     translate::Untranslatable,
@@ -55,7 +58,7 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
         (new, old) => new.or(old),
     };
     request.format = read_format(&mut fields)?;
-    request.thinking = read_thinking(&mut fields)?;
+    request.thinking = read_thinking(&mut fields, &mut request.extras)?;
     read_tools(&mut fields, &mut request)?;
     fields.rest(OWN, &mut request.extras);
     Ok(request)
@@ -93,7 +96,7 @@ fn read_format(fields: &mut Fields) -> Result<Option<Format>> {
 }
 
 /// `reasoning_effort`, and `reasoning: {effort, max_tokens, enabled}` of OpenRouter.
-fn read_thinking(fields: &mut Fields) -> Result<Thinking> {
+fn read_thinking(fields: &mut Fields, extras: &mut Extras) -> Result<Thinking> {
     let mut thinking = Thinking::default();
     if let Some(effort) = fields.text("reasoning_effort")? {
         match (effort.as_str(), Effort::from_name(&effort)) {
@@ -101,6 +104,25 @@ fn read_thinking(fields: &mut Fields) -> Result<Thinking> {
             (_, Some(known)) => thinking.effort = Some(known),
             _ => fields.put_back("reasoning_effort", effort.into()),
         }
+    }
+    if let Some(mut reasoning) = fields.object("reasoning", "reasoning")? {
+        if let Some(effort) = reasoning.text("effort")? {
+            match (effort.as_str(), Effort::from_name(&effort)) {
+                ("none", _) => thinking.mode = Some(ThinkingMode::Off),
+                (_, Some(known)) => thinking.effort = Some(known),
+                _ => reasoning.put_back("effort", effort.into()),
+            }
+        }
+        match (reasoning.count("max_tokens")?, reasoning.bool("enabled")?) {
+            (Some(budget), _) => thinking.mode = Some(ThinkingMode::Budget(budget)),
+            (None, Some(true)) => thinking.mode = Some(ThinkingMode::Adaptive),
+            (None, Some(false)) => thinking.mode = Some(ThinkingMode::Off),
+            (None, None) => {}
+        }
+        if reasoning.bool("exclude")? == Some(true) {
+            thinking.shown = Some(Shown::Hidden);
+        }
+        reasoning.rest(OWN, extras);
     }
     Ok(thinking)
 }

@@ -5,12 +5,12 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Format, Function, ThinkingMode, Tool, ToolChoice},
+    chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice},
     fields::{list_extras, put_extras},
     loss::Losses,
     openai_chat::message,
     shortfall,
-    translate::{Target, Untranslatable},
+    translate::{Replay, Target, Untranslatable},
     tree::{Json, Object, object},
 };
 
@@ -119,9 +119,17 @@ fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, l
     } else {
         body.put_some("reasoning_effort", effort);
     }
-    if thinking.shown.is_some() {
-        losses.add("thinking.summary", OWN, "it cannot be asked to show thinking");
+    let mut own = Object::default();
+    put_extras(&request.extras, OWN, "reasoning", &mut own);
+    match thinking.shown {
+        // The one form of this dialect that can be asked not to show it is the one that carries details.
+        Some(Shown::Hidden) if target.replay == Replay::Details => {
+            own.put("exclude", true);
+        }
+        Some(_) => losses.add("thinking.summary", OWN, "it cannot be asked to show thinking, or to hide it"),
+        None => {}
     }
+    body.put_some("reasoning", Some(own).filter(|own| !own.is_empty()));
 }
 
 fn put_tools(
@@ -135,7 +143,8 @@ fn put_tools(
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    let choice = request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools));
+    let choice =
+        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools, target.plain_chat));
     body.put_some("tool_choice", choice);
     body.put_some("parallel_tool_calls", request.parallel_calls);
     Ok(())
@@ -155,6 +164,20 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
         }
         Tool::Custom { name, description, format, extras } => {
             list_extras(extras, OWN, losses);
+            if target.plain_chat {
+                if format.is_some() {
+                    losses.add(
+                        "tools.custom.format",
+                        OWN,
+                        "this provider cannot hold free text to a grammar",
+                    );
+                }
+                let schema = Some(shortfall::free_text_schema());
+                let (name, description) = (name.clone(), description.clone());
+                let function = Function { name, description, schema, ..Function::default() };
+                let function = write_function(&function);
+                return Ok(Some(object([("type", "function".into()), ("function", function.into())])));
+            }
             let mut custom = object([("name", name.into())]);
             custom.put_some("description", description.as_ref());
             custom.put_some("format", format.as_ref().map(nest));
@@ -189,10 +212,10 @@ fn write_function(function: &Function) -> Object {
     fields
 }
 
-fn write_choice(choice: &ToolChoice, tools: &[Tool]) -> Json {
+fn write_choice(choice: &ToolChoice, tools: &[Tool], plain: bool) -> Json {
     let named = |name: &String| {
         let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
-        let kind = if custom { "custom" } else { "function" };
+        let kind = if custom && !plain { "custom" } else { "function" };
         Json::Object(object([("type", kind.into()), (kind, object([("name", name.into())]).into())]))
     };
     match choice {

@@ -18,7 +18,13 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 
 const OWN: Dialect = Dialect::OpenaiResponses;
 
-pub(crate) fn encode_input(turn: &Turn, items: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+/// `customs`: ids of the conversation's calls of custom tools, whose results have a kind of their own.
+pub(crate) fn encode_input(
+    turn: &Turn,
+    customs: &[&str],
+    items: &mut Vec<Json>,
+    losses: &mut Losses,
+) -> Result<()> {
     let role = match turn.role {
         Role::System => "system",
         Role::Developer => "developer",
@@ -26,7 +32,7 @@ pub(crate) fn encode_input(turn: &Turn, items: &mut Vec<Json>, losses: &mut Loss
         Role::Assistant => "assistant",
         Role::Tool => {
             for part in &turn.parts {
-                write_result(part, items, losses)?;
+                write_result(part, customs, items, losses)?;
             }
             return Ok(());
         }
@@ -110,9 +116,11 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     item
 }
 
-fn write_result(part: &Part, items: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+fn write_result(part: &Part, customs: &[&str], items: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
     let (call_id, parts, is_error, custom) = match &part.content {
-        Content::ToolResult { call_id, parts, is_error, custom, .. } => (call_id, parts, *is_error, *custom),
+        Content::ToolResult { call_id, parts, is_error, custom, .. } => {
+            (call_id, parts, *is_error, *custom || customs.contains(&call_id.as_str()))
+        }
         Content::Foreign { dialect: OWN, value, .. } => {
             items.push(value.clone());
             return Ok(());

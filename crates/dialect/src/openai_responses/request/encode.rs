@@ -96,10 +96,15 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
         body.put("instructions", text);
         turns = rest;
     }
+    let calls = turns.iter().flat_map(|turn| &turn.parts).filter_map(|part| match &part.content {
+        Content::ToolCall { id, custom: true, .. } => Some(id.as_str()),
+        _ => None,
+    });
+    let customs: Vec<&str> = calls.collect();
     let mut items = Vec::new();
     for turn in turns {
         shortfall::list_turn(turn, OWN, losses);
-        item::encode_input(turn, &mut items, losses)?;
+        item::encode_input(turn, &customs, &mut items, losses)?;
     }
     body.put("input", items);
     Ok(())
