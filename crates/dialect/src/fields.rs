@@ -117,7 +117,7 @@ impl Fields {
     pub(crate) fn camel(mut self) -> Fields {
         for (key, _) in &mut self.object.0 {
             if key.contains('_') {
-                *key = to_camel(key);
+                *key = to_camel(key).into();
             }
         }
         self
@@ -132,7 +132,7 @@ impl Fields {
     }
 
     /// What was not understood after all goes back, to become an extra.
-    pub(crate) fn put_back(&mut self, key: &str, value: Json) {
+    pub(crate) fn put_back(&mut self, key: &'static str, value: Json) {
         self.object.put(key, value);
     }
 
@@ -177,7 +177,7 @@ pub(crate) fn join(at: &str, key: &str) -> String {
 /// Puts the extras that `dialect` itself left at `at` back into their object.
 pub(crate) fn put_extras(extras: &Extras, dialect: Dialect, at: &str, object: &mut Object) {
     for extra in extras.0.iter().filter(|extra| extra.dialect == dialect && extra.at == at) {
-        object.put(&*extra.key, &extra.value);
+        object.put(extra.key.clone(), &extra.value);
     }
 }
 

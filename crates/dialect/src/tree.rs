@@ -7,6 +7,8 @@ mod half;
 mod parse;
 mod write;
 
+use std::borrow::Cow;
+
 use crate::json;
 
 /// Nesting beyond this is refused: schemas of real tools stay below twenty.
@@ -30,7 +32,10 @@ pub struct Number(pub(crate) String);
 
 /// Members in the order they came.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Object(pub(crate) Vec<(String, Json)>);
+pub struct Object(pub(crate) Vec<(Key, Json)>);
+
+/// A member's name. Those that we write are fixed: they need no memory of their own.
+pub(crate) type Key = Cow<'static, str>;
 
 impl Number {
     pub fn as_f64(&self) -> Option<f64> {
@@ -116,6 +121,19 @@ impl std::fmt::Display for Json {
 }
 
 impl Object {
+    /// The named members of an object, the others skipped unread; `None` when this is no whole object. Most of an
+    /// event's members say the same in all of them.
+    pub(crate) fn pick<const N: usize>(json: &str, names: [&'static str; N]) -> Option<Object> {
+        let found = json::members(json, names)?;
+        let mut object = Object::default();
+        for (name, raw) in names.into_iter().zip(found) {
+            if let Some(raw) = raw {
+                object.put(name, Json::parse(raw.as_bytes()).ok()?);
+            }
+        }
+        Some(object)
+    }
+
     pub fn get(&self, key: &str) -> Option<&Json> {
         self.0.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
@@ -130,13 +148,13 @@ impl Object {
         Some(self.0.remove(at).1)
     }
 
-    pub fn put(&mut self, key: impl Into<String>, value: impl Into<Json>) -> &mut Object {
+    pub fn put(&mut self, key: impl Into<Key>, value: impl Into<Json>) -> &mut Object {
         self.0.push((key.into(), value.into()));
         self
     }
 
     /// Puts what there is; an absent value stays absent.
-    pub fn put_some(&mut self, key: &str, value: Option<impl Into<Json>>) -> &mut Object {
+    pub fn put_some(&mut self, key: &'static str, value: Option<impl Into<Json>>) -> &mut Object {
         if let Some(value) = value {
             self.put(key, value);
         }
@@ -148,13 +166,13 @@ impl Object {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = (&str, &Json)> {
-        self.0.iter().map(|(key, value)| (key.as_str(), value))
+        self.0.iter().map(|(key, value)| (&**key, value))
     }
 }
 
 /// `object([("type", "text".into()), …])`
-pub(crate) fn object<const N: usize>(members: [(&str, Json); N]) -> Object {
-    Object(members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect())
+pub(crate) fn object<const N: usize>(members: [(&'static str, Json); N]) -> Object {
+    Object(members.into_iter().map(|(key, value)| (Cow::Borrowed(key), value)).collect())
 }
 
 impl From<&str> for Json {

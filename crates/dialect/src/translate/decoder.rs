@@ -9,10 +9,12 @@ use crate::{
     Accounting, Dialect, Framing, ParsedError, anthropic_messages,
     chat::Stop,
     event::{ChatEvent, Delta, Opening},
+    fields::join,
     frame::{Scan, read_content},
     gemini_generate,
     loss::Losses,
     openai_chat, openai_responses, parse_error,
+    tree::Object,
 };
 
 /// The longest frame that is translated. Pictures come whole in one; whoever sends more is not waited for.
@@ -140,6 +142,13 @@ impl Track {
         if !std::mem::replace(&mut self.started, true) {
             self.id = id.to_owned();
             self.events.push(ChatEvent::Started { id: id.to_owned(), model: model.to_owned(), created_s });
+        }
+    }
+
+    /// Lists what is left of an object of a stream after everything known was taken out of it.
+    pub(crate) fn list_rest(&mut self, rest: &Object, at: &'static str, known: &[&str], dialect: Dialect) {
+        for (key, _) in rest.iter().filter(|(key, value)| !known.contains(key) && !value.is_blank()) {
+            self.losses.add(join(at, key), dialect, "it is not translated in streams");
         }
     }
 

@@ -77,7 +77,7 @@ impl Parser<'_> {
             self.skip_space();
             let key = self.string()?;
             self.eat(b':')?;
-            members.push((key, self.value(depth + 1)?));
+            members.push((key.into(), self.value(depth + 1)?));
             self.skip_space();
             match self.peek()? {
                 b',' => self.at += 1,

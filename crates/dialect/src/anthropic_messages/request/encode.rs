@@ -327,7 +327,7 @@ fn trim_prefill(messages: &mut [Message]) {
     let Some(Message { role: "assistant", blocks, .. }) = messages.last_mut() else { return };
     let Some(Json::Object(block)) = blocks.last_mut() else { return };
     for (key, value) in &mut block.0 {
-        if let ("text", Json::String(text)) = (key.as_str(), value) {
+        if let ("text", Json::String(text)) = (&**key, value) {
             text.truncate(text.trim_end().len());
         }
     }

@@ -34,7 +34,8 @@ enum Block {
 
 impl Decoder {
     pub(crate) fn read(&mut self, data: &str, track: &mut Track) {
-        let Ok(Json::Object(mut event)) = Json::parse(data.as_bytes()) else {
+        let names = ["type", "delta", "content_block", "message", "usage", "error"];
+        let Some(mut event) = Object::pick(data, names) else {
             track.fail("the provider sent an event that is not JSON");
             return;
         };
@@ -46,6 +47,9 @@ impl Decoder {
                 let Some(Json::Object(message)) = event.take("message") else { return };
                 let (id, model) = (message.text("id"), message.text("model"));
                 track.start(id.unwrap_or_default(), model.unwrap_or_default(), None);
+                let known =
+                    ["id", "type", "role", "model", "content", "stop_reason", "stop_sequence", "usage"];
+                track.list_rest(&message, "", &known, OWN);
                 self.count(message.get("usage"), track);
             }
             Some("content_block_start") => {

@@ -234,7 +234,7 @@ impl Encoder {
     }
 }
 
-fn put<const N: usize>(out: &mut Vec<u8>, kind: &str, members: [(&str, Json); N]) {
+fn put<const N: usize>(out: &mut Vec<u8>, kind: &str, members: [(&'static str, Json); N]) {
     let mut event = object([("type", kind.into())]);
     event.0.extend(object(members).0);
     put_object(out, Some(kind), event);

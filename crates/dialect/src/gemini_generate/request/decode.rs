@@ -12,7 +12,7 @@ use crate::{
     fields::{Fields, malformed},
     gemini_generate::part::{self, Calls},
     translate::{FromPath, Untranslatable},
-    tree::{Json, object},
+    tree::{Json, Object},
 };
 
 type Result<T> = std::result::Result<T, Untranslatable>;
@@ -179,7 +179,9 @@ fn read_tool(mut tool: Fields, request: &mut ChatRequest) -> Result<()> {
         request.tools.push(Tool::Function(function));
     }
     for (kind, value) in tool.into_object().0 {
-        let definition = object([(kind.as_str(), value)]).into();
+        let mut definition = Object::default();
+        definition.put(kind.clone(), value);
+        let (kind, definition) = (kind.into_owned(), definition.into());
         request.tools.push(Tool::Server { dialect: OWN, kind, definition });
     }
     Ok(())

@@ -16,7 +16,7 @@ fn read_object(object: Object) -> Object {
     let nullable = object.get("nullable") == Some(&Json::Bool(true));
     let mut out = Object::default();
     for (key, value) in object.0 {
-        match (key.as_str(), value) {
+        match (&*key, value) {
             ("nullable", Json::Bool(_)) => {}
             ("type", Json::String(kind)) => {
                 let kind = Json::String(kind.to_ascii_lowercase());

@@ -33,7 +33,8 @@ struct Candidate {
 
 impl Decoder {
     pub(crate) fn read(&mut self, data: &str, track: &mut Track) {
-        let Ok(Json::Object(mut chunk)) = Json::parse(data.as_bytes()) else {
+        let names = ["candidates", "promptFeedback", "error", "responseId", "modelVersion"];
+        let Some(mut chunk) = Object::pick(data, names) else {
             track.fail("the provider sent a chunk that is not JSON");
             return;
         };
@@ -108,6 +109,8 @@ impl Decoder {
                 "sources of a streamed answer are not translated",
             );
         }
+        let known = ["index", "finishReason", "finishMessage", "groundingMetadata"];
+        track.list_rest(&fields, "candidates", &known, Dialect::GeminiGenerate);
         if let Some(reason) = fields.get("finishReason").filter(|reason| !reason.is_blank()) {
             let detail = fields.text("finishMessage").map(str::to_owned);
             candidate.stop = Some(reply::read_stop(reason, detail, candidate.called));

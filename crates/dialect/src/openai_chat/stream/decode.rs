@@ -14,6 +14,8 @@ use crate::{
     usage,
 };
 
+const OWN: Dialect = Dialect::OpenaiChat;
+
 #[derive(Debug)]
 pub(crate) struct Decoder {
     accounting: Accounting,
@@ -97,7 +99,12 @@ impl Decoder {
             self.finish(track);
             return;
         }
-        let Ok(Json::Object(mut chunk)) = Json::parse(data.as_bytes()) else {
+        let chunk = if track.is_started() {
+            Object::pick(data, ["choices", "error"])
+        } else {
+            Object::pick(data, ["choices", "error", "id", "model", "created"])
+        };
+        let Some(mut chunk) = chunk else {
             track.fail("the provider sent a chunk that is not JSON");
             return;
         };
@@ -111,7 +118,7 @@ impl Decoder {
             _ => Vec::new(),
         };
         if !choices.is_empty() {
-            start(&chunk, track);
+            start(data, &chunk, track);
         }
         for (at, choice) in choices.into_iter().enumerate() {
             if let Json::Object(choice) = choice {
@@ -173,8 +180,16 @@ impl Decoder {
     }
 }
 
-fn start(chunk: &Object, track: &mut Track) {
+/// Members of a chunk that are read, or say nothing of the answer.
+const KNOWN: [&str; 8] =
+    ["id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
+
+fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
+        // All chunks are alike on the outside: the first tells what the others have, too.
+        if let Ok(Json::Object(whole)) = Json::parse(data.as_bytes()) {
+            track.list_rest(&whole, "", &KNOWN, OWN);
+        }
         let created = number(chunk.get("created"));
         track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
     }
@@ -235,6 +250,14 @@ impl Choice {
             let mut call = Object::default();
             call.put("index", 0u64).put("function", function);
             self.read_call(call, track);
+        }
+        Choice::list(&delta, track);
+    }
+
+    /// The rest of a delta, once everything known was taken out.
+    fn list(delta: &Object, track: &mut Track) {
+        if delta.0.len() > 1 || delta.get("role").is_none() {
+            track.list_rest(delta, "choices.delta", &["role", "extra_content"], OWN);
         }
     }
 

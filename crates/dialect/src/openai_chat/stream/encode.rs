@@ -11,18 +11,20 @@ use crate::{
     loss::Losses,
     openai_chat::{message, reply},
     shortfall,
-    translate::{Telling, put_frame, put_object},
+    translate::{Telling, put_frame},
     tree::{Json, Object, object},
 };
 
 const OWN: crate::Dialect = crate::Dialect::OpenaiChat;
 
+/// Bytes of an ordinary choice, so that a chunk is written without growing.
+const ROOM: usize = 128;
+
 #[derive(Debug)]
 pub(crate) struct Encoder {
     telling: Telling,
-    id: String,
-    model: String,
-    created_s: u64,
+    /// What all chunks begin with, up to their choices.
+    head: String,
     candidates: Vec<Books>,
     usage: Option<Usage>,
 }
@@ -53,17 +55,15 @@ enum Open {
 
 impl Encoder {
     pub(crate) fn new(telling: Telling) -> Encoder {
-        let created_s = telling.now_s;
-        let (id, model) = (telling.id.clone(), telling.model.clone());
-        Encoder { telling, id, model, created_s, candidates: Vec::new(), usage: None }
+        let head = write_head(&telling.id, &telling.model, telling.now_s);
+        Encoder { telling, head, candidates: Vec::new(), usage: None }
     }
 
     pub(crate) fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>, losses: &mut Losses) {
         match event {
             ChatEvent::Started { id, model, created_s } => {
-                self.id = self.telling.id(id).to_owned();
-                self.model = self.telling.model(model).to_owned();
-                self.created_s = created_s.unwrap_or(self.telling.now_s);
+                let (id, model) = (self.telling.id(id), self.telling.model(model));
+                self.head = write_head(id, model, created_s.unwrap_or(self.telling.now_s));
             }
             ChatEvent::Opened { candidate, part, opening } => {
                 self.open(*candidate, *part, opening, out, losses);
@@ -81,9 +81,8 @@ impl Encoder {
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             ChatEvent::Ended => {
                 if let (Some(usage), true) = (self.usage, self.telling.wants_usage) {
-                    let mut chunk = self.head();
-                    chunk.put("choices", Vec::<Json>::new()).put("usage", reply::write_usage(&usage));
-                    put_object(out, None, chunk);
+                    let usage = Json::Object(reply::write_usage(&usage));
+                    put_frame(out, None, &format!("{}[],\"usage\":{usage}}}", self.head));
                 }
                 put_frame(out, None, "[DONE]");
             }
@@ -108,24 +107,18 @@ impl Encoder {
         delta
     }
 
-    fn head(&self) -> Object {
-        object([
-            ("id", (&self.id).into()),
-            ("object", "chat.completion.chunk".into()),
-            ("created", self.created_s.into()),
-            ("model", (&self.model).into()),
-        ])
-    }
-
-    fn put_chunk(&self, candidate: u32, delta: Object, reason: Option<&str>, out: &mut Vec<u8>) {
+    fn put_chunk(&self, candidate: u32, delta: Object, reason: Option<&'static str>, out: &mut Vec<u8>) {
         let choice = object([
             ("index", candidate.into()),
             ("delta", delta.into()),
             ("finish_reason", reason.map_or(Json::Null, Json::from)),
         ]);
-        let mut chunk = self.head();
-        chunk.put("choices", vec![choice.into()]);
-        put_object(out, None, chunk);
+        let mut chunk = String::with_capacity(self.head.len() + ROOM);
+        chunk.push_str(&self.head);
+        chunk.push('[');
+        Json::Object(choice).write(&mut chunk);
+        chunk.push_str("]}");
+        put_frame(out, None, &chunk);
     }
 
     fn open(&mut self, candidate: u32, part: u32, opening: &Opening, out: &mut Vec<u8>, losses: &mut Losses) {
@@ -215,6 +208,18 @@ impl Encoder {
             self.put_chunk(candidate, fields, None, out);
         }
     }
+}
+
+fn write_head(id: &str, model: &str, created_s: u64) -> String {
+    let head = object([
+        ("id", id.into()),
+        ("object", "chat.completion.chunk".into()),
+        ("created", created_s.into()),
+        ("model", model.into()),
+    ]);
+    let mut text = Json::Object(head).to_string();
+    text.pop();
+    text + ",\"choices\":"
 }
 
 fn detail_of(token: &Opaque, index: u32) -> Object {

@@ -68,7 +68,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     for extra in request.extras.0.iter().filter(|extra| extra.dialect == OWN && extra.at.is_empty()) {
         if extra.key != "include" {
-            body.put(&*extra.key, &extra.value);
+            body.put(extra.key.clone(), &extra.value);
         }
     }
     Ok(body)

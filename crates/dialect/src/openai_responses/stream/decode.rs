@@ -14,6 +14,19 @@ use crate::{
 
 const OWN: crate::Dialect = crate::Dialect::OpenaiResponses;
 
+/// What is read of an event. Places are numbers: ids change on the way with some providers.
+const NAMES: [&str; 9] = [
+    "type",
+    "delta",
+    "output_index",
+    "content_index",
+    "summary_index",
+    "item",
+    "part",
+    "annotation",
+    "response",
+];
+
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     items: Vec<Item>,
@@ -41,7 +54,7 @@ struct Open {
 
 impl Decoder {
     pub(crate) fn read(&mut self, data: &str, track: &mut Track) {
-        let Ok(Json::Object(mut event)) = Json::parse(data.as_bytes()) else {
+        let Some(mut event) = Object::pick(data, NAMES) else {
             track.fail("the provider sent an event that is not JSON");
             return;
         };

@@ -111,7 +111,7 @@ impl Encoder {
         Head { id: &self.id, model: &self.model, created_s: self.created_s }
     }
 
-    fn put<const N: usize>(&mut self, out: &mut Vec<u8>, kind: &str, members: [(&str, Json); N]) {
+    fn put<const N: usize>(&mut self, out: &mut Vec<u8>, kind: &str, members: [(&'static str, Json); N]) {
         let mut event = object([("type", kind.into()), ("sequence_number", self.next.into())]);
         event.0.extend(object(members).0);
         self.next += 1;
