@@ -10,7 +10,7 @@ mod frames;
 mod sequence;
 
 pub use decoder::StreamDecoder;
-pub(crate) use decoder::{Track, mint_call_id};
+pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
 pub use encoder::StreamEncoder;
 pub(crate) use frames::{put_frame, put_object};
 pub(crate) use sequence::Sequence;
@@ -117,8 +117,9 @@ pub struct Telling {
 }
 
 fn read(body: &[u8]) -> Result<Json, Untranslatable> {
-    // The parser's words about a body are the peek's to tell; here it was peeked at before.
-    Json::parse(body).map_err(|_| Untranslatable::Malformed { field: String::new(), expected: "JSON" })
+    // What is wrong with its syntax was said when it was peeked at.
+    let expected = "JSON, of a depth and a number of values that make a conversation";
+    Json::parse(body).map_err(|_| Untranslatable::Malformed { field: String::new(), expected })
 }
 
 pub fn decode_request(

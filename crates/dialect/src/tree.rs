@@ -14,6 +14,10 @@ use crate::json;
 /// Nesting beyond this is refused: schemas of real tools stay below twenty.
 pub(crate) const DEPTH_BOUND: usize = 128;
 
+/// More values than this are refused: a body of bare numbers would take twenty times its size as a tree. The longest
+/// conversations on record have some ten thousand.
+pub(crate) const VALUE_BOUND: usize = 1 << 19;
+
 /// A JSON value.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Json {

@@ -21,7 +21,10 @@ use crate::{
 const FRAME_BOUND: usize = 64 * 1024 * 1024;
 
 /// Answers asked for at once are few; a provider that numbers them wildly must not make the books grow.
-const CANDIDATE_BOUND: u32 = 128;
+pub(crate) const CANDIDATE_BOUND: u32 = 128;
+
+/// Parts that are open at once: calls that overlap. More is a provider gone wrong.
+const OPEN_BOUND: usize = 256;
 
 #[derive(Debug)]
 pub struct StreamDecoder {
@@ -172,6 +175,10 @@ impl Track {
         self.start("", "", None);
         let books = self.candidate(candidate);
         if books.stopped {
+            return None;
+        }
+        if books.open.len() == OPEN_BOUND {
+            self.fail("the provider begins more parts than it ends");
             return None;
         }
         let part = books.next_part;

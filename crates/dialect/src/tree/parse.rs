@@ -3,26 +3,27 @@
 //! In: a whole document. Out: its [`Json`], or what is wrong in serde_json's words. It must never build a value from
 //! text that is not JSON.
 
-use super::{DEPTH_BOUND, Json, Number, Object, half};
+use super::{DEPTH_BOUND, Json, Number, Object, VALUE_BOUND, half};
 use crate::json;
 
 pub(super) fn parse(text: &[u8]) -> Result<Json, String> {
     let text = text.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(text);
     let Ok(text) = std::str::from_utf8(text) else { return Err(json::explain(text)) };
-    let mut parser = Parser { text, at: 0, deep: false };
+    let mut parser = Parser { text, at: 0, values: 0, refused: None };
     let value = parser.value(0);
     parser.skip_space();
     match value {
         Some(value) if parser.at == text.len() => Ok(value),
-        _ if parser.deep => Err(format!("nested deeper than {DEPTH_BOUND} levels")),
-        _ => Err(json::explain(text.as_bytes())),
+        _ => Err(parser.refused.map_or_else(|| json::explain(text.as_bytes()), str::to_owned)),
     }
 }
 
 struct Parser<'a> {
     text: &'a str,
     at: usize,
-    deep: bool,
+    values: usize,
+    /// It may be JSON, and is too much of it.
+    refused: Option<&'static str>,
 }
 
 impl Parser<'_> {
@@ -49,8 +50,9 @@ impl Parser<'_> {
     }
 
     fn value(&mut self, depth: usize) -> Option<Json> {
-        if depth == DEPTH_BOUND {
-            self.deep = true;
+        self.values += 1;
+        if depth == DEPTH_BOUND || self.values > VALUE_BOUND {
+            self.refused = Some(if depth == DEPTH_BOUND { "nested too deep" } else { "too many values" });
             return None;
         }
         self.skip_space();

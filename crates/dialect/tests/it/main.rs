@@ -18,6 +18,7 @@ mod relay;
 mod same_again;
 mod translated_corpus;
 mod translations;
+mod trees;
 mod usage;
 mod watch;
 mod written;

@@ -11,7 +11,7 @@ use crate::{
         reply,
     },
     json::members,
-    translate::Track,
+    translate::{CANDIDATE_BOUND, Track},
     tree::{Json, Object},
     usage,
 };
@@ -84,6 +84,9 @@ impl Decoder {
             _ => None,
         };
         let index = u32::try_from(index.unwrap_or(position as u64)).unwrap_or(u32::MAX);
+        if index >= CANDIDATE_BOUND {
+            return;
+        }
         let at = match self.candidates.iter().position(|candidate| candidate.index == index) {
             Some(at) => at,
             None => {

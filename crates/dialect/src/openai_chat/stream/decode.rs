@@ -9,7 +9,7 @@ use crate::{
     event::{Delta, Opening},
     json::members,
     openai_chat::{message, reply},
-    translate::Track,
+    translate::{CANDIDATE_BOUND, Track},
     tree::{Json, Number, Object},
     usage,
 };
@@ -152,6 +152,9 @@ impl Decoder {
         let index = number(fields.get("index")).unwrap_or(position as u64);
         // Indexes beyond the track's bound are dropped there.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
+        if index >= CANDIDATE_BOUND {
+            return;
+        }
         let at = match self.choices.iter().position(|choice| choice.index == index) {
             Some(at) => at,
             None => {
@@ -181,8 +184,8 @@ impl Decoder {
 }
 
 /// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 8] =
-    ["id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
+const KNOWN: [&str; 9] =
+    ["x_groq", "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
 
 fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
