@@ -3,16 +3,18 @@
 //! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
-mod customs;
 mod decoder;
 mod encoder;
 mod frames;
+mod names;
 mod sequence;
+mod undo;
 
 pub use decoder::StreamDecoder;
 pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
 pub use encoder::StreamEncoder;
 pub(crate) use frames::{put_frame, put_object};
+pub use names::Renamed;
 pub(crate) use sequence::Sequence;
 
 use crate::{
@@ -90,6 +92,8 @@ pub enum ThinkingForm {
 pub struct Encoded {
     pub body: Vec<u8>,
     pub losses: Losses,
+    /// Tools that were sent under other names: the answer must be told with these in [`Telling::renamed`].
+    pub renamed: Vec<Renamed>,
 }
 
 /// What the path of a request says where its dialect has it there.
@@ -112,6 +116,8 @@ pub struct Telling {
     pub wants_usage: bool,
     /// Custom tools of the request: their calls went out as functions and come back as free text.
     pub custom_tools: Vec<String>,
+    /// What [`Encoded::renamed`] said of the request.
+    pub renamed: Vec<Renamed>,
     /// A Gemini client that did not say `alt=sse`: its stream is one JSON array.
     pub json_array: bool,
 }
@@ -142,6 +148,11 @@ pub fn encode_request(
     target: &Target<'_>,
 ) -> Result<Encoded, Untranslatable> {
     indispensable::check(request, dialect)?;
+    let fitted = names::fit(request, dialect);
+    let (request, renamed) = match &fitted {
+        Some((request, renamed)) => (request, renamed.clone()),
+        None => (request, Vec::new()),
+    };
     let mut losses = Losses::default();
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
@@ -149,7 +160,7 @@ pub fn encode_request(
         Dialect::AnthropicMessages => anthropic_messages::request::encode(request, target, &mut losses),
         Dialect::GeminiGenerate => gemini_generate::request::encode(request, target, &mut losses),
     }?;
-    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses })
+    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
 }
 
 pub fn decode_reply(
@@ -168,14 +179,14 @@ pub fn decode_reply(
 
 pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> Encoded {
     let mut losses = Losses::default();
-    let reply = &*customs::unwrap_reply(reply, &telling.custom_tools);
+    let reply = &*undo::undo_in_reply(reply, &telling.custom_tools, &telling.renamed);
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::reply::encode(reply, telling, &mut losses),
         Dialect::OpenaiResponses => openai_responses::reply::encode(reply, telling, &mut losses),
         Dialect::AnthropicMessages => anthropic_messages::reply::encode(reply, telling, &mut losses),
         Dialect::GeminiGenerate => gemini_generate::reply::encode(reply, telling, &mut losses),
     };
-    Encoded { body: Json::Object(body).to_string().into_bytes(), losses }
+    Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed: Vec::new() }
 }
 
 impl Telling {

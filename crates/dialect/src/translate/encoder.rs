@@ -9,13 +9,13 @@ use crate::{
     gemini_generate,
     loss::Losses,
     openai_chat, openai_responses,
-    translate::{Telling, customs::Customs},
+    translate::{Telling, undo::Undo},
 };
 
 #[derive(Debug)]
 pub struct StreamEncoder {
     writer: Writer,
-    customs: Customs,
+    undo: Undo,
     losses: Losses,
 }
 
@@ -29,7 +29,7 @@ enum Writer {
 
 impl StreamEncoder {
     pub fn new(dialect: Dialect, mut telling: Telling) -> StreamEncoder {
-        let customs = Customs::new(std::mem::take(&mut telling.custom_tools));
+        let undo = Undo::new(std::mem::take(&mut telling.custom_tools), std::mem::take(&mut telling.renamed));
         let writer = match dialect {
             Dialect::OpenaiChat => Writer::Chat(openai_chat::stream::Encoder::new(telling)),
             Dialect::OpenaiResponses => {
@@ -40,14 +40,14 @@ impl StreamEncoder {
             }
             Dialect::GeminiGenerate => Writer::Gemini(gemini_generate::stream::Encoder::new(telling)),
         };
-        StreamEncoder { writer, customs, losses: Losses::default() }
+        StreamEncoder { writer, undo, losses: Losses::default() }
     }
 
     /// Appends the frames of an event. `Failed` writes nothing: the error's words are the gateway's to choose, and
     /// [`encode_error`](crate::encode_error) writes them.
     pub fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>) {
         let (writer, losses) = (&mut self.writer, &mut self.losses);
-        self.customs.pass(event, |event| match writer {
+        self.undo.pass(event, |event| match writer {
             Writer::Chat(writer) => writer.write(event, out, losses),
             Writer::Responses(writer) => writer.write(event, out, losses),
             Writer::Anthropic(writer) => writer.write(event, out, losses),

@@ -154,3 +154,32 @@ fn translations_are_as_written_down() {
     assert!(cases > 40, "the fixtures are missing");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// A name that had to be changed on the way out is the client's own again in the answer.
+#[test]
+fn names_come_back() {
+    let body = fs::read(folder(Dialect::AnthropicMessages).join("names.request.json")).unwrap();
+    let request = decode_request(Dialect::AnthropicMessages, &body, FromPath::default()).unwrap();
+    for to in Dialect::ALL {
+        let encoded = encode_request(to, &request, &Target::default()).unwrap();
+        for renamed in &encoded.renamed {
+            let name = renamed.sent.clone();
+            let opening = dialect::event::Opening::ToolCall { id: "c".into(), name, custom: false };
+            let telling = Telling { renamed: encoded.renamed.clone(), ..telling() };
+            let mut encoder = StreamEncoder::new(Dialect::AnthropicMessages, telling);
+            let mut out = Vec::new();
+            let started = ChatEvent::Started { id: "a".into(), model: "m".into(), created_s: None };
+            let opened = ChatEvent::Opened { candidate: 0, part: 0, opening };
+            let closed = ChatEvent::Closed { candidate: 0, part: 0 };
+            [started, opened, closed].iter().for_each(|event| encoder.write(event, &mut out));
+            let told = format!("\"name\":\"{}\"", renamed.asked);
+            assert!(String::from_utf8_lossy(&out).contains(&told), "{to:?}: {renamed:?}");
+        }
+        let asked: Vec<&str> = encoded.renamed.iter().map(|renamed| &*renamed.asked).collect();
+        match to {
+            Dialect::OpenaiChat | Dialect::OpenaiResponses => assert_eq!(asked.len(), 2, "{asked:?}"),
+            Dialect::AnthropicMessages => assert_eq!(asked, ["read file"]),
+            Dialect::GeminiGenerate => assert_eq!(asked.len(), 3, "{asked:?}"),
+        }
+    }
+}

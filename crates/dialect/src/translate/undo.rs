@@ -1,6 +1,6 @@
-//! Calls of custom tools that went out as functions, as free text again.
+//! What encoding a request did to its tools, undone in the answer: fitted names, and free text that went out as JSON.
 //!
-//! In: events or a reply, and the names of the request's custom tools. Out: the same, with those calls unwrapped. A call's
+//! In: events or a reply, with what was sent for what. Out: the same in the client's own names and kinds. A call's
 //! wrapping can only be taken off when all of it has come: nothing else is held back.
 
 use std::borrow::Cow;
@@ -8,31 +8,33 @@ use std::borrow::Cow;
 use crate::{
     chat::{ChatReply, Content},
     event::{ChatEvent, Delta, Opening},
+    translate::Renamed,
     tree::Json,
 };
 
 #[derive(Debug)]
-pub(crate) struct Customs {
-    names: Vec<String>,
-    /// Calls under way: candidate, part, and what has come of their input.
+pub(crate) struct Undo {
+    customs: Vec<String>,
+    renamed: Vec<Renamed>,
+    /// Wrapped calls under way: candidate, part, and what has come of their input.
     open: Vec<(u32, u32, String)>,
 }
 
-impl Customs {
-    pub(crate) fn new(names: Vec<String>) -> Customs {
-        Customs { names, open: Vec::new() }
+impl Undo {
+    pub(crate) fn new(customs: Vec<String>, renamed: Vec<Renamed>) -> Undo {
+        Undo { customs, renamed, open: Vec::new() }
     }
 
     pub(crate) fn pass(&mut self, event: &ChatEvent, mut write: impl FnMut(&ChatEvent)) {
-        if self.names.is_empty() {
-            return write(event);
-        }
         match event {
-            ChatEvent::Opened { candidate, part, opening: Opening::ToolCall { id, name, custom: false } }
-                if self.names.contains(name) =>
-            {
-                self.open.push((*candidate, *part, String::new()));
-                let opening = Opening::ToolCall { id: id.clone(), name: name.clone(), custom: true };
+            _ if self.customs.is_empty() && self.renamed.is_empty() => write(event),
+            ChatEvent::Opened { candidate, part, opening: Opening::ToolCall { id, name, custom } } => {
+                let name = restore(name, &self.renamed).to_owned();
+                let wrapped = !custom && self.customs.contains(&name);
+                if wrapped {
+                    self.open.push((*candidate, *part, String::new()));
+                }
+                let opening = Opening::ToolCall { id: id.clone(), name, custom: *custom || wrapped };
                 write(&ChatEvent::Opened { candidate: *candidate, part: *part, opening });
             }
             ChatEvent::Delta { candidate, part, delta: Delta::Input(more) } => {
@@ -57,24 +59,32 @@ impl Customs {
     }
 }
 
+fn restore<'a>(sent: &'a str, renamed: &'a [Renamed]) -> &'a str {
+    renamed.iter().find(|row| row.sent == sent).map_or(sent, |row| &row.asked)
+}
+
 /// `{"input": text}` is the text; a model that wrote something else is passed on as it wrote.
 fn unwrap(input: &str) -> String {
     let parsed = Json::parse(input.as_bytes()).ok().and_then(Json::into_object);
     parsed.as_ref().and_then(|object| object.text("input")).unwrap_or(input).to_owned()
 }
 
-pub(crate) fn unwrap_reply<'a>(reply: &'a ChatReply, names: &[String]) -> Cow<'a, ChatReply> {
-    if names.is_empty() {
+pub(crate) fn undo_in_reply<'a>(
+    reply: &'a ChatReply,
+    customs: &[String],
+    renamed: &[Renamed],
+) -> Cow<'a, ChatReply> {
+    if customs.is_empty() && renamed.is_empty() {
         return Cow::Borrowed(reply);
     }
     let mut reply = reply.clone();
     for part in reply.candidates.iter_mut().flat_map(|candidate| &mut candidate.parts) {
-        if let Content::ToolCall { name, input, custom, .. } = &mut part.content
-            && !*custom
-            && names.contains(name)
-        {
-            *custom = true;
-            *input = unwrap(input);
+        if let Content::ToolCall { name, input, custom, .. } = &mut part.content {
+            *name = restore(name, renamed).to_owned();
+            if !*custom && customs.contains(name) {
+                *custom = true;
+                *input = unwrap(input);
+            }
         }
     }
     Cow::Owned(reply)
