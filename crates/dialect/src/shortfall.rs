@@ -128,3 +128,19 @@ pub(crate) fn encode_text(text: &str) -> String {
     use base64::{Engine, engine::general_purpose::STANDARD};
     STANDARD.encode(text)
 }
+
+/// OpenAI's limit of a user's name; Claude Code's is twice as long.
+const USER_BOUND: usize = 64;
+
+/// The user behind the caller, as OpenAI takes it: too long a name is told by its digest, always the same one.
+pub(crate) fn user_name(name: &str, dialect: Dialect, losses: &mut Losses) -> String {
+    if name.chars().count() <= USER_BOUND {
+        return name.to_owned();
+    }
+    losses.add("metadata.user_id", dialect, "longer than 64 letters: a digest of it was sent");
+    // FNV-1a: it only has to be the same every time, and another one for another user.
+    let digest = name.bytes().fold(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d_u128, |digest, byte| {
+        (digest ^ u128::from(byte)).wrapping_mul(0x0100_0000_0000_0000_0000_013b)
+    });
+    format!("user-{digest:032x}")
+}

@@ -19,6 +19,7 @@ mod same_again;
 mod translated_corpus;
 mod translations;
 mod trees;
+mod turns;
 mod usage;
 mod watch;
 mod written;

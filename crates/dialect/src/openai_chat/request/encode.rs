@@ -60,7 +60,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some("response_format", request.format.as_ref().map(write_format));
     body.put_some("verbosity", request.verbosity.as_ref());
     put_thinking(request, target, &mut body, losses);
-    body.put_some(if target.plain_chat { "user" } else { "safety_identifier" }, request.end_user.as_ref());
+    let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));
+    body.put_some(if target.plain_chat { "user" } else { "safety_identifier" }, user);
     body.put_some("metadata", request.metadata.as_ref());
     // Anthropic's word for what OpenAI calls the default.
     let tier =

@@ -46,7 +46,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     put_text(request, &mut body);
     put_reasoning(request, target, &mut body, losses);
-    body.put_some("safety_identifier", request.end_user.as_ref());
+    let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));
+    body.put_some("safety_identifier", user);
     body.put_some("metadata", request.metadata.as_ref());
     let tier =
         request.service_tier.as_deref().map(|tier| if tier == "standard_only" { "default" } else { tier });
