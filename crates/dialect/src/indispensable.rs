@@ -36,6 +36,16 @@ const FIELDS: &[(Dialect, &str, &str)] = &[
     ),
 ];
 
+/// What is understood of a request, and cannot be told in another dialect's answer: probabilities have a shape of their
+/// own in each, and a client that asks for them reads them.
+pub(crate) fn check_answer(request: &ChatRequest, from: Dialect, to: Dialect) -> Result<(), Untranslatable> {
+    if request.logprobs.is_none() || from == to {
+        return Ok(());
+    }
+    let reason = "the probabilities of its answer are not translated";
+    Err(Untranslatable::Unsupported { field: "logprobs".to_owned(), dialect: to, reason })
+}
+
 /// Whether saying it is the same as leaving it out.
 fn says_nothing(extra: &Extra) -> bool {
     match &extra.value {

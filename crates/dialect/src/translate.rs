@@ -142,6 +142,11 @@ pub fn decode_request(
     }
 }
 
+/// Whether a client of `from` could read what a channel of `to` answers to this request.
+pub fn check_answer(request: &ChatRequest, from: Dialect, to: Dialect) -> Result<(), Untranslatable> {
+    indispensable::check_answer(request, from, to)
+}
+
 pub fn encode_request(
     dialect: Dialect,
     request: &ChatRequest,

@@ -6,8 +6,8 @@ use dialect::{
     Accounting, Dialect,
     chat::{Content, Part},
     translate::{
-        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
-        encode_request,
+        FromPath, Replay, Target, Telling, ThinkingForm, check_answer, decode_reply, decode_request,
+        encode_reply, encode_request,
     },
 };
 use serde_json::{Value, json};
@@ -149,4 +149,23 @@ fn long_users_are_told_by_a_digest() {
     assert_eq!(user("ann"), ("ann".to_owned(), 0));
     let (one, other) = (user(&"a".repeat(150)), user(&"b".repeat(150)));
     assert!(one.0.len() <= 64 && one.1 == 1 && one.0 != other.0 && one == user(&"a".repeat(150)));
+}
+
+#[test]
+fn results_stand_in_the_order_of_their_calls() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": format!("f{id}"), "arguments": "{}"}});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": id});
+    let messages = json!([{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [call("a"), call("b")]},
+        result("b"), result("a")]);
+    let body = json!({"model": "m", "messages": messages, "logprobs": true}).to_string();
+    let request = decode_request(Dialect::OpenaiChat, body.as_bytes(), FromPath::default()).unwrap();
+    let encoded = encode_request(Dialect::GeminiGenerate, &request, &Target::default()).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    let parts = body["contents"][2]["parts"].as_array().unwrap();
+    let names: Vec<&str> =
+        parts.iter().map(|part| part["functionResponse"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fa", "fb"]);
+    // Its answer's probabilities could not be told.
+    assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::GeminiGenerate).is_err());
+    assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::OpenaiChat).is_ok());
 }

@@ -58,7 +58,7 @@ fn put_turns(
     let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
     let leading = request.turns.iter().take_while(leads).count();
     let mut system = Vec::new();
-    let mut writer = Contents { target, names: HashMap::new(), contents: Vec::new() };
+    let mut writer = Contents { target, names: HashMap::new(), order: Vec::new(), contents: Vec::new() };
     for turn in &request.turns[..leading] {
         shortfall::list_turn(turn, OWN, losses);
         for part in &turn.parts {
@@ -88,6 +88,8 @@ struct Contents<'a> {
     target: &'a Target<'a>,
     /// Which tool a call called: results must name it.
     names: HashMap<String, String>,
+    /// The calls of the last answer: their results stand in the same order.
+    order: Vec<String>,
     contents: Vec<(&'static str, Vec<Json>)>,
 }
 
@@ -137,6 +139,7 @@ impl Contents<'_> {
         // A token that a client kept in a block of its own goes back to the part after it.
         let mut loose: Option<&str> = None;
         let mut first_call = true;
+        self.order.clear();
         for part in said {
             let own = part.opaque_of(OWN, OpaqueKind::Signature);
             if let Content::Reasoning { text } = &part.content {
@@ -151,6 +154,7 @@ impl Contents<'_> {
             }
             if let Content::ToolCall { id, name, .. } = &part.content {
                 self.names.insert(id.clone(), name.clone());
+                self.order.push(id.clone());
             }
             let Some(mut fields) = part::encode(part, losses)? else { continue };
             let calls = matches!(part.content, Content::ToolCall { .. });
@@ -169,6 +173,13 @@ impl Contents<'_> {
 
     fn put_results(&mut self, results: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
         let mut shown = Vec::new();
+        let place = |part: &Part| match &part.content {
+            Content::ToolResult { call_id, .. } => self.order.iter().position(|id| id == call_id),
+            _ => None,
+        };
+        let mut results: Vec<&Part> = results.iter().collect();
+        // Of a call that is not known, the result stays behind the others.
+        results.sort_by_key(|part| place(part).unwrap_or(usize::MAX));
         for result in results {
             let Content::ToolResult { call_id, name, parts: inner, is_error, .. } = &result.content else {
                 continue;
