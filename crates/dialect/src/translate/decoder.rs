@@ -11,7 +11,7 @@ use crate::{
     event::{ChatEvent, Delta, Opening},
     fields::join,
     frame::{Scan, read_content},
-    gemini_generate,
+    gemini_generate, json,
     loss::Losses,
     openai_chat, openai_responses, parse_error,
     tree::Object,
@@ -100,7 +100,10 @@ impl StreamDecoder {
     pub fn finish(&mut self, out: &mut Vec<ChatEvent>) {
         if !self.held.is_empty() && !self.track.over {
             let frame = self.held.split();
-            self.read_frame(&frame);
+            // Half a frame says nothing: the stream was cut off there.
+            if is_whole(self.framing, &frame) {
+                self.read_frame(&frame);
+            }
         }
         if !self.track.over {
             match &mut self.reader {
@@ -259,6 +262,12 @@ impl Track {
         self.minted += 1;
         mint_call_id(&self.id, self.minted)
     }
+}
+
+fn is_whole(framing: Framing, frame: &[u8]) -> bool {
+    let Some(data) = read_content(framing, frame).data else { return false };
+    let data = data.trim_ascii();
+    data == b"[DONE]" || std::str::from_utf8(data).is_ok_and(json::is_whole)
 }
 
 /// Unique within the conversation as far as the answer's id is.

@@ -144,12 +144,16 @@ fn translations_are_as_written_down() {
         }
     }
     for fixture in read_streams() {
-        let Some(now) = translate_stream(fixture.dialect, fixture.framing.unwrap(), &fixture.bytes) else {
-            continue;
-        };
-        cases += 1;
         let name = fixture.path.file_name().unwrap().to_string_lossy().into_owned();
-        compare(folder(fixture.dialect).join(format!("{name}.golden")), &now, &mut wrong);
+        let golden = folder(fixture.dialect).join(format!("{name}.golden"));
+        match translate_stream(fixture.dialect, fixture.framing.unwrap(), &fixture.bytes) {
+            Some(now) => {
+                cases += 1;
+                compare(golden, &now, &mut wrong);
+            }
+            None if golden.exists() => wrong.push(format!("{}: it has no end any more", golden.display())),
+            None => {}
+        }
     }
     assert!(cases > 40, "the fixtures are missing");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
