@@ -79,6 +79,8 @@ const ANSWER_BYTES: usize = 64 << 20;
 const TOTAL: Duration = Duration::from_secs(30);
 /// Requests at once; more are told to come again. Each may hold a body.
 static PLACES: Semaphore = Semaphore::const_new(64);
+/// Of commands at this machine: strangers who take all places of the network do not keep the operator out.
+static LOCAL_PLACES: Semaphore = Semaphore::const_new(16);
 
 /// The path under which everything here is.
 pub const PREFIX: &str = "/api/v1";
@@ -180,7 +182,8 @@ where
     B: Body<Data = Bytes>,
 {
     let request_id = asked.request_id;
-    let Ok(_place) = PLACES.try_acquire() else {
+    let places = if asked.local { &LOCAL_PLACES } else { &PLACES };
+    let Ok(_place) = places.try_acquire() else {
         let problem =
             Problem::new(Code::Busy, "Too many requests to the API at once; try again in a moment.");
         return Ok(whole(told(problem, request_id)));

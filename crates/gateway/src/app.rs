@@ -1,6 +1,9 @@
 //! The running program: what all requests share.
 
-use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use arc_swap::ArcSwap;
 use store::{Database, Nanos, StoreError};
@@ -65,6 +68,8 @@ pub struct App {
     connect: Connect,
     purses: Mutex<Purses>,
     meters: Mutex<Meters>,
+    /// Something was changed in the database that could not be put in force then.
+    behind: AtomicBool,
 }
 
 impl std::fmt::Debug for App {
@@ -120,6 +125,7 @@ impl App {
             connect,
             purses: Mutex::new(purses),
             meters: Mutex::new(meters),
+            behind: AtomicBool::new(false),
         };
         Ok((Arc::new(app), receiver))
     }
@@ -130,9 +136,15 @@ impl App {
         self.renew(|_| config)
     }
 
-    /// Puts in force what was changed in the database. It waits, as [`App::apply`] does.
+    /// Puts in force what was changed in the database. It waits, as [`App::apply`] does. Where it cannot, the picture in force
+    /// is behind until somebody can: see [`App::is_behind`].
     pub fn refresh(&self) -> Result<(), StoreError> {
-        self.renew(|before| before.config.clone())
+        self.renew(|before| before.config.clone()).inspect_err(|_| self.behind.store(true, Ordering::Relaxed))
+    }
+
+    /// Whether something stands in the database that is not in force.
+    pub fn is_behind(&self) -> bool {
+        self.behind.load(Ordering::Relaxed)
     }
 
     /// A refund stands in the books: what the key has spent follows. Once for each.
@@ -150,6 +162,7 @@ impl App {
         let before = self.catalog.load_full();
         let config = config(&before);
         let directory = enroll::directory(&self.database, &config)?;
+        self.behind.store(false, Ordering::Relaxed);
         let kept = enroll::kept(&self.database, &directory, &config.timeouts);
         let (before, connect) = (Some(&*before), &*self.connect);
         let catalog = Catalog::build(config, &directory, kept, before, &mut purses, &mut meters, connect);

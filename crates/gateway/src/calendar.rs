@@ -1,7 +1,7 @@
 //! What changes by the date: periods of spend limits begin, and prices come into force.
 //!
-//! In: the clock. Out: a new catalog when a date has passed. It asks the clock again and again: a machine may sleep, and its
-//! clock may be set.
+//! In: the clock. Out: a new catalog when a date has passed, and when a change could not be put in force as it was made. It
+//! asks the clock again and again: a machine may sleep, and its clock may be set.
 
 use std::sync::Arc;
 
@@ -21,7 +21,8 @@ pub async fn watch(app: Arc<App>) {
     loop {
         let now_ms = unix_ms();
         let today = ResetPeriod::Day.start_ms(now_ms);
-        let due = app.catalog.load().prices_change_ms().is_some_and(|change_ms| change_ms <= now_ms);
+        let due = app.is_behind()
+            || app.catalog.load().prices_change_ms().is_some_and(|change_ms| change_ms <= now_ms);
         if due || day != Some(today) {
             let turning = app.clone();
             match tokio::task::spawn_blocking(move || turn(&turning, due)).await {

@@ -1,7 +1,7 @@
 //! One immutable picture of keys, channels and models; a request sees one picture from beginning to end.
 //!
-//! In: a checked [`Config`] and the [`Directory`] of the database. Out: look-ups by key, by model and by door. What must outlive a reload (health, places
-//! taken, connections) is taken over from the picture before, by name.
+//! In: a checked [`Config`] and the [`Directory`] of the database. Out: look-ups by key, by model and by door. What must
+//! outlive a reload (health, places taken, connections) is taken over from the picture before, by name.
 
 mod channel;
 mod key;
@@ -124,6 +124,11 @@ impl Catalog {
             .collect();
         let other = "other".into();
         Catalog { config, keys, channels, by_model, other, prices }
+    }
+
+    /// There is no key to call with, or no channel to be served by.
+    pub fn serves_nobody(&self) -> bool {
+        self.keys.is_empty() || self.channels.is_empty()
     }
 
     pub fn key(&self, presented: &str) -> Option<&Arc<Key>> {

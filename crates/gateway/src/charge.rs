@@ -16,6 +16,7 @@ use store::{
 use crate::{
     ending::Ending,
     estimate::{Tokenizer, Unmeasured},
+    limits::Counted,
     settlement::Settlement,
 };
 
@@ -65,6 +66,8 @@ impl Charge {
 pub struct Owed {
     pub terms: Terms,
     pub unmeasured: Unmeasured,
+    /// What its limits count until then.
+    pub counted: Option<Counted>,
 }
 
 /// Whether the operation writes: the others have only a prompt.
@@ -99,8 +102,12 @@ pub fn settle(terms: Terms, settlement: &Settlement) -> Charge {
 /// Estimates the usage that nobody told, and settles by it.
 pub fn measure(settlement: &mut Settlement, tokenizer: &Tokenizer) {
     let Some(owed) = settlement.owed.take() else { return };
-    let Owed { terms, unmeasured } = *owed;
-    settlement.usage = Some(tokenizer.estimate(&unmeasured));
+    let Owed { terms, unmeasured, counted } = *owed;
+    let usage = tokenizer.estimate(&unmeasured);
+    if let Some(counted) = counted {
+        counted.correct(usage.total());
+    }
+    settlement.usage = Some(usage);
     settlement.estimated = true;
     settlement.charge = settle(terms, settlement);
 }

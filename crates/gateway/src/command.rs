@@ -8,12 +8,14 @@ mod show;
 mod way;
 mod words;
 
-use std::{io::Write, path::PathBuf};
+use std::{
+    io::Write,
+    path::{Path, PathBuf},
+};
 
 use serde_json::Value;
 
 use self::{way::Way, words::Step};
-use crate::config::Config;
 
 pub use words::{OBJECTS, VERBS};
 
@@ -34,7 +36,7 @@ pub fn is_object(word: &str) -> bool {
 }
 
 /// Does what was typed, and writes what came of it.
-pub fn run(config: Config, typed: &Typed, out: &mut dyn Write) -> Result<(), String> {
+pub fn run(config: &Path, typed: &Typed, out: &mut dyn Write) -> Result<(), String> {
     let step = Step::read(typed)?;
     let way = Way::open(config)?;
     let step = step.resolved(|path| way.ask("GET", path, None))?;

@@ -141,9 +141,29 @@ impl Taken {
         self.levels
     }
 
-    /// The request is over and used so many tokens; `None`: nobody knows, and what was reserved stays taken.
-    pub fn settle(mut self, used: Option<u64>) {
+    /// The request is over and used so many tokens; `None`: nobody knows yet, and what was reserved stays taken. What is known
+    /// better later can be corrected.
+    pub fn settle(mut self, used: Option<u64>) -> Counted {
         self.back = Back::But { used };
+        let counted = self.shares.map(|share| share.counted(used));
+        Counted { limits: self.limits.clone(), counted, clock: self.clock }
+    }
+}
+
+/// The tokens that a request which is over was counted with.
+#[derive(Debug)]
+pub struct Counted {
+    limits: Arc<Limits>,
+    counted: [u64; 3],
+    clock: Clock,
+}
+
+impl Counted {
+    /// It used so many, as is known now.
+    pub fn correct(self, used: u64) {
+        for (meter, counted) in self.limits.0.iter().zip(self.counted) {
+            meter.correct(counted, used, self.clock);
+        }
     }
 }
 

@@ -46,7 +46,7 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Wanted },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Box<Wanted> },
     Demo(SocketAddr),
     OpenApi,
     Manage { config: PathBuf, typed: command::Typed },
@@ -73,7 +73,7 @@ fn main() -> ExitCode {
         }
         Command::Requests { config, json, limit, wanted } => {
             return read_books(&config, |file, out| {
-                let note = requests::requests(file, json, limit.map(|limit| limit as usize), wanted, out)?;
+                let note = requests::requests(file, json, limit.map(|limit| limit as usize), *wanted, out)?;
                 note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
                 Ok(true)
             });
@@ -90,9 +90,7 @@ fn usage() -> String {
 
 /// Does something to users, keys, channels and so on.
 fn manage(config: &Path, typed: &command::Typed) -> ExitCode {
-    let done = reload::load(config)
-        .and_then(|(_, config)| command::run(config, typed, &mut std::io::stdout().lock()));
-    match done {
+    match command::run(config, typed, &mut std::io::stdout().lock()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&mut std::io::stderr(), &format!("{error}\n"));
@@ -142,7 +140,9 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("serve") => Ok(Command::Serve(config()?)),
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
-        Some("requests") => Ok(Command::Requests { config: config()?, json, limit, wanted }),
+        Some("requests") => {
+            Ok(Command::Requests { config: config()?, json, limit, wanted: Box::new(wanted) })
+        }
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
         Some("help") | None => Ok(Command::Help),
@@ -246,15 +246,13 @@ fn use_small_pages() {
 
 async fn serve(path: PathBuf) -> Result<(), String> {
     let (text, config) = reload::load(&path)?;
-    if config.keys.is_empty() || config.channels.is_empty() {
-        warn!(
-            keys = config.keys.len(),
-            channels = config.channels.len(),
-            "nobody can be served: add a [[key]] and a [[channel]]"
-        );
-    }
     let address = config.listen;
     let server = start(config, address)?;
+    if server.app.catalog.load().serves_nobody() {
+        warn!(
+            "nobody can be served yet: add a key and a channel, in the file or by `sluice key add` and `sluice channel add`"
+        );
+    }
     info!(address = %server.address, "listening");
     say(&mut std::io::stderr(), &first_words(&server));
     let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));

@@ -11,7 +11,7 @@ use crate::{
     database::Database,
     error::StoreError,
     keys::KeyHash,
-    ledger::{self, EntryKind, Refused, RequestId, refund_in},
+    ledger::{self, EntryKind, Refused, RequestId, refund_in, refundable},
     money::Nanos,
 };
 
@@ -118,7 +118,7 @@ pub struct Entered {
     pub repeated: bool,
 }
 
-/// Enters an amount into a user's account.
+/// Enters an amount into a user's account. A refund is never more than the account was charged and was not given back.
 pub fn enter(database: &Database, by: &By, user: i64, entry: &Entry<'_>) -> Result<Entered, ChangeError> {
     transact(database, |transaction| {
         let account = account_in(transaction, user)?;
@@ -136,6 +136,13 @@ pub fn enter(database: &Database, by: &By, user: i64, entry: &Entry<'_>) -> Resu
                 ));
             }
             return Ok(Entered { entry_id, balance: balance_in(transaction, user)?, repeated: true });
+        }
+        if entry.kind == EntryKind::Refund {
+            let left = refundable(transaction, account)?;
+            if entry.amount > left {
+                let reason = format!("is more than {left}, which is left of what the account was charged");
+                return Err(ChangeError::refused("amount", reason));
+            }
         }
         let before = picture(transaction, user)?;
         let entry_id = enter_in(transaction, user, entry, by.at_ms)?;
@@ -170,7 +177,7 @@ pub fn refund(
                 ));
             }
             Err(Refused::MoreThanCharged { left }) => {
-                let reason = format!("is more than {left}, which is left of what the request was charged");
+                let reason = format!("is more than {left}, which is left of what was charged");
                 return Err(ChangeError::refused("amount", reason));
             }
             Err(Refused::NotPositive) => return Err(ChangeError::refused("amount", "expected more than 0")),

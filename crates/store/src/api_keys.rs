@@ -3,7 +3,7 @@
 //! In: hashes of secrets that were made elsewhere, and what they may do. Out: rows with what is shown of a secret. The secret
 //! itself never comes here; those of the configuration file are the file's to change.
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, Transaction, params};
 
 use crate::{
     audit::By,
@@ -164,28 +164,27 @@ pub fn find(database: &Database, id: i64, owner: Option<i64>) -> Result<Key, Cha
         .map_err(ChangeError::from)
 }
 
+/// `power` is the role of whoever makes it.
 pub fn create(
     database: &Database,
     by: &By,
+    power: &str,
     user: i64,
     made: &Made,
     key: &Change,
 ) -> Result<i64, ChangeError> {
     OBJECT.create(database, by, |transaction| {
-        let active: Option<bool> = transaction
+        let role: Option<String> = transaction
             .query_row(
-                "SELECT status = 'active' AND role <> 'config' FROM users WHERE id = ?1",
+                "SELECT role FROM users WHERE id = ?1 AND status = 'active' AND role <> 'config'",
                 [user],
                 |row| row.get(0),
             )
-            .map(Some)
-            .or_else(|error| match error {
-                rusqlite::Error::QueryReturnedNoRows => Ok(None),
-                error => Err(error),
-            })?;
-        if active != Some(true) {
+            .optional()?;
+        let Some(role) = role else {
             return Err(ChangeError::refused("user_id", "there is no such user, or he is not active"));
-        }
+        };
+        within_power(by, power, user, &role)?;
         let count: u32 = transaction.query_row(
             "SELECT count(*) FROM api_keys WHERE user_id = ?1 AND status <> 'gone'",
             [user],
@@ -208,12 +207,13 @@ pub fn create(
 pub fn change(
     database: &Database,
     by: &By,
+    power: &str,
     id: i64,
     owner: Option<i64>,
     change: &Change,
 ) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "update", id, |transaction| {
-        may_change(transaction, id, owner)?;
+        may_change(transaction, by, power, id, owner)?;
         write(transaction, id, change, by.at_ms)
     })
 }
@@ -222,13 +222,14 @@ pub fn change(
 pub fn rotate(
     database: &Database,
     by: &By,
+    power: &str,
     id: i64,
     owner: Option<i64>,
     made: &Made,
     until_ms: Option<i64>,
 ) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "rotate", id, |transaction| {
-        may_change(transaction, id, owner)?;
+        may_change(transaction, by, power, id, owner)?;
         transaction.execute(
             "UPDATE api_keys SET previous_hash = CASE WHEN ?5 IS NULL THEN NULL ELSE hash END, previous_until_ms = ?5,
                  hash = ?2, prefix = ?3, last4 = ?4
@@ -240,9 +241,15 @@ pub fn rotate(
 }
 
 /// Its secret opens nothing any more and its name is free; what it has spent stays in the books.
-pub fn remove(database: &Database, by: &By, id: i64, owner: Option<i64>) -> Result<(), ChangeError> {
+pub fn remove(
+    database: &Database,
+    by: &By,
+    power: &str,
+    id: i64,
+    owner: Option<i64>,
+) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "delete", id, |transaction| {
-        may_change(transaction, id, owner)?;
+        may_change(transaction, by, power, id, owner)?;
         transaction.execute(
             "UPDATE api_keys SET status = 'gone', name = name || ' (gone ' || id || ')',
                  hash = CAST('gone:' || id AS BLOB), previous_hash = NULL, previous_until_ms = NULL
@@ -253,16 +260,34 @@ pub fn remove(database: &Database, by: &By, id: i64, owner: Option<i64>) -> Resu
     })
 }
 
-fn may_change(transaction: &Transaction<'_>, id: i64, owner: Option<i64>) -> Result<(), ChangeError> {
-    let (user, source): (i64, String) = transaction.query_row(
-        "SELECT user_id, source FROM api_keys WHERE id = ?1 AND status <> 'gone'",
+fn may_change(
+    transaction: &Transaction<'_>,
+    by: &By,
+    power: &str,
+    id: i64,
+    owner: Option<i64>,
+) -> Result<(), ChangeError> {
+    let (user, source, role): (i64, String, String) = transaction.query_row(
+        "SELECT k.user_id, k.source, u.role FROM api_keys k JOIN users u ON u.id = k.user_id
+         WHERE k.id = ?1 AND k.status <> 'gone'",
         [id],
-        |row| Ok((row.get(0)?, row.get(1)?)),
+        |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
     )?;
     if owner.is_some_and(|owner| owner != user) {
         return Err(ChangeError::Missing);
     }
-    if source == "config" { Err(ChangeError::ReadOnly) } else { Ok(()) }
+    if source == "config" {
+        return Err(ChangeError::ReadOnly);
+    }
+    within_power(by, power, user, &role)
+}
+
+/// Whoever makes or rotates a key reads its secret, and spends what its user has: of admins only they themselves, and root.
+fn within_power(by: &By, power: &str, user: i64, role: &str) -> Result<(), ChangeError> {
+    if power == "root" || role == "user" || by.actor_id == Some(user) {
+        return Ok(());
+    }
+    Err(ChangeError::Forbidden("Only root manages the keys of other admins.".to_owned()))
 }
 
 fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -> Result<(), ChangeError> {

@@ -3,7 +3,7 @@
 //! In: hashes of codes that were made elsewhere. Out: rows, and entries. A code, its entry and who redeemed it are one
 //! transaction. The code itself never comes here.
 
-use rusqlite::{Row, params};
+use rusqlite::{Row, Transaction, params};
 
 use crate::{
     accounts,
@@ -102,12 +102,7 @@ pub fn create(
     codes: &[(KeyHash, String)],
 ) -> Result<(), ChangeError> {
     transact(database, |transaction| {
-        let there: bool = transaction.query_row(
-            "SELECT EXISTS (SELECT 1 FROM codes WHERE batch = ?1)",
-            [batch],
-            |row| row.get(0),
-        )?;
-        if there {
+        if is_there(transaction, batch)? {
             return Err(ChangeError::Taken { field: "batch" });
         }
         let mut insert = transaction.prepare(
@@ -126,6 +121,10 @@ pub fn create(
     })
 }
 
+fn is_there(transaction: &Transaction<'_>, batch: &str) -> rusqlite::Result<bool> {
+    transaction.query_row("SELECT EXISTS (SELECT 1 FROM codes WHERE batch = ?1)", [batch], |row| row.get(0))
+}
+
 /// Makes a code worthless; one that was redeemed stays what it is.
 pub fn void(database: &Database, by: &By, id: i64) -> Result<(), ChangeError> {
     OBJECT.change(database, by, "void", id, |transaction| {
@@ -138,6 +137,9 @@ pub fn void(database: &Database, by: &By, id: i64) -> Result<(), ChangeError> {
 /// Makes worthless what is left of a batch; how many those were.
 pub fn void_batch(database: &Database, by: &By, batch: &str) -> Result<u32, ChangeError> {
     transact(database, |transaction| {
+        if !is_there(transaction, batch)? {
+            return Err(ChangeError::Missing);
+        }
         let voided = transaction
             .execute("UPDATE codes SET status = 'void' WHERE batch = ?1 AND status = 'active'", [batch])?;
         let after = format!(r#"{{"voided":{voided}}}"#);

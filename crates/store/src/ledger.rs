@@ -20,8 +20,8 @@ use crate::{
 /// A request's id: a UUID of version 7.
 pub type RequestId = [u8; 16];
 
-pub(crate) use enter::refund_in;
 pub use enter::{Entered, EntryKind, Refused, enter, refund};
+pub(crate) use enter::{refund_in, refundable};
 
 /// A request that was admitted and has not ended yet.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -93,7 +93,11 @@ pub(crate) struct Batch(HashMap<Place, Sums>);
 
 impl Batch {
     pub(crate) fn add(&mut self, row: &Ended) {
-        let place = (row.at_ms / HOUR_MS, row.account, row.key, row.model.clone(), row.channel.clone());
+        // A model that was asked for in vain is a text of the caller's own: these rows are for good, and he must not be able
+        // to make as many as he likes.
+        let in_vain = row.channel.is_none() && row.ending == "refused";
+        let model = if in_vain { String::new() } else { row.model.clone() };
+        let place = (row.at_ms / HOUR_MS, row.account, row.key, model, row.channel.clone());
         self.0.entry(place).or_default().add(&Sums::of(row));
     }
 

@@ -146,7 +146,7 @@ impl Rows {
             bytes_in: self.around(9_000.0) as u64,
             bytes_out: self.around(20_000.0) as u64,
             queued_ms: 0,
-            first_byte_ms: good.then(|| total_ms / 6),
+            first_byte_ms: good.then_some(total_ms / 6),
             total_ms,
             upstream_request_id: good
                 .then(|| format!("req_{:024x}", u128::from(self.chance.below(u64::MAX)))),

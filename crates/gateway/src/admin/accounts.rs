@@ -5,7 +5,7 @@
 
 pub(super) mod operation;
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use serde::{Deserialize, Serialize};
 use store::{
     Nanos,
@@ -23,7 +23,7 @@ use super::{
     actor::{Actor, Role},
     asked::Asked,
     fields::{TEXT_CHARS, Usd},
-    input::{Input, Search},
+    input::{Input, Named, Search},
     paging::{Page, Paging, PagingParams, id_key},
     problem::Problem,
     users::whose,
@@ -68,11 +68,7 @@ fn shown(row: Row) -> Balance {
 /// A user's account; `me` is that of whoever asks.
 #[utoipa::path(get, path = "/accounts/{user}", tag = "account", params(("user" = String, Path)),
     responses((status = 200, body = Balance)))]
-async fn show_account(
-    actor: Actor,
-    asked: Asked,
-    Path(user): Path<String>,
-) -> Result<Json<Balance>, Problem> {
+async fn show_account(actor: Actor, asked: Asked, Named(user): Named) -> Result<Json<Balance>, Problem> {
     let id = whose(&actor, &user)?;
     Ok(Json(shown(asked.look(move |books| accounts::find(books, id)).await?)))
 }
@@ -117,7 +113,7 @@ struct Params {
 async fn list_entries(
     actor: Actor,
     asked: Asked,
-    Path(user): Path<String>,
+    Named(user): Named,
     paging: Paging,
     Search(params): Search<Params>,
 ) -> Result<Json<Page<Entry>>, Problem> {
@@ -184,8 +180,8 @@ fn checked(
         return Err(Problem::bad("amount", "expected more than 0"));
     }
     let reason = reason.trim().to_owned();
-    if reason.is_empty() || reason.chars().count() > TEXT_CHARS {
-        let expected = format!("expected 1 to {TEXT_CHARS} characters: it stands in the books");
+    if reason.is_empty() || reason.chars().count() > TEXT_CHARS || reason.contains(char::is_control) {
+        let expected = format!("expected 1 to {TEXT_CHARS} printable characters: it stands in the books");
         return Err(Problem::bad("reason", expected));
     }
     let operation = operation.or(operation_id)?.of(actor);
@@ -227,21 +223,22 @@ async fn enter(
 async fn top_up_account(
     actor: Actor,
     asked: Asked,
-    Path(user): Path<String>,
+    Named(user): Named,
     operation: Operation,
     Input(input): Input<AmountInput>,
 ) -> Result<Json<Moved>, Problem> {
     enter(actor, asked, &user, operation, EntryKind::TopUp, input).await
 }
 
-/// Gives something back to a user's account: of one request with `request_id`, then never more than it was charged.
+/// Gives something back to a user's account: never more than it was charged in all, and of one request, with `request_id`, never
+/// more than that was charged. What is beyond is no refund: see `adjust`.
 #[utoipa::path(post, path = "/accounts/{user}/refund", tag = "account", request_body = RefundInput,
     params(("user" = String, Path), ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 200, body = Moved)))]
 async fn refund_account(
     actor: Actor,
     asked: Asked,
-    Path(user): Path<String>,
+    Named(user): Named,
     operation: Operation,
     Input(input): Input<RefundInput>,
 ) -> Result<Json<Moved>, Problem> {
@@ -277,7 +274,7 @@ async fn refund_account(
 async fn adjust_account(
     actor: Actor,
     asked: Asked,
-    Path(user): Path<String>,
+    Named(user): Named,
     operation: Operation,
     Input(input): Input<AmountInput>,
 ) -> Result<Json<Moved>, Problem> {

@@ -156,7 +156,7 @@ impl Asked {
 /// Builds the catalog anew. The change is made and stays; that it is not in force yet is told where the operator looks.
 fn in_force(app: &App) {
     if let Err(error) = app.refresh() {
-        error!(%error, "a change is in the database and not in force: it will be with the next one");
+        error!(%error, "a change is in the database and not in force: trying again until it is");
     }
 }
 

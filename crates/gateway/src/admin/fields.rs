@@ -107,6 +107,8 @@ impl ToSchema for Share {}
 const NAME_CHARS: usize = 100;
 /// Longest text that somebody writes for a reason.
 pub(super) const TEXT_CHARS: usize = 500;
+/// Longest name of a model: everybody's keys hold lists of them, in memory.
+const MODEL_BYTES: usize = 200;
 /// Longest list of models or networks.
 const LIST: usize = 1000;
 
@@ -152,10 +154,16 @@ pub(super) fn limits<const N: usize>(limits: [(&str, Option<Option<u32>>); N]) -
 
 /// Patterns of models: a name, or the start of one and `*`. As the JSON that is kept.
 pub(super) fn models(field: &str, models: Option<&[String]>) -> Result<Option<String>, Problem> {
-    list(field, models, "expected a model's name, with * only at its end", |model| {
-        let stem = model.strip_suffix('*').unwrap_or(model);
-        !model.is_empty() && !stem.contains('*') && !stem.chars().any(|c| c.is_control() || c.is_whitespace())
-    })
+    list(field, models, "expected a model's name, with * only at its end", is_model)
+}
+
+/// A model's name, or its start and `*`; no longer than what providers call theirs.
+pub(super) fn is_model(model: &str) -> bool {
+    let stem = model.strip_suffix('*').unwrap_or(model);
+    !model.is_empty()
+        && model.len() <= MODEL_BYTES
+        && !stem.contains('*')
+        && !stem.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 
 /// Addresses and networks. As the JSON that is kept.
@@ -222,5 +230,6 @@ mod tests {
         assert!(models("models", Some(&list(&["gpt-*", "a*b"]))).is_err());
         assert_eq!(models("models", Some(&list(&["gpt-*"]))).unwrap().as_deref(), Some("[\"gpt-*\"]"));
         assert!(models("models", None).unwrap().is_none());
+        assert!(models("models", Some(&["m".repeat(1_000_000)])).is_err(), "kept in memory with each key");
     }
 }

@@ -10,8 +10,15 @@ use axum::{
 use bytes::Bytes;
 use http::{header, request::Parts};
 use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use utoipa::IntoParams;
 
-use super::problem::{Code, Problem};
+use super::{
+    paging::PagingParams,
+    problem::{Code, Problem},
+};
+
+/// Longest part of a request that an answer repeats, in characters.
+const LONGEST_WORDS: usize = 120;
 
 /// A JSON body; none at all is an empty object.
 #[derive(Debug)]
@@ -68,29 +75,88 @@ fn misread(path: &str, words: &str) -> Problem {
     }
     if let Some(name) = named("unknown field `") {
         let known = words.split_once(", ").map_or("", |(_, known)| known);
-        return Problem::bad(below(name), format!("is not known here; {known}"));
+        return Problem::bad(shortened(&below(name)), format!("is not known here; {known}"));
     }
-    Problem::bad(parent, words.to_owned())
+    Problem::bad(parent, shortened(&plainly(words)))
 }
 
-/// The query of the URL.
+/// What is wrong with a value in the words of people: the reader speaks of its own types.
+fn plainly(words: &str) -> String {
+    let (found, expected) = match words.rsplit_once(", expected ") {
+        Some((found, expected)) => (found, expected),
+        None if words.contains("invalid digit")
+            || words.contains("too large")
+            || words.contains("too small") =>
+        {
+            return "expected a whole number within bounds".to_owned();
+        }
+        None => return words.to_owned(),
+    };
+    let expected = match expected {
+        "i64" => "a whole number",
+        "u32" | "u64" => "a whole number that is not negative",
+        "a sequence" => "a list",
+        "a boolean" => "true or false",
+        "a map" => "an object",
+        own if own.starts_with("struct ") => "an object",
+        other => other,
+    };
+    let found =
+        found.strip_prefix("invalid type: ").or(found.strip_prefix("invalid value: ")).unwrap_or(found);
+    let found = match found {
+        "sequence" => "a list",
+        "map" => "an object",
+        other => other,
+    };
+    format!("found {}, expected {expected}", shortened(found))
+}
+
+/// Of what somebody sent so much is repeated to him.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(LONGEST_WORDS) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// The query of the URL. A filter that is not known is refused: with a slip of the pen a list would show everything.
 #[derive(Debug)]
 pub struct Search<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Search<T> {
+impl<S: Send + Sync, T: DeserializeOwned + IntoParams> FromRequestParts<S> for Search<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Search<T>, Problem> {
-        match Query::try_from_uri(&parts.uri) {
-            Ok(Query(search)) => Ok(Search(search)),
-            Err(rejection) => {
-                let words = rejection.body_text();
-                let words = words.rsplit_once("query string: ").map_or(&*words, |(_, words)| words);
-                let (field, reason) = words.split_once(": ").unwrap_or(("", words));
-                Err(misread(field, reason))
-            }
+        let known = T::into_params(|| None).into_iter().chain(PagingParams::into_params(|| None));
+        let known: Vec<String> = known.map(|parameter| parameter.name).collect();
+        let said: Vec<(String, String)> = queried(parts)?;
+        if let Some((name, _)) = said.iter().find(|(name, _)| !known.contains(name)) {
+            let reason = format!("is not known here; expected one of {}", known.join(", "));
+            return Err(Problem::bad(shortened(name), reason));
         }
+        queried(parts).map(Search)
     }
+}
+
+/// The same, for what others add to our URLs.
+#[derive(Debug)]
+pub struct Loose<T>(pub T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Loose<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Loose<T>, Problem> {
+        queried(parts).map(Loose)
+    }
+}
+
+fn queried<T: DeserializeOwned>(parts: &Parts) -> Result<T, Problem> {
+    Query::try_from_uri(&parts.uri).map(|Query(query)| query).map_err(|rejection| {
+        let words = rejection.body_text();
+        let words = words.rsplit_once("query string: ").map_or(&*words, |(_, words)| words);
+        let (field, reason) = words.split_once(": ").unwrap_or(("", words));
+        misread(field, reason)
+    })
 }
 
 /// The number in the path.
@@ -103,6 +169,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Id, Problem> {
         let path = Path::<i64>::from_request_parts(parts, state).await;
         path.map(|Path(id)| Id(id)).map_err(|_| Problem::missing())
+    }
+}
+
+/// The name in the path, such as `me` or the id of a session. What is no text is the name of nothing.
+#[derive(Clone, Debug)]
+pub struct Named(pub String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Named, Problem> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(name)| Named(name)).map_err(|_| Problem::missing())
     }
 }
 
@@ -139,6 +218,26 @@ mod tests {
     #[allow(dead_code, reason = "read, and looked at no further")]
     struct Inner {
         count: u32,
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_in_plain_words_and_not_at_length() {
+        let reason = |body: &str| read::<Outer>(body.as_bytes()).unwrap_err().detail;
+        for (body, told) in [
+            (r#"{"name":1}"#, "name: found integer `1`, expected a string"),
+            (r#"{"name":"a","inner":1}"#, "inner: found integer `1`, expected a list"),
+            (
+                r#"{"name":"a","inner":[{"count":[]}]}"#,
+                "inner[0].count: found a list, expected a whole number that is not negative",
+            ),
+            ("null", "found null, expected an object"),
+        ] {
+            assert_eq!(reason(body), told, "{body}");
+        }
+        let long = "x".repeat(10_000);
+        for body in [format!(r#"{{"name":"a","inner":"{long}"}}"#), format!(r#"{{"{long}":1}}"#)] {
+            assert!(reason(&body).len() < 1_000);
+        }
     }
 
     #[test]

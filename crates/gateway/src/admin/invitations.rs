@@ -3,7 +3,7 @@
 //! In: a request of an admin. Out: the link, once; or, where the gateway can send mail and knows an address, a letter that nobody
 //! else sees.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{
@@ -16,7 +16,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     actor::{Actor, Role, now_ms},
     asked::Asked,
-    input::{Done, Input},
+    input::{Done, Input, Named},
     letters,
     own::public_id,
     problem::{Code, Problem},
@@ -148,7 +148,7 @@ async fn invite(
 /// Takes an invitation back.
 #[utoipa::path(delete, path = "/invitations/{id}", tag = "users", params(("id" = String, Path)),
     responses((status = 204, description = "It is good no more.")))]
-async fn take_invitation_back(asked: Asked, actor: Actor, Path(id): Path<String>) -> Result<Done, Problem> {
+async fn take_invitation_back(asked: Asked, actor: Actor, Named(id): Named) -> Result<Done, Problem> {
     actor.needs(Role::Admin)?;
     let by = actor.by(&asked);
     let gone = asked.enter(move |books| {

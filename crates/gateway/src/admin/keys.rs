@@ -210,11 +210,11 @@ async fn create_key(
     if input.name.is_none() {
         return Err(Problem::bad("name", "is needed"));
     }
-    let (by, key) = (actor.by(&asked), input.checked()?);
+    let (by, power, key) = (actor.by(&asked), actor.acts_as().name(), input.checked()?);
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            let id = api_keys::create(books, &by, owner, &made, &key)?;
+            let id = api_keys::create(books, &by, power, owner, &made, &key)?;
             api_keys::find(books, id, None)
         })
         .await?;
@@ -241,10 +241,11 @@ async fn change_key(
     if input.user_id.is_some() {
         return Err(Problem::bad("user_id", "cannot be changed: make another key"));
     }
-    let (by, owner, change) = (actor.by(&asked), actor.sees(None), input.checked()?);
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
+    let change = input.checked()?;
     let row = asked
         .change(move |books| {
-            api_keys::change(books, &by, id, owner, &change)?;
+            api_keys::change(books, &by, power, id, owner, &change)?;
             api_keys::find(books, id, None)
         })
         .await?;
@@ -254,8 +255,8 @@ async fn change_key(
 /// Removes a key; in force at once. What it has spent stays in the books.
 #[utoipa::path(delete, path = "/keys/{id}", tag = "keys", params(("id" = i64, Path)), responses((status = 204)))]
 async fn delete_key(actor: Actor, asked: Asked, Id(id): Id) -> Result<Done, Problem> {
-    let (by, owner) = (actor.by(&asked), actor.sees(None));
-    asked.change(move |books| api_keys::remove(books, &by, id, owner)).await?;
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
+    asked.change(move |books| api_keys::remove(books, &by, power, id, owner)).await?;
     Ok(Done)
 }
 
@@ -280,11 +281,11 @@ async fn rotate_key(
     }
     let until_ms =
         (input.grace_seconds > 0).then(|| now_ms().saturating_add(i64::from(input.grace_seconds) * 1000));
-    let (by, owner) = (actor.by(&asked), actor.sees(None));
+    let (by, power, owner) = (actor.by(&asked), actor.acts_as().name(), actor.sees(None));
     let NewSecret { secret, made } = NewSecret::make();
     let row = asked
         .change(move |books| {
-            api_keys::rotate(books, &by, id, owner, &made, until_ms)?;
+            api_keys::rotate(books, &by, power, id, owner, &made, until_ms)?;
             api_keys::find(books, id, None)
         })
         .await?;

@@ -23,7 +23,7 @@ use super::{
     actor::{Actor, now_ms},
     asked::Asked,
     cookie,
-    input::{Done, Input, Search},
+    input::{Done, Input, Loose},
     own::in_session,
     problem::{Code, Problem},
     proof::{self, Proved},
@@ -148,7 +148,7 @@ struct Arrival {
 async fn oidc_callback(
     asked: Asked,
     headers: HeaderMap,
-    Search(arrival): Search<Arrival>,
+    Loose(arrival): Loose<Arrival>,
 ) -> Result<Response, Problem> {
     let (oidc, url) = settings(&asked)?;
     let clear = (header::SET_COOKIE, cookie::set(cookie::JOURNEY, "", 0, asked.is_secure()));

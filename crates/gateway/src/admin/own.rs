@@ -3,7 +3,7 @@
 //! In: a request of a session. Out: what is the user's own. An access token changes nothing here: whoever steals one must not be
 //! able to stay. What one signs in with is changed by who knows the password only.
 
-use axum::{Json, extract::Path, response::Response};
+use axum::{Json, response::Response};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use store::{
@@ -17,7 +17,7 @@ use super::{
     actor::{Actor, Via, now_ms},
     asked::Asked,
     cookie,
-    input::{Done, Input},
+    input::{Done, Input, Named},
     letters,
     problem::{Code, Problem},
     proof::{self, Proved},
@@ -142,7 +142,7 @@ async fn end_other_sessions(asked: Asked, actor: Actor, headers: HeaderMap) -> R
 /// Ends one session.
 #[utoipa::path(delete, path = "/account/sessions/{id}", tag = "account", params(("id" = String, Path)),
     responses((status = 204, description = "It is over.")))]
-async fn end_session(asked: Asked, actor: Actor, Path(id): Path<String>) -> Result<Done, Problem> {
+async fn end_session(asked: Asked, actor: Actor, Named(id): Named) -> Result<Done, Problem> {
     let user = in_session(&actor)?;
     let lasting = sign_in::lasting(&asked.app.catalog.load().config.admin);
     let ended = asked.look(move |books| {

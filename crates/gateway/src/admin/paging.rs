@@ -9,7 +9,7 @@ use http::request::Parts;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{input::Search, problem::Problem};
+use super::{input::Loose, problem::Problem};
 
 const DEFAULT_LIMIT: u32 = 50;
 const MOST: u32 = 200;
@@ -89,7 +89,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Paging, Problem> {
-        let Search(PagingParams { limit, cursor }) = Search::from_request_parts(parts, state).await?;
+        let Loose(PagingParams { limit, cursor }) = Loose::from_request_parts(parts, state).await?;
         let limit = limit.unwrap_or(DEFAULT_LIMIT);
         if !(1..=MOST).contains(&limit) {
             return Err(Problem::bad("limit", format!("expected a number from 1 to {MOST}")));

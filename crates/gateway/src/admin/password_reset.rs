@@ -8,8 +8,9 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{
     one_time::{self, OneTime, Purpose},
+    people::{self, Person},
     second_factor,
-    users::{self, User, Who},
+    users::{self, Who},
 };
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -129,10 +130,11 @@ async fn take_second_factor_away(asked: Asked, actor: Actor, Id(id): Id) -> Resu
 }
 
 /// A user whose way in the actor may open: one of a lower role. The operator at the machine may for all.
-async fn below(asked: &Asked, actor: &Actor, id: i64) -> Result<User, Problem> {
+async fn below(asked: &Asked, actor: &Actor, id: i64) -> Result<Person, Problem> {
     actor.needs(Role::Admin)?;
-    let user = session::user(asked, id).await?;
-    let lower = Role::named(user.role.name()).is_some_and(|role| role < actor.acts_as());
+    // Who was removed is there no more.
+    let user = asked.look(move |books| people::find(books, id)).await?;
+    let lower = Role::named(&user.role).is_some_and(|role| role < actor.acts_as());
     if actor.user_id.is_some() && !lower {
         return Err(Problem::new(Code::NotAllowed, "Only for users of a lower role than your own."));
     }

@@ -19,6 +19,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     actor::{Actor, Role, now_ms},
     asked::Asked,
+    fields::is_model,
     input::{Done, Id, Input, Search},
     paging::{Page, Paging, PagingParams, id_key},
     problem::{Code, FieldError, Problem},
@@ -122,6 +123,10 @@ struct PriceInput {
     image_output: Option<String>,
     /// Dollars.
     per_call: Option<String>,
+    /// Dollars for each second of sound or film.
+    per_second: Option<String>,
+    /// What a picture costs, by kind.
+    images: Option<Vec<ImageInput>>,
     /// Tokens of a prompt above which the `long_…` prices hold.
     long_above: Option<u64>,
     long_input: Option<String>,
@@ -129,6 +134,18 @@ struct PriceInput {
     long_cache_read: Option<String>,
     long_cache_write: Option<String>,
     long_cache_write_1h: Option<String>,
+}
+
+/// A kind of picture; what is not said of it fits all.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "for the description only, as above")]
+struct ImageInput {
+    /// As callers name it: `1024x1024`.
+    size: Option<String>,
+    /// As callers name it: `high`.
+    quality: Option<String>,
+    /// Dollars for each picture.
+    each: String,
 }
 
 /// Sets the price of a model from a moment on. To change a price, set another from a later moment.
@@ -145,6 +162,9 @@ async fn set_price(
         Some(_) => return Err(Problem::bad("model", "expected a string")),
         None => return Err(Problem::bad("model", "is needed")),
     };
+    if !is_model(&model) {
+        return Err(Problem::bad("model", "expected a model's name, with * only at its end"));
+    }
     let valid_from_ms = match input.remove("valid_from_ms") {
         None | Some(Value::Null) => now_ms(),
         Some(value) => value
@@ -207,6 +227,9 @@ async fn take_price_list(
     Input(input): Input<ListInput>,
 ) -> Result<Json<ListTaken>, Problem> {
     actor.needs(Role::Admin)?;
+    if input.valid_from_ms.is_some_and(|at_ms| at_ms < 0) {
+        return Err(Problem::bad("valid_from_ms", "expected milliseconds since 1970"));
+    }
     let list = PriceList::parse(&input.table).map_err(|problems| {
         let errors = problems.iter().take(TOLD).map(|problem| FieldError {
             field: format!("table, line {}, {}", problem.line, problem.column),

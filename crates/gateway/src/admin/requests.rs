@@ -3,7 +3,7 @@
 //! In: requests under `/requests`, with the words of the command line as a query. Out: rows, newest first. Users see what they asked
 //! for and paid, not through which channel it went nor what went wrong there: that is the operator's.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -18,7 +18,7 @@ use super::{
     actor::{Actor, now_ms},
     asked::Asked,
     fields::Usd,
-    input::Search,
+    input::{Named, Search},
     paging::{Paging, PagingParams},
     problem::{Code, Problem},
 };
@@ -230,11 +230,7 @@ fn own(
 /// One request, whether it has ended (`ending` is `open` while it has not).
 #[utoipa::path(get, path = "/requests/{id}", tag = "requests",
     params(("id" = String, Path, description = "The request's id.")), responses((status = 200, body = RequestRow)))]
-async fn show_request(
-    actor: Actor,
-    asked: Asked,
-    Path(id): Path<String>,
-) -> Result<Json<RequestRow>, Problem> {
+async fn show_request(actor: Actor, asked: Asked, Named(id): Named) -> Result<Json<RequestRow>, Problem> {
     let id = uuid::Uuid::parse_str(&id).map_err(|_| Problem::missing())?;
     let (whole, user) = (actor.is_admin(), actor.sees(None));
     let (line, kept_from_ms) = asked

@@ -32,13 +32,16 @@ pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(ways_in, ask_to_sign_up)).routes(routes!(sign_up))
 }
 
-/// A name that a user may have: no `@`, so that it is nobody's address.
+/// A name that a user may have: no `@`, so that it is nobody's address, and no number, so that it is nobody's number.
 pub fn checked_name(field: &str, name: &str) -> Result<String, Problem> {
     let name = name.trim();
     let fits = !name.is_empty() && name.chars().count() <= LONGEST_NAME;
     if !fits || name.chars().any(|c| c.is_control() || c == '@') {
         let reason = format!("must have 1 to {LONGEST_NAME} printable characters, and no @");
         return Err(Problem::bad(field, reason));
+    }
+    if name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(Problem::bad(field, "must not be a number: commands would take it for another user's"));
     }
     Ok(name.to_owned())
 }

@@ -3,7 +3,7 @@
 //! In: requests under `/users`. Out: rows without anything that one could sign in with. How one signs in is elsewhere; the rules of
 //! roles are kept by the store, with the change.
 
-use axum::{Json, extract::Path};
+use axum::Json;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::people::{self, Change, Filter, Person};
@@ -14,9 +14,10 @@ use super::{
     actor::{Actor, Role},
     asked::Asked,
     fields::{self, Usd},
-    input::{Done, Id, Input, Search, given},
+    input::{Done, Id, Input, Named, Search, given},
     paging::{Page, Paging, PagingParams, id_key},
     problem::Problem,
+    sign_up::checked_name,
 };
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -96,6 +97,7 @@ impl UserInput {
     fn checked(self) -> Result<Change, Problem> {
         if let Some(name) = &self.name {
             fields::name("name", name)?;
+            checked_name("name", name)?;
             if name == "config" {
                 return Err(Problem::bad("name", "is the name of a built-in user"));
             }
@@ -187,7 +189,7 @@ pub(super) fn whose(actor: &Actor, user: &str) -> Result<i64, Problem> {
 /// A user; `me` is whoever asks.
 #[utoipa::path(get, path = "/users/{id}", tag = "users", params(("id" = String, Path)),
     responses((status = 200, body = User)))]
-async fn show_user(actor: Actor, asked: Asked, Path(user): Path<String>) -> Result<Json<User>, Problem> {
+async fn show_user(actor: Actor, asked: Asked, Named(user): Named) -> Result<Json<User>, Problem> {
     let id = whose(&actor, &user)?;
     Ok(Json(shown(asked.look(move |books| people::find(books, id)).await?)))
 }

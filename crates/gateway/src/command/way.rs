@@ -1,6 +1,6 @@
 //! The way to the API: over the socket of the process that owns the database, or within this one.
 //!
-//! In: a method, a path and a body. Out: the JSON of the answer, or what went wrong in the API's own words.
+//! In: the configuration file; a method, a path and a body. Out: the JSON of the answer, or what went wrong in the API's own words.
 
 use std::{
     io::{Read, Write},
@@ -15,11 +15,7 @@ use serde_json::Value;
 use store::{Database, StoreError};
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    admin::local,
-    app::App,
-    config::{Config, StoreConfig},
-};
+use crate::{admin::local, app::App, config::StoreConfig, reload};
 
 /// Longer than the API takes for anything.
 const WAIT: Duration = Duration::from_secs(60);
@@ -34,15 +30,17 @@ pub(super) enum Way {
 }
 
 impl Way {
-    pub(super) fn open(config: Config) -> Result<Way, String> {
-        let StoreConfig::Sqlite(path) = &config.store else {
+    /// Through the owner none of the secrets is needed that the file names with `env:`.
+    pub(super) fn open(config: &Path) -> Result<Way, String> {
+        let StoreConfig::Sqlite(path) = reload::load_store(config)? else {
             return Err("store.url is \"memory\": there is nothing to manage".to_owned());
         };
         let socket = local::path(&path.canonicalize().unwrap_or_else(|_| path.clone()));
         if UnixStream::connect(&socket).is_ok() {
             return Ok(Way::Socket(socket));
         }
-        let database = Database::open(path).map_err(|error| match error {
+        let (_, config) = reload::load(config)?;
+        let database = Database::open(&path).map_err(|error| match error {
             StoreError::Owned { path } => format!(
                 "{path} is in use, and its owner cannot be reached at {}: is it starting, or another user's?",
                 socket.display()

@@ -46,14 +46,29 @@ const fn object(word: &'static str, path: &'static str, columns: &'static [&'sta
 }
 
 /// Fields that are a text, whatever it looks like: a key may be called 7.
-const TEXTS: [&str; 8] =
-    ["name", "email", "batch", "model", "reason", "operation_id", "request_id", "system_name"];
+const TEXTS: [&str; 11] = [
+    "name",
+    "user",
+    "group",
+    "email",
+    "batch",
+    "model",
+    "reason",
+    "operation_id",
+    "request_id",
+    "system_name",
+    "notice",
+];
+
+/// Fields that say by its name what the API knows by its number: of which object, the field here and there, and where it is found.
+const NAMES: [(&str, &str, &str, &str); 2] =
+    [("key", "user", "user_id", "/users"), ("user", "group", "group_id", "/groups")];
 
 /// For the usage text.
-pub const VERBS: &str = "\
-  sluice user|group|key|channel|price|code|setting|audit list [FIELD=VALUE …]
+pub const VERBS: &str = "  sluice user|group|key|channel|price|code|setting|audit list [FIELD=VALUE …]
   sluice user|group|key|channel|price|code show NAME|ID
   sluice user|group|key|channel|price|code add FIELD=VALUE …
+                                (whose key: user=NAME; which group a user is in: group=NAME)
   sluice user|group|key|channel set NAME|ID FIELD=VALUE …
   sluice user|group|key|channel|price delete NAME|ID
   sluice user|key|channel enable|disable NAME|ID
@@ -81,6 +96,8 @@ pub(super) struct Step {
     pub(super) columns: &'static [&'static str],
     /// Where `{id}` in the path is found: collection and name.
     name: Option<(&'static str, String)>,
+    /// A field whose number is still to be found: its name at the API, collection and name.
+    other: Option<(&'static str, &'static str, String)>,
 }
 
 impl Step {
@@ -92,14 +109,32 @@ impl Step {
         let verb = words.next().unwrap_or("list");
         let rest: Vec<&str> = words.collect();
         let which = rest.first().copied().filter(|word| !word.contains('='));
-        let fields = fields(&rest[usize::from(which.is_some())..])?;
+        let mut fields = fields(&rest[usize::from(which.is_some())..])?;
+        let other = NAMES.iter().find(|(word, ..)| *word == object.word && verb != "show");
+        let other = other.and_then(|(_, field, id, collection)| match fields.remove(*field)? {
+            Value::String(name) => Some((*id, *collection, name)),
+            _ => None,
+        });
+        let is_whole = matches!(
+            (object.word, verb),
+            (_, "show" | "delete" | "enable" | "disable")
+                | ("channel", "reveal")
+                | ("price", "update" | "in-force")
+        ) || (verb == "void" && which.is_some());
+        if let Some((field, _)) = fields.iter().next().filter(|_| is_whole) {
+            return Err(format!("{} {verb} takes no fields: what is {field} to do?", object.word));
+        }
         let body = || Some(Value::Object(fields.clone()));
+        let alone = matches!(verb, "list" | "add" | "update") || object.word == "setting";
+        if let Some(word) = which.filter(|_| alone) {
+            return Err(format!("{word:?} is not FIELD=VALUE; for a name say name={word}"));
+        }
         let whole = |method, path: &str, body| step(object, method, path.to_owned(), body, None);
         let one = |method, below: &str, body| {
             let which = which.ok_or_else(|| format!("which {}? Say its name or its number", object.word))?;
             Ok(step(object, method, format!("{}/{{id}}{below}", object.path), body, Some(which)))
         };
-        match (object.word, verb) {
+        let read = match (object.word, verb) {
             ("price", "update") => {
                 let from = typed.from.as_deref().ok_or("--from FILE is missing")?;
                 Ok(whole("POST", "/prices/list", Some(json!({ "table": file(from)? }))))
@@ -128,29 +163,43 @@ impl Step {
             (_, "enable") => one("PATCH", "", Some(json!({ "status": "active" }))),
             (_, "disable") => one("PATCH", "", Some(json!({ "status": "disabled" }))),
             (word, verb) => Err(format!("{word} has no {verb}")),
-        }
+        };
+        Ok(Step { other, ..read? })
     }
 
     /// With the number in the place of the name.
-    pub(super) fn resolved(
-        mut self,
-        look: impl FnOnce(&str) -> Result<Value, String>,
-    ) -> Result<Step, String> {
-        let Some((collection, name)) = self.name.take() else { return Ok(self) };
-        let id = if name.bytes().all(|byte| byte.is_ascii_digit()) {
-            name
-        } else {
-            let found = look(&format!("{PREFIX}{collection}?name={}", encoded(&name)))?;
-            match found["items"].as_array().map(Vec::as_slice) {
-                Some([one]) => one["id"].to_string(),
-                Some([]) | None => return Err(format!("nothing here is called {name:?}")),
-                Some(_) => {
-                    return Err(format!("several are called {name:?}: say the number of the one you mean"));
+    pub(super) fn resolved(mut self, look: impl Fn(&str) -> Result<Value, String>) -> Result<Step, String> {
+        if let Some((collection, name)) = self.name.take() {
+            self.path = self.path.replace("{id}", &number(collection, name, &look)?);
+        }
+        if let Some((field, collection, name)) = self.other.take() {
+            let id = number(collection, name, &look)?;
+            match &mut self.body {
+                Some(body) => body[field] = value(&id),
+                None => {
+                    let sign = if self.path.contains('?') { '&' } else { '?' };
+                    self.path.push_str(&format!("{sign}{field}={id}"));
                 }
             }
-        };
-        self.path = self.path.replace("{id}", &id);
+        }
         Ok(self)
+    }
+}
+
+/// The number of what is called so in a collection; a number is one.
+fn number(
+    collection: &str,
+    name: String,
+    look: impl Fn(&str) -> Result<Value, String>,
+) -> Result<String, String> {
+    if !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Ok(name);
+    }
+    let found = look(&format!("{PREFIX}{collection}?name={}", encoded(&name)))?;
+    match found["items"].as_array().map(Vec::as_slice) {
+        Some([one]) => Ok(one["id"].to_string()),
+        Some([]) | None => Err(format!("nothing here is called {name:?}")),
+        Some(_) => Err(format!("several are called {name:?}: say the number of the one you mean")),
     }
 }
 
@@ -162,7 +211,7 @@ fn step(
     name: Option<&str>,
 ) -> Step {
     let name = name.map(|name| (object.named_in, name.to_owned()));
-    Step { method, path: format!("{PREFIX}{path}"), body, columns: object.columns, name }
+    Step { method, path: format!("{PREFIX}{path}"), body, columns: object.columns, name, other: None }
 }
 
 fn fields(words: &[&str]) -> Result<Map<String, Value>, String> {
@@ -231,6 +280,14 @@ mod tests {
             read(r#"channel add name=x models=["a"] weight=3 proxy=null discount=0.9 strict=true"#).unwrap();
         let body = json!({"name": "x", "models": ["a"], "weight": 3, "proxy": null, "discount": "0.9", "strict": true});
         assert_eq!((step.method, step.body.unwrap()), ("POST", body));
+        let look = |path: &str| {
+            assert_eq!(path, "/api/v1/users?name=ann");
+            Ok(json!({"items": [{"id": 7}]}))
+        };
+        let step = read("key add name=x user=ann").unwrap().resolved(look).unwrap();
+        assert_eq!(step.body.unwrap(), json!({"name": "x", "user_id": 7}));
+        let step = read("key list user=ann").unwrap().resolved(look).unwrap();
+        assert_eq!(step.path, "/api/v1/keys?limit=5&user_id=7");
         let never = |_: &str| panic!("a number needs no look");
         assert_eq!(read("key disable 12").unwrap().resolved(never).unwrap().path, "/api/v1/keys/12");
     }
@@ -244,6 +301,10 @@ mod tests {
             "setting delete x",
             "user set ann role",
             "price update",
+            "user add ann",
+            "user list ann",
+            "key disable 1 status=active",
+            "key delete 1 name=x",
         ] {
             assert!(read(words).is_err(), "{words}");
         }

@@ -55,6 +55,13 @@ pub(super) struct Share {
     tokens: u64,
 }
 
+impl Share {
+    /// The tokens that stay taken of a request that used so many; `None`: nobody knows.
+    pub(super) fn counted(&self, used: Option<u64>) -> u64 {
+        used.unwrap_or(self.tokens)
+    }
+}
+
 /// What of its shares a request gives back.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Back {
@@ -124,6 +131,16 @@ impl Meter {
         }
     }
 
+    /// A request that is gone was counted with so many tokens, and used so many.
+    pub(super) fn correct(&self, counted: u64, used: u64, clock: Clock) {
+        if let Some(mut state) = self.limited() {
+            if let Some(tokens) = &mut state.tokens {
+                tokens.correct(counted, used, clock.now_ms());
+            }
+            state.wake_next();
+        }
+    }
+
     /// Somebody does not wait here any longer.
     pub(super) fn forget(&self, ticket: u64) {
         let mut state = self.lock();
@@ -181,7 +198,7 @@ impl State {
         self.reserved -= share.tokens;
         let (requests_used, tokens_used) = match back {
             Back::All => (0, 0),
-            Back::But { used } => (share.requests, used.unwrap_or(share.tokens)),
+            Back::But { used } => (share.requests, share.counted(used)),
         };
         if let Some(requests) = &mut self.requests {
             requests.correct(share.requests, requests_used, now_ms);

@@ -141,8 +141,8 @@ proptest! {
                     let (_, taken) = open.swap_remove(used as usize % open.len());
                     match used % 4 {
                         0 => drop(taken),
-                        1 => taken.settle(None),
-                        _ => taken.settle(Some(used)),
+                        1 => drop(taken.settle(None)),
+                        _ => drop(taken.settle(Some(used))),
                     }
                 }
                 advance(Duration::from_millis(pause_ms)).await;
@@ -172,7 +172,7 @@ fn many_threads_at_once_take_no_more_than_there_is() {
                 for round in 0..2_000 {
                     let Ok(taken) = limits.take(round % 7, clock) else { continue };
                     most.fetch_max(limits.of(Whose::Group).inside(), std::sync::atomic::Ordering::Relaxed);
-                    if round % 2 == 0 { taken.settle(Some(3)) } else { drop(taken) }
+                    if round % 2 == 0 { drop(taken.settle(Some(3))) } else { drop(taken) }
                 }
             });
         }
@@ -203,8 +203,18 @@ fn tokens_are_corrected_by_what_was_used() {
         limits.take(100, clock).unwrap().settle(Some(0));
         limits.take(100, clock).unwrap().settle(None);
         assert_eq!(left(), 500);
+        // What an estimate says later gives back the rest, or takes more.
+        let counted = limits.take(100, clock).unwrap().settle(None);
+        assert_eq!((left(), limits.of(Whose::Key).inside()), (400, 0));
+        counted.correct(30);
+        assert_eq!(left(), 470);
+        limits.take(10, clock).unwrap().settle(Some(20)).correct(0);
+        limits.take(0, clock).unwrap().settle(Some(0)).correct(70);
+        limits.take(100, clock).unwrap().settle(Some(0)).correct(0);
+        assert_eq!(left(), 400);
+        limits.take(100, clock).unwrap().settle(Some(0));
         // What goes beyond is owed: 1,000 more than there is takes a minute to come back.
-        limits.take(100, clock).unwrap().settle(Some(1_500));
+        limits.take(100, clock).unwrap().settle(Some(1_400));
         let short = limits.take(1, clock).unwrap_err();
         assert_eq!((short.what, short.retry_after_ms), (What::Tokens, 60_060));
         advance(Duration::from_secs(60)).await;

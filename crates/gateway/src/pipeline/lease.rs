@@ -220,14 +220,18 @@ impl Lease {
         self.decided
     }
 
-    /// What the caller gets then: before the head a 500 (`http::guarded`), after it a broken connection.
-    fn panicked(&mut self) {
-        let head_sent = self.mark.entry.head_sent.load(std::sync::atomic::Ordering::Relaxed);
-        let Some(record) = &mut self.record else { return };
+    /// What the caller gets then: before the head a 500 (`http::guarded`), after it a broken connection. What he was given by
+    /// then is paid for.
+    fn panicked(&mut self) -> Ending {
+        let entry = &self.mark.entry;
+        let head_sent = entry.head_sent.load(std::sync::atomic::Ordering::Relaxed);
+        let handed = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed) > 0;
+        let Some(record) = &mut self.record else { return Ending::Failed };
         record.cause = Some("a panic in Sluice".into());
         if record.status == 0 && !head_sent {
             record.status = 500;
         }
+        if handed && record.first_byte_ms.is_some() { Ending::Cut } else { Ending::Failed }
     }
 }
 
@@ -237,8 +241,7 @@ impl Drop for Lease {
             // Dropped without a verdict: a panic in our own code, a stop that would wait no longer, or else the
             // connection's task went, which it does only when the client is gone.
             self.mark.ending = if std::thread::panicking() {
-                self.panicked();
-                Ending::Failed
+                self.panicked()
             } else if self.shutdown.over() {
                 Ending::Shutdown
             } else {
@@ -253,14 +256,12 @@ impl Drop for Lease {
         record.total_ms = self.mark.elapsed_ms();
         record.bytes_in = entry.bytes_in.load(std::sync::atomic::Ordering::Relaxed);
         record.bytes_out = entry.bytes_out.load(std::sync::atomic::Ordering::Relaxed);
+        let counted = self.taken.take().map(|taken| taken.settle(used(&record)));
         if let Some(terms) = self.terms.take() {
             match self.unmeasured(&record, &terms) {
-                Some(unmeasured) => record.owed = Some(Box::new(Owed { terms, unmeasured })),
+                Some(unmeasured) => record.owed = Some(Box::new(Owed { terms, unmeasured, counted })),
                 None => record.charge = charge::settle(terms, &record),
             }
-        }
-        if let Some(taken) = self.taken.take() {
-            taken.settle(used(&record));
         }
         entry.settle();
         if let Some(reserved) = self.reserved.take() {
@@ -269,7 +270,8 @@ impl Drop for Lease {
     }
 }
 
-/// Tokens that count against limits: none where nothing was delivered; `None`: the provider did not say.
+/// Tokens that count against limits: none where nothing was delivered; `None`: the provider did not say,
+/// and it is still to be estimated.
 fn used(record: &Settlement) -> Option<u64> {
     match record.usage {
         _ if matches!(record.ending, Ending::Refused | Ending::Rejected | Ending::Failed) => Some(0),

@@ -52,6 +52,11 @@ async fn what_is_not_there_is_a_problem_with_the_requests_id() {
         ("GET", "/api/v1/audit?limit=0", 400, "bad_input"),
         ("GET", "/api/v1/audit?limit=x", 400, "bad_input"),
         ("GET", "/api/v1/audit?cursor=!", 400, "bad_input"),
+        ("GET", "/api/v1/keys?limit=1&statsu=disabled", 400, "bad_input"),
+        ("GET", "/api/v1/users/%ff", 404, "not_found"),
+        ("GET", "/api/v1/accounts/%ff/entries", 404, "not_found"),
+        ("GET", "/api/v1/requests/%ff", 404, "not_found"),
+        ("DELETE", "/api/v1/invitations/%ff", 404, "not_found"),
     ] {
         let answer = operator.ask(method, path, None).await;
         let problem = answer.json();

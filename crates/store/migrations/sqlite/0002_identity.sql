@@ -129,10 +129,17 @@ CREATE TABLE sessions (
     agent TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sessions_by_user ON sessions (user_id);
--- Whoever changes these, and however: what was signed in under the old ones is signed out.
+-- Whoever changes these, and however: what was signed in under the old ones is signed out, and links that were handed out
+-- under them lead nowhere. A link that an admin made for a user must not open the way to the admin whom that user became.
 CREATE TRIGGER sessions_end_with_what_they_stand_on AFTER UPDATE OF password, role, status ON users
 WHEN OLD.password IS NOT NEW.password OR OLD.role <> NEW.role OR OLD.status <> NEW.status
-BEGIN DELETE FROM sessions WHERE user_id = NEW.id; END;
+BEGIN
+    DELETE FROM sessions WHERE user_id = NEW.id;
+    DELETE FROM one_time_tokens WHERE user_id = NEW.id AND purpose IN ('password_reset', 'email');
+END;
+-- A token acts with its user's role: one that was made under another role must not gain by it.
+CREATE TRIGGER access_tokens_end_with_the_role AFTER UPDATE OF role ON users WHEN OLD.role <> NEW.role
+BEGIN DELETE FROM access_tokens WHERE user_id = NEW.id; END;
 -- Whoever changes an address: it is not proved any more, and links that went to the one before are good no more.
 CREATE TRIGGER a_changed_address_is_not_proved AFTER UPDATE OF email ON users
 WHEN OLD.email IS NOT NEW.email

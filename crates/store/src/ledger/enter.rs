@@ -50,7 +50,7 @@ impl Entered {
 pub enum Refused {
     /// The request is not in the books, or cost nothing.
     NothingCharged,
-    /// No more than this is left of what it was charged.
+    /// No more than this is left of what it was charged, or of what its account was charged in all.
     MoreThanCharged { left: Nanos },
     /// Nothing, or less.
     NotPositive,
@@ -138,13 +138,28 @@ pub(crate) fn refund_in(
             [request],
             |row| row.get(0),
         )?;
-        let left = Nanos(0).minus(Nanos(charged)).minus(Nanos(refunded));
+        let of_request = Nanos(0).minus(Nanos(charged)).minus(Nanos(refunded));
+        let left = of_request.min(refundable(transaction, account)?);
         if amount > left {
             return Ok(Err(Refused::MoreThanCharged { left }));
         }
     }
     let fresh = write(transaction, &entry)?;
     Ok(Ok((Entered { account, key, amount }, fresh)))
+}
+
+/// What an account was charged in all and was not given back yet: a refund that is about no request ends there, and so do all
+/// of them together.
+pub(crate) fn refundable(transaction: &Transaction<'_>, account: i64) -> Result<Nanos, StoreError> {
+    // Refunds are few, and are found by their kind: not among all entries of the account.
+    let left = transaction.query_row(
+        "SELECT paid_nanos - balance_nanos - (
+             SELECT coalesce(sum(e.amount_nanos), 0) FROM entries e WHERE e.kind = 'refund' AND +e.account_id = a.id)
+         FROM accounts a WHERE id = ?1",
+        [account],
+        |row| row.get(0),
+    )?;
+    Ok(Nanos(left))
 }
 
 /// Whether the operation was entered before; as something else, it is an error.
@@ -176,8 +191,11 @@ fn write(transaction: &Transaction<'_>, entry: &Entry<'_>) -> Result<bool, Store
     let add =
         "UPDATE accounts SET balance_nanos = balance_nanos + ?2, paid_nanos = paid_nanos + ?2 WHERE id = ?1";
     transaction.execute(add, params![account, amount.0])?;
-    let unspend = "UPDATE api_keys SET spent_nanos = spent_nanos - ?2 WHERE id = ?1";
-    transaction.execute(unspend, params![key, amount.0])?;
+    // What was spent before the limit's period began lifts no limit of the period.
+    let unspend = "UPDATE api_keys SET spent_nanos = spent_nanos - ?2, spent_before_nanos = spent_before_nanos - iif(
+             (SELECT s.at_ms FROM entries s WHERE s.kind = 'settlement' AND s.operation = ?3) < period_start_ms, ?2, 0)
+         WHERE id = ?1";
+    transaction.execute(unspend, params![key, amount.0, request])?;
     Ok(true)
 }
 

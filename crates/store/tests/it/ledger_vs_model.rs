@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use store::{
     Database, Nanos, StoreError,
     directory::{Directory, KeyRow, LimitColumns},
-    keys::KeyTerms,
+    keys::{KeyTerms, ResetPeriod, begin_periods},
     ledger::{
         Batch, Ended, EntryKind, LostCharge, Opened, Refused, commit, enter, recover, refund, sweep::Sweep,
     },
@@ -368,4 +368,37 @@ fn a_refund_gives_back_what_was_charged_and_no_more() {
     .unwrap();
     let told = format!("account {account}: 0.000000705 was refunded of a request that was charged 0.0000007");
     assert_eq!(swept(&raw), [told]);
+}
+
+#[test]
+fn what_was_spent_before_a_period_lifts_no_limit_of_it_when_it_is_given_back() {
+    const DAY_MS: i64 = 86_400_000;
+    let database = Database::in_memory().unwrap();
+    let mut daily = keys();
+    daily[0].terms = KeyTerms {
+        spend_limit: Some(Nanos(1_000)),
+        reset_period: Some(ResetPeriod::Day),
+        ..KeyTerms::default()
+    };
+    sync(&database, &daily, &LimitColumns::default(), &[], 1).unwrap();
+    let row = || Directory::read(&database).unwrap().keys.swap_remove(0);
+    let (account, key) = (row().account_id, row().id);
+    let ends = |id, at_ms| Ended { at_ms, ..ended(id, 700, account, key, false) };
+    commit(&database, &Batch { opened: Vec::new(), ended: vec![ends(1, 5)] }).unwrap();
+    assert_eq!(begin_periods(&database, DAY_MS + 1).unwrap(), 1);
+    commit(&database, &Batch { opened: Vec::new(), ended: vec![ends(2, DAY_MS + 2)] }).unwrap();
+    // As the catalog reckons it.
+    let left = || {
+        let row = row();
+        row.terms.spend_limit.unwrap().plus(row.spent_before).minus(row.spent)
+    };
+    assert_eq!(left(), Nanos(300));
+    let give =
+        |id: u8| refund(&database, &[id; 16], Nanos(700), &[id], DAY_MS + 3, "").unwrap().unwrap().is_some();
+    assert!(give(1));
+    assert_eq!(left(), Nanos(300), "yesterday's is yesterday's");
+    assert!(give(2));
+    assert_eq!(left(), Nanos(1_000));
+    let books = database.read(report::books_of).unwrap();
+    assert_eq!((books.keys[0].spent, books.violations), (Nanos::ZERO, Vec::new()));
 }

@@ -28,12 +28,20 @@ async fn commands_go_through_the_owner_or_do_it_themselves() {
     let config = operator.file.with_extension("toml");
     let prices = operator.file.with_extension("tsv");
     let text = format!("[store]\nurl = \"sqlite:{}\"\n", operator.file.display());
-    std::fs::write(&config, text).unwrap();
+    std::fs::write(&config, &text).unwrap();
     std::fs::write(&prices, "model\tinput\toutput\nlisted\t1\t2\n").unwrap();
 
-    let (path, list) = (config.clone(), prices.clone());
+    // A shell of an operator who does not have the server's environment.
+    let elsewhere = operator.file.with_extension("elsewhere.toml");
+    std::fs::write(
+        &elsewhere,
+        format!("{text}[[key]]\nname = \"x\"\nsecret = \"env:SLUICE_NOT_SET_HERE\"\n"),
+    )
+    .unwrap();
+
+    let (path, list, unset) = (config.clone(), prices.clone(), elsewhere.clone());
     let secret = off_the_runtime(move || {
-        good(&path, &["user", "add", "name=ann"]);
+        good(&unset, &["user", "add", "name=ann"]);
         let paid =
             good(&path, &["account", "top-up", "ann", "amount=12.50", "reason=cash", "operation_id=7"]);
         assert_eq!(paid["balance"], "12.5");
@@ -50,7 +58,10 @@ async fn commands_go_through_the_owner_or_do_it_themselves() {
     world.close().await;
 
     off_the_runtime(move || {
-        // Nobody owns it now.
+        // Nobody owns it now: the command is the server, and needs what one needs.
+        let told = String::from_utf8(sluice(&elsewhere, &["user", "list"]).stderr).unwrap();
+        assert!(told.contains("SLUICE_NOT_SET_HERE"), "{told}");
+        let _ = std::fs::remove_file(&elsewhere);
         let listed = good(&config, &["key", "list", "search=k"]);
         assert_eq!(listed["items"][0]["user"], "ann");
         assert_eq!(good(&config, &["key", "disable", "k"])["status"], "disabled");

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use store::report;
 
 use super::local::{Operator, operated};
-use crate::wire::Request;
+use crate::{harness::CHAT, wire::Request};
 
 async fn user(operator: &mut Operator, name: &str) -> Value {
     operator.good("POST", "/api/v1/users", Some(json!({"name": name}))).await["id"].clone()
@@ -39,10 +39,11 @@ async fn an_amount_is_moved_once_for_each_operation() {
     let more = json!({"amount": "13", "reason": "invoice 7", "operation_id": "7"});
     operator.refused("POST", &path(&ann, "top-up"), Some(more), 409, "conflict").await;
     operator.good("POST", &path(&ann, "adjust"), Some(json!({"amount": "-2", "reason": "a slip"}))).await;
-    operator.good("POST", &path(&ann, "refund"), Some(json!({"amount": 1, "reason": "an outage"}))).await;
     for (verb, body, field) in [
         ("top-up", json!({"amount": "-1", "reason": "x"}), "amount"),
         ("refund", json!({"amount": "0", "reason": "x"}), "amount"),
+        // Nothing was charged that could be given back.
+        ("refund", json!({"amount": 1, "reason": "an outage"}), "amount"),
         ("adjust", json!({"amount": "0", "reason": "x"}), "amount"),
         ("adjust", json!({"amount": "1e3", "reason": "x"}), "amount"),
         ("adjust", json!({"amount": "1", "reason": " "}), "reason"),
@@ -61,12 +62,35 @@ async fn an_amount_is_moved_once_for_each_operation() {
         )
         .await;
     let account = operator.good("GET", &format!("/api/v1/accounts/{ann}"), None).await;
-    assert_eq!((&account["balance"], &account["spent"]), (&json!("11.5"), &json!("0")));
+    assert_eq!((&account["balance"], &account["spent"]), (&json!("10.5"), &json!("0")));
     let entries = operator.good("GET", &path(&ann, "entries"), None).await;
     let kinds: Vec<&str> =
         entries["items"].as_array().unwrap().iter().map(|row| row["kind"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["refund", "adjustment", "top_up"]);
+    assert_eq!(kinds, ["adjustment", "top_up"]);
     balanced(&operator);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_change_that_could_not_come_into_force_does_a_moment_later() {
+    let (world, mut operator) = operated("later", "").await;
+    let ann = user(&mut operator, "ann").await;
+    let made = operator.good("POST", "/api/v1/keys", Some(json!({"name": "k", "user_id": ann}))).await;
+    let secret = made["secret"].as_str().unwrap().to_owned();
+    let chat = Request::new("POST", CHAT)
+        .header("authorization", format!("Bearer {secret}"))
+        .header("content-type", "application/json")
+        .body(r#"{"model":"sim","messages":[]}"#);
+    let before = world.ask(&chat).await.status;
+    // A table that cannot be read: the change itself does not need it.
+    let raw = rusqlite::Connection::open(&operator.file).unwrap();
+    raw.execute_batch("ALTER TABLE prices RENAME TO away").unwrap();
+    let disable = Some(json!({"status": "disabled"}));
+    operator.good("PATCH", &format!("/api/v1/keys/{}", made["id"]), disable).await;
+    assert_eq!(world.ask(&chat).await.status, before, "not in force yet");
+    raw.execute_batch("ALTER TABLE away RENAME TO prices").unwrap();
+    let in_force = async { while world.ask(&chat).await.status == before {} };
+    tokio::time::timeout(std::time::Duration::from_secs(20), in_force).await.unwrap();
     world.close().await;
 }
 
@@ -98,6 +122,8 @@ async fn codes_are_shown_once_and_voided_for_good() {
     assert_eq!(operator.good("POST", &format!("/api/v1/codes/{one}/void"), None).await["status"], "void");
     let rest = operator.good("POST", "/api/v1/codes/void", Some(json!({"batch": "spring"}))).await;
     assert_eq!(rest["voided"], 2);
+    let unknown = Some(json!({"batch": "sprng"}));
+    operator.refused("POST", "/api/v1/codes/void", unknown, 404, "not_found").await;
     // The operator at the machine has no account.
     let code = json!({"code": codes[0]});
     operator.refused("POST", "/api/v1/codes/redeem", Some(code), 403, "not_allowed").await;

@@ -69,6 +69,9 @@ async fn limits_balances_and_what_was_spent_add_up() {
     let again = operator.good("POST", &refund, Some(back(charged, "2"))).await;
     assert_eq!((&again["balance"], &again["repeated"]), (&json!("20"), &json!(true)));
     operator.refused("POST", &refund, Some(back("0.01", "3")), 400, "bad_input").await;
+    let of_none = json!({"amount": "0.01", "reason": "an outage", "operation_id": "4"});
+    let more = operator.refused("POST", &refund, Some(of_none), 400, "bad_input").await;
+    assert_eq!(more["errors"][0]["field"], "amount", "all that was charged is given back");
     let usage = poll(&world, "/v1/dashboard/billing/usage", &secret).await;
     assert_eq!(spent(&usage), 0.0);
     let row = operator.good("GET", &path, None).await;

@@ -124,6 +124,63 @@ async fn an_admin_is_no_root_and_nobody_raises_himself() {
     world.close().await;
 }
 
+/// Whoever makes or rotates a key reads its secret.
+#[tokio::test]
+async fn an_admin_gets_no_secret_of_those_above_or_beside_him() {
+    let world = world().await;
+    let mut root = Browser::root(&world).await;
+    let mut admin = Browser::invited(&mut root, "ada", "admin").await;
+    let mut other = Browser::invited(&mut root, "otto", "admin").await;
+    let mut ann = Browser::invited(&mut root, "ann", "user").await;
+    for above in [&mut root, &mut other] {
+        let key = above.post("/keys", json!({"name": "mine"})).await.json();
+        let path = format!("/keys/{}", key["id"]);
+        for (method, path, body) in [
+            ("POST", format!("{path}/rotate"), json!({})),
+            ("PATCH", path.clone(), json!({"status": "disabled"})),
+            ("DELETE", path.clone(), json!({})),
+            ("POST", "/keys".to_owned(), json!({"name": "theirs", "user_id": key["user_id"]})),
+        ] {
+            let answer = admin.ask(method, &path, Some(body)).await;
+            assert_problem(&answer, 403, "not_allowed");
+            assert!(!answer.text().contains("sk-"), "{method} {path}");
+        }
+        assert_eq!(admin.get(&path).await.json()["shown"], key["shown"], "he may look");
+    }
+    for below in [&mut ann, &mut admin] {
+        let key = below.post("/keys", json!({"name": "mine"})).await.json();
+        let rotated = root.post(&format!("/keys/{}/rotate", key["id"]), json!({})).await;
+        assert_eq!(rotated.status, 200, "root may");
+    }
+    let of_ann = admin.post("/keys", json!({"name": "for her", "user_id": id(&mut ann).await})).await;
+    assert_eq!(of_ann.status, 201);
+    world.close().await;
+}
+
+/// What was handed out for a user is worth nothing against the admin whom he becomes.
+#[tokio::test]
+async fn links_and_tokens_do_not_rise_with_their_user() {
+    let world = world().await;
+    let mut root = Browser::root(&world).await;
+    let mut admin = Browser::invited(&mut root, "ada", "admin").await;
+    let mut ann = Browser::invited(&mut root, "ann", "user").await;
+    let own = format!("/users/{}", id(&mut ann).await);
+    let token = ann.post("/account/tokens", json!({"name": "t", "scopes": ["write", "admin"]})).await;
+    let token = token.json()["token"].as_str().unwrap().to_owned();
+    let whoami = Request::new("GET", "/api/v1/actor").header("authorization", format!("Bearer {token}"));
+    assert_eq!(world.ask(&whoami).await.json()["role"], "user");
+    let link = admin.post(&format!("{own}/password_reset"), json!({})).await.json();
+    assert_eq!(root.ask("PATCH", &own, Some(json!({"role": "admin"}))).await.status, 200);
+    let taken = json!({"token": link["token"], "password": "a password of ada"});
+    let answer = Browser::new(&world).post("/password_reset/complete", taken).await;
+    assert_problem(&answer, 410, "link_not_good");
+    assert_problem(&world.ask(&whoami).await, 401, "not_signed_in");
+    // Who was removed is not there: there is nothing to hand out for him.
+    assert_eq!(root.delete(&own).await.status, 204);
+    assert_problem(&root.post(&format!("{own}/password_reset"), json!({})).await, 404, "not_found");
+    world.close().await;
+}
+
 #[tokio::test]
 async fn a_token_without_the_scope_is_no_admins_and_nothing_changes_by_get() {
     let world = world().await;
