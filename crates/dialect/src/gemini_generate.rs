@@ -3,6 +3,11 @@
 //! In: the data of one frame. Out: what it is and what it says of the whole. It must not wait for an end marker: there
 //! is none, the stream is whole when every candidate has its `finishReason`.
 
+mod part;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod stream;
+
 use crate::{
     error::read_stream_error,
     facts::{Choices, Facts, Frame},

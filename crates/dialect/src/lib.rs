@@ -5,19 +5,28 @@
 //! the words of a dialect ([`encode_error`]). This crate must never do I/O, read a clock, or name tokio, http or sql.
 
 mod anthropic_messages;
+pub mod chat;
 mod envelope;
 mod error;
+pub mod event;
 mod facts;
+mod fields;
 mod frame;
 mod gemini_generate;
+mod indispensable;
 mod json;
 mod limit;
+pub mod loss;
+pub mod meaningless;
 mod openai_chat;
 mod openai_responses;
 mod plain;
+mod shortfall;
 mod sieve;
 mod tap;
 mod text;
+pub mod translate;
+pub mod tree;
 mod usage;
 
 pub use envelope::{Edits, Envelope, PeekError, Spliced, peek, splice};

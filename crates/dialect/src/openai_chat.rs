@@ -3,6 +3,11 @@
 //! In: the data of one frame. Out: what it is and what it says of the whole. It must not judge a chunk by its order of
 //! keys except to skip work ([`Reader::plain_delta`]), and must give the same facts then.
 
+pub(crate) mod message;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod stream;
+
 #[cfg(test)]
 mod short_cut_test;
 

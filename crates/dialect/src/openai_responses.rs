@@ -3,6 +3,11 @@
 //! In: the data of one frame. Out: what it is and what it says of the whole. The type is the JSON's own; the `event:`
 //! line stands in only where the JSON has none.
 
+mod item;
+pub(crate) mod reply;
+pub(crate) mod request;
+pub(crate) mod stream;
+
 use crate::{
     Accounting,
     error::read_stream_error,

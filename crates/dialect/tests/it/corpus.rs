@@ -11,33 +11,33 @@ use serde_json::Value;
 
 use crate::watch::{options, watch, watch_plain};
 
-struct Recording {
-    id: String,
+pub(crate) struct Recording {
+    pub(crate) id: String,
     provider: String,
-    door: Door,
-    status: u64,
-    record: Value,
+    pub(crate) door: Door,
+    pub(crate) status: u64,
+    pub(crate) record: Value,
 }
 
 impl Recording {
-    fn options(&self) -> TapOptions {
+    pub(crate) fn options(&self) -> TapOptions {
         let apart = self.door.dialect == Dialect::OpenaiChat && matches!(&*self.provider, "xai" | "gemini");
         let accounting = if apart { Accounting::ReasoningApart } else { Accounting::Standard };
         TapOptions { accounting, ..options(self.door) }
     }
 
-    fn stream(&self) -> Option<Vec<u8>> {
+    pub(crate) fn stream(&self) -> Option<Vec<u8>> {
         let frames = self.record["response"]["sse"].as_array()?;
         Some(frames.iter().flat_map(|frame| frame.as_str().unwrap().bytes()).collect())
     }
 
-    fn body(&self) -> Option<String> {
+    pub(crate) fn body(&self) -> Option<String> {
         let body = &self.record["response"]["body"];
         (!body.is_null()).then(|| body.as_str().map_or_else(|| body.to_string(), str::to_owned))
     }
 }
 
-fn read_recordings() -> Option<Vec<Recording>> {
+pub(crate) fn read_recordings() -> Option<Vec<Recording>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../../shared/corpus/recordings");
     let Ok(index) = fs::read_to_string(folder.join("index.tsv")) else {
         println!("corpus not present: skipped");
@@ -73,7 +73,7 @@ fn read_recordings() -> Option<Vec<Recording>> {
 }
 
 /// Streams that are not what their protocol column says.
-const OTHER_LANGUAGES: [(&str, &str); 2] = [
+pub(crate) const OTHER_LANGUAGES: [(&str, &str); 2] = [
     ("azure.resp.stream.376cc89a3f", "Azure answers a responses call to DeepSeek with chat chunks"),
     (
         "writer.openai-completions.stream.50137a9489",

@@ -1,0 +1,346 @@
+//! From the canonical request to a messages body.
+//!
+//! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Turns must alternate, results come before words,
+//! and no text block may be empty: the provider refuses what breaks that.
+
+use super::thinking;
+use crate::{
+    Dialect,
+    anthropic_messages::block,
+    chat::{ChatRequest, Format, Function, Part, Role, Tool, ToolChoice, Turn},
+    fields::{list_extras, put_extras},
+    loss::Losses,
+    shortfall,
+    translate::{Target, Untranslatable},
+    tree::{Json, Number, Object, object},
+};
+
+type Result<T> = std::result::Result<T, Untranslatable>;
+
+const OWN: Dialect = Dialect::AnthropicMessages;
+
+/// The reason of what sampling can do elsewhere.
+const NO_SUCH_SAMPLING: &str = "it has no such sampling option";
+
+pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
+    list_extras(&request.extras, OWN, losses);
+    refuse_what_is_read(request)?;
+    let plan = thinking::plan(request, target, losses);
+    let mut body = object([("model", target.model.into()), ("max_tokens", plan.max_tokens.into())]);
+    put_sampling(request, plan.thinks, &mut body, losses);
+    if !request.stop.is_empty() {
+        body.put("stop_sequences", request.stop.iter().map(Json::from).collect::<Vec<_>>());
+    }
+    let mut thinking = plan.thinking;
+    if let Some(thinking) = &mut thinking {
+        put_extras(&request.extras, OWN, "thinking", thinking);
+    }
+    body.put_some("thinking", thinking);
+    let mut config = Object::default();
+    config.put_some("effort", plan.effort);
+    put_format(request, &mut config, losses);
+    put_extras(&request.extras, OWN, "output_config", &mut config);
+    body.put_some("output_config", Some(config).filter(|config| !config.is_empty()));
+    put_account(request, &mut body, losses);
+    if request.stream {
+        body.put("stream", true);
+    }
+    put_tools(request, target, &mut body, losses)?;
+    // Tools, system, messages: the order in which the cache reads the prompt.
+    put_turns(request, target, &mut body, losses)?;
+    put_extras(&request.extras, OWN, "", &mut body);
+    Ok(body)
+}
+
+/// What a client reads from the answer, and would wait for in vain.
+fn refuse_what_is_read(request: &ChatRequest) -> Result<()> {
+    let refuse = |field: &str, reason| {
+        Err(Untranslatable::Unsupported { field: field.to_owned(), dialect: OWN, reason })
+    };
+    if request.logprobs.is_some() {
+        return refuse("logprobs", "it tells no probabilities");
+    }
+    if request.candidates.is_some_and(|count| count > 1) {
+        return refuse("n", "it gives one answer only");
+    }
+    Ok(())
+}
+
+fn put_sampling(request: &ChatRequest, thinks: bool, body: &mut Object, losses: &mut Losses) {
+    let warm = |number: &Number| number.as_f64().is_some_and(|value| value > 1.0);
+    match &request.temperature {
+        Some(_) if thinks => losses.add("temperature", OWN, "a model that thinks takes none"),
+        Some(temperature) if warm(temperature) => {
+            body.put("temperature", 1u64);
+            losses.add("temperature", OWN, "it goes up to 1: 1 was sent");
+        }
+        temperature => {
+            body.put_some("temperature", temperature.as_ref());
+        }
+    }
+    let low = |number: &Number| number.as_f64().is_some_and(|value| value < 0.95);
+    match &request.top_p {
+        Some(top_p) if thinks && low(top_p) => {
+            losses.add("top_p", OWN, "a model that thinks takes none below 0.95")
+        }
+        top_p => {
+            body.put_some("top_p", top_p.as_ref());
+        }
+    }
+    match &request.top_k {
+        Some(_) if thinks => losses.add("top_k", OWN, "a model that thinks takes none"),
+        top_k => {
+            body.put_some("top_k", top_k.as_ref());
+        }
+    }
+    for (name, set) in [
+        ("presence_penalty", request.presence_penalty.is_some()),
+        ("frequency_penalty", request.frequency_penalty.is_some()),
+        ("seed", request.seed.is_some()),
+        ("verbosity", request.verbosity.is_some()),
+    ] {
+        if set {
+            losses.add(name, OWN, NO_SUCH_SAMPLING);
+        }
+    }
+}
+
+fn put_format(request: &ChatRequest, config: &mut Object, losses: &mut Losses) {
+    match &request.format {
+        Some(Format::JsonSchema { name, description, schema, strict }) => {
+            let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
+            put_extras(&request.extras, OWN, "output_config.format", &mut format);
+            config.put("format", format);
+            for (field, set) in [
+                ("response_format.name", name.is_some()),
+                ("response_format.description", description.is_some()),
+                ("response_format.strict", *strict == Some(false)),
+            ] {
+                if set {
+                    losses.add(
+                        field,
+                        OWN,
+                        "its schemas have neither name nor description, and are always strict",
+                    );
+                }
+            }
+        }
+        Some(Format::JsonObject) => {
+            losses.add(
+                "response_format",
+                OWN,
+                "it has no JSON mode without a schema: the model was asked in words",
+            );
+        }
+        Some(Format::Text) | None => {}
+    }
+}
+
+fn put_account(request: &ChatRequest, body: &mut Object, losses: &mut Losses) {
+    let mut metadata = Object::default();
+    metadata.put_some("user_id", request.end_user.as_ref());
+    put_extras(&request.extras, OWN, "metadata", &mut metadata);
+    body.put_some("metadata", Some(metadata).filter(|metadata| !metadata.is_empty()));
+    if request.metadata.is_some() {
+        losses.add("metadata", OWN, "its metadata holds a user's id only");
+    }
+    match request.service_tier.as_deref() {
+        Some("default" | "standard_only") => {
+            body.put("service_tier", "standard_only");
+        }
+        Some("auto") => {
+            body.put("service_tier", "auto");
+        }
+        Some(_) => losses.add("service_tier", OWN, "it has no such tier"),
+        None => {}
+    }
+    body.put_some("cache_control", request.cache.as_ref().map(block::write_cache));
+}
+
+fn put_tools(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
+    let allowed = |tool: &Tool| match &request.tool_choice {
+        Some(ToolChoice::Subset { names, .. }) => names.iter().any(|name| name == tool.name()),
+        _ => true,
+    };
+    let mut tools = Vec::new();
+    for tool in request.tools.iter().filter(|tool| allowed(tool)) {
+        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
+    }
+    if tools.is_empty() {
+        return Ok(());
+    }
+    body.put("tools", tools);
+    let mut choice = match &request.tool_choice {
+        None if request.parallel_calls.is_none() => return Ok(()),
+        None | Some(ToolChoice::Auto | ToolChoice::Subset { required: false, .. }) => {
+            object([("type", "auto".into())])
+        }
+        Some(ToolChoice::Required | ToolChoice::Subset { required: true, .. }) => {
+            object([("type", "any".into())])
+        }
+        Some(ToolChoice::None) => object([("type", "none".into())]),
+        Some(ToolChoice::Named(name)) => object([("type", "tool".into()), ("name", name.into())]),
+    };
+    if request.tool_choice != Some(ToolChoice::None) {
+        choice.put_some("disable_parallel_tool_use", request.parallel_calls.map(|parallel| !parallel));
+    }
+    put_extras(&request.extras, OWN, "tool_choice", &mut choice);
+    body.put("tool_choice", choice);
+    Ok(())
+}
+
+fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<Option<Object>> {
+    match tool {
+        Tool::Function(function) => Ok(Some(write_function(function, losses))),
+        Tool::Custom { name, description, format, extras } => {
+            list_extras(extras, OWN, losses);
+            if format.is_some() {
+                losses.add("tools.custom.format", OWN, "it cannot hold free text to a grammar");
+            }
+            let mut tool = object([("name", name.into())]);
+            tool.put_some("description", description.as_ref());
+            tool.put("input_schema", shortfall::free_text_schema());
+            Ok(Some(tool))
+        }
+        Tool::Server { dialect: OWN, definition: Json::Object(definition), .. } => {
+            Ok(Some(definition.clone()))
+        }
+        Tool::Server { kind, .. } if shortfall::searches_web(kind) => {
+            losses.add("tools.web_search", OWN, "the search is its own: options of the other were not sent");
+            Ok(Some(object([("type", "web_search_20250305".into()), ("name", "web_search".into())])))
+        }
+        Tool::Server { kind, .. } => shortfall::refuse_server_tool(kind, OWN, target, losses).map(|()| None),
+    }
+}
+
+fn write_function(function: &Function, losses: &mut Losses) -> Object {
+    list_extras(&function.extras, OWN, losses);
+    let mut tool = object([("name", (&function.name).into())]);
+    tool.put_some("description", function.description.as_ref());
+    let schema = function.schema.clone().unwrap_or_else(shortfall::empty_schema);
+    tool.put("input_schema", schema);
+    tool.put_some("strict", function.strict.filter(|strict| *strict));
+    tool.put_some("cache_control", function.cache.as_ref().map(block::write_cache));
+    put_extras(&function.extras, OWN, "tools", &mut tool);
+    tool
+}
+
+/// A message under way, while turns of one side are put together.
+struct Message {
+    role: &'static str,
+    blocks: Vec<Json>,
+    extras: Object,
+}
+
+fn put_turns(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
+    let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
+    let leading = request.turns.iter().take_while(leads).count();
+    let mut system = Vec::new();
+    for turn in &request.turns[..leading] {
+        shortfall::list_turn(turn, OWN, losses);
+        block::encode_all(&turn.parts, &mut system, losses)?;
+    }
+    if matches!(request.format, Some(Format::JsonObject)) {
+        let words = "Answer with one JSON object and nothing else.";
+        system.push(object([("type", "text".into()), ("text", words.into())]).into());
+    }
+    let mut messages: Vec<Message> = Vec::new();
+    for turn in &request.turns[leading..] {
+        shortfall::list_turn(turn, OWN, losses);
+        add_turn(turn, target, &mut messages, losses)?;
+    }
+    if messages.is_empty() && !system.is_empty() {
+        losses.add("messages.role", OWN, "a conversation needs a user: the system's words were sent as one");
+        let blocks = std::mem::take(&mut system);
+        messages.push(Message { role: "user", blocks, extras: Object::default() });
+    }
+    trim_prefill(&mut messages);
+    body.put_some("system", Some(shorten(system)).filter(|system| !system.is_blank()));
+    let messages = messages.into_iter().map(|message| {
+        let mut fields = object([("role", message.role.into()), ("content", shorten(message.blocks))]);
+        fields.0.extend(message.extras.0);
+        Json::Object(fields)
+    });
+    body.put("messages", messages.collect::<Vec<_>>());
+    Ok(())
+}
+
+fn add_turn(
+    turn: &Turn,
+    target: &Target<'_>,
+    messages: &mut Vec<Message>,
+    losses: &mut Losses,
+) -> Result<()> {
+    let role = match turn.role {
+        Role::User | Role::Tool => "user",
+        Role::Assistant => "assistant",
+        Role::System | Role::Developer if target.mid_system => "system",
+        Role::System | Role::Developer => {
+            losses.add(
+                "messages.role",
+                OWN,
+                "instructions in mid-conversation were sent as the user's words",
+            );
+            "user"
+        }
+    };
+    let instructs = matches!(turn.role, Role::System | Role::Developer) && role == "user";
+    let mut blocks = Vec::new();
+    if instructs {
+        let mut parts: Vec<Part> = turn.parts.clone();
+        for part in &mut parts {
+            if let crate::chat::Content::Text { text, .. } = &mut part.content {
+                *text = format!("<system>{text}</system>");
+            }
+        }
+        block::encode_all(&parts, &mut blocks, losses)?;
+    } else {
+        block::encode_all(&turn.parts, &mut blocks, losses)?;
+    }
+    if blocks.is_empty() {
+        return Ok(());
+    }
+    let mut extras = Object::default();
+    put_extras(&turn.extras, OWN, "messages", &mut extras);
+    match messages.last_mut() {
+        Some(last) if last.role == role => {
+            last.blocks.extend(blocks);
+            last.extras.0.extend(extras.0);
+        }
+        _ => messages.push(Message { role, blocks, extras }),
+    }
+    Ok(())
+}
+
+/// The provider refuses an answer begun with white space at its end.
+fn trim_prefill(messages: &mut [Message]) {
+    let Some(Message { role: "assistant", blocks, .. }) = messages.last_mut() else { return };
+    let Some(Json::Object(block)) = blocks.last_mut() else { return };
+    for (key, value) in &mut block.0 {
+        if let ("text", Json::String(text)) = (&**key, value) {
+            text.truncate(text.trim_end().len());
+        }
+    }
+}
+
+/// One block that is nothing but text is written as a string.
+fn shorten(mut blocks: Vec<Json>) -> Json {
+    if let [Json::Object(block)] = blocks.as_mut_slice()
+        && block.0.len() == 2
+        && block.text("type") == Some("text")
+        && let Some(text) = block.take("text")
+    {
+        return text;
+    }
+    Json::Array(blocks)
+}

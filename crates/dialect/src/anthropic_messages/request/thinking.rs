@@ -1,0 +1,136 @@
+//! How an Anthropic model is told to think, and when it must not be.
+//!
+//! In: the wish, the model's form, the conversation. Out: `thinking`, `output_config.effort`, the limit that goes with
+//! them. A request must not be sent that the provider refuses for its thinking alone.
+
+use crate::{
+    Dialect,
+    chat::{ChatRequest, Content, OpaqueKind, Role, Shown, ThinkingMode, ToolChoice},
+    loss::Losses,
+    translate::{Target, ThinkingForm},
+    tree::{Object, object},
+};
+
+const OWN: Dialect = Dialect::AnthropicMessages;
+
+/// The provider's floor.
+const LEAST_BUDGET: u64 = 1024;
+
+/// What is left for the answer where the budget would take the whole limit.
+const ROOM: u64 = 1024;
+
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) thinking: Option<Object>,
+    pub(super) effort: Option<&'static str>,
+    pub(super) max_tokens: u64,
+    /// With thinking on, the provider takes no sampling options.
+    pub(super) thinks: bool,
+}
+
+pub(super) fn plan(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Plan {
+    let wish = request.thinking;
+    let mut plan = Plan { max_tokens: request.max_output.unwrap_or(target.max_output), ..Plan::default() };
+    let mode = match (wish.mode, wish.effort) {
+        (Some(mode), _) => Some(mode),
+        (None, Some(effort)) if target.thinking == ThinkingForm::Budget => {
+            Some(ThinkingMode::Budget(effort.budget().max(LEAST_BUDGET)))
+        }
+        (None, Some(_)) => Some(ThinkingMode::Adaptive),
+        (None, None) => None,
+    };
+    match mode {
+        None => {}
+        Some(ThinkingMode::Off) => plan.thinking = Some(object([("type", "disabled".into())])),
+        Some(_) if target.thinking == ThinkingForm::Never => {
+            losses.add("thinking", OWN, "the model does not think");
+        }
+        Some(_) if forces_tool(request) => {
+            losses.add("thinking", OWN, "a forced tool call cannot think first");
+        }
+        Some(_) if target.thinking == ThinkingForm::Budget && lacks_signature(request) => {
+            losses.add("thinking", OWN, "the tool loop under way began without this provider's thinking");
+        }
+        Some(mode) => {
+            plan.thinks = true;
+            plan.thinking = Some(write(mode, request, target, &mut plan, losses));
+        }
+    }
+    if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
+        losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
+    }
+    // Newer models take an effort also without thinking.
+    plan.effort = match (target.thinking, wish.effort, wish.mode) {
+        (ThinkingForm::Effort, Some(effort), _) => {
+            Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() })
+        }
+        (ThinkingForm::Effort, None, Some(ThinkingMode::Budget(budget))) => {
+            Some(crate::chat::Effort::of_budget(budget.max(LEAST_BUDGET)).name())
+        }
+        _ => None,
+    };
+    plan
+}
+
+fn write(
+    mode: ThinkingMode,
+    request: &ChatRequest,
+    target: &Target<'_>,
+    plan: &mut Plan,
+    losses: &mut Losses,
+) -> Object {
+    let mut thinking = match (target.thinking, mode) {
+        (ThinkingForm::Budget, mode) => {
+            let budget = match mode {
+                ThinkingMode::Budget(budget) => budget,
+                _ => request.thinking.effort.unwrap_or(crate::chat::Effort::Medium).budget(),
+            };
+            let mut budget = budget.max(LEAST_BUDGET);
+            if plan.max_tokens <= budget {
+                // The client's limit was meant for what it reads.
+                let wanted = plan.max_tokens.saturating_add(budget);
+                plan.max_tokens = wanted.min(target.max_output.max(LEAST_BUDGET + ROOM));
+                if plan.max_tokens <= budget {
+                    budget = plan.max_tokens.saturating_sub(ROOM).max(LEAST_BUDGET);
+                    losses.add(
+                        "thinking.budget_tokens",
+                        OWN,
+                        "the model writes no more than that: less was sent",
+                    );
+                }
+            }
+            object([("type", "enabled".into()), ("budget_tokens", budget.into())])
+        }
+        _ => object([("type", "adaptive".into())]),
+    };
+    let display = match request.thinking.shown {
+        Some(Shown::Hidden) => Some("omitted"),
+        Some(_) => Some("summarized"),
+        None => None,
+    };
+    thinking.put_some("display", display);
+    thinking
+}
+
+fn forces_tool(request: &ChatRequest) -> bool {
+    matches!(
+        request.tool_choice,
+        Some(ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Subset { required: true, .. })
+    )
+}
+
+/// A call whose result is sent now stands without a thinking block that the provider could verify.
+fn lacks_signature(request: &ChatRequest) -> bool {
+    let mut turns = request.turns.iter().rev();
+    if turns.next().map(|turn| turn.role) != Some(Role::Tool) {
+        return false;
+    }
+    let Some(turn) = turns.find(|turn| turn.role == Role::Assistant) else { return false };
+    let signed = turn.parts.first().is_some_and(|part| {
+        matches!(part.content, Content::Reasoning { .. })
+            && [OpaqueKind::Signature, OpaqueKind::Encrypted]
+                .into_iter()
+                .any(|kind| part.opaque_of(OWN, kind).is_some())
+    });
+    !signed
+}

@@ -1,0 +1,9 @@
+//! A part of Gemini's contents, as it stands in requests and in answers.
+//!
+//! In: a part, or a canonical one. Out: the other. The signature of a part must stay with it.
+
+mod decode;
+mod encode;
+
+pub(super) use decode::{Calls, decode};
+pub(super) use encode::{encode, signature, write_call};

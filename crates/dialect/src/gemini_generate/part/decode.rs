@@ -1,0 +1,147 @@
+//! From Gemini's parts to canonical ones.
+//!
+//! In: a part. Out: a [`Part`]. Calls mostly come without ids: they are numbered, and results find them by name and order.
+
+use crate::{
+    Dialect,
+    chat::{Content, Extras, Opaque, OpaqueKind, Part, Source, unwrap_opaque},
+    fields::Fields,
+    shortfall,
+    translate::{Untranslatable, mint_call_id},
+    tree::{Json, Object},
+};
+
+type Result<T> = std::result::Result<T, Untranslatable>;
+
+const OWN: Dialect = Dialect::GeminiGenerate;
+const AT: &str = "contents.parts";
+
+/// The calls of a conversation that still wait for their results.
+#[derive(Debug, Default)]
+pub(crate) struct Calls {
+    /// What makes ids unique: the answer's own id.
+    pub(crate) seed: String,
+    minted: u32,
+    waiting: Vec<(String, String)>,
+}
+
+impl Calls {
+    pub(crate) fn new(seed: &str) -> Calls {
+        Calls { seed: seed.to_owned(), ..Calls::default() }
+    }
+
+    pub(crate) fn call(&mut self, id: Option<String>, name: &str) -> String {
+        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| {
+            self.minted += 1;
+            mint_call_id(&self.seed, self.minted)
+        });
+        self.waiting.push((name.to_owned(), id.clone()));
+        id
+    }
+
+    /// The id of the call that a result without one answers.
+    fn answer(&mut self, id: Option<String>, name: &str) -> String {
+        let at = match &id {
+            Some(id) => self.waiting.iter().position(|(_, waiting)| waiting == id),
+            None => self.waiting.iter().position(|(called, _)| called == name),
+        };
+        match (at, id) {
+            (Some(at), _) => self.waiting.remove(at).1,
+            (None, Some(id)) => id,
+            (None, None) => {
+                self.minted += 1;
+                mint_call_id(&self.seed, self.minted)
+            }
+        }
+    }
+}
+
+pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
+    let mut fields = Fields::of(part, AT)?.camel();
+    let token = fields.text("thoughtSignature")?.filter(|token| !token.is_empty()).map(read_token);
+    let thought = fields.bool("thought")?.unwrap_or(false);
+    let mut extras = Extras::default();
+    let content = if let Some(text) = fields.text("text")? {
+        if thought { Content::Reasoning { text } } else { Content::Text { text, citations: Vec::new() } }
+    } else if let Some(call) = fields.object("functionCall", "contents.parts.functionCall")? {
+        read_call(call, calls, &mut extras)?
+    } else if let Some(result) = fields.object("functionResponse", "contents.parts.functionResponse")? {
+        read_result(result.camel(), calls, &mut extras)?
+    } else if let Some(blob) = fields.object("inlineData", "contents.parts.inlineData")? {
+        let mut blob = blob.camel();
+        let (mime, data) = (blob.need_text("mimeType")?, blob.text("data")?.unwrap_or_default());
+        let name = blob.text("displayName")?;
+        blob.rest(OWN, &mut extras);
+        medium(Source::Inline { mime: mime.clone(), data }, Some(&mime), name)
+    } else if let Some(file) = fields.object("fileData", "contents.parts.fileData")? {
+        let mut file = file.camel();
+        let (url, mime) = (file.need_text("fileUri")?, file.text("mimeType")?);
+        let kept = url.starts_with("gs://") || url.starts_with("files/") || url.contains("googleapis.com/");
+        let source = if kept {
+            Source::Stored { dialect: OWN, id: url, mime: mime.clone() }
+        } else {
+            Source::Url { url, mime: mime.clone() }
+        };
+        let name = file.text("displayName")?;
+        file.rest(OWN, &mut extras);
+        medium(source, mime.as_deref(), name)
+    } else if fields.peek("thought").is_some() || (thought || token.is_some()) && fields.is_empty() {
+        Content::Reasoning { text: String::new() }
+    } else {
+        let mut value = fields.into_object();
+        if let Some(token) = &token {
+            value.put("thoughtSignature", &token.value);
+        }
+        return Ok(Part::new(Content::Foreign { dialect: OWN, at: AT, value: value.into() }));
+    };
+    let mut part = Part { extras, ..Part::new(content) };
+    part.opaque.extend(token);
+    fields.rest(OWN, &mut part.extras);
+    Ok(part)
+}
+
+fn medium(source: Source, mime: Option<&str>, name: Option<String>) -> Content {
+    match mime.and_then(|mime| mime.split_once('/')).map(|(kind, _)| kind) {
+        Some("image") => Content::Image { source, detail: None },
+        Some("audio") => Content::Audio { source },
+        _ => Content::File { source, name },
+    }
+}
+
+fn read_call(mut call: Fields, calls: &mut Calls, extras: &mut Extras) -> Result<Content> {
+    let name = call.need_text("name")?;
+    let id = calls.call(call.text("id")?, &name);
+    let input = call.json("args").map(|args| args.to_string()).unwrap_or_default();
+    call.rest(OWN, extras);
+    Ok(Content::ToolCall { id, name, input, custom: false })
+}
+
+/// `{"output": text}` and `{"error": text}` are the text; any other object is told as JSON.
+fn read_result(mut result: Fields, calls: &mut Calls, extras: &mut Extras) -> Result<Content> {
+    let name = result.need_text("name")?;
+    let call_id = calls.answer(result.text("id")?.filter(|id| !id.is_empty()), &name);
+    let response = result.json("response").unwrap_or_default();
+    let single = |key: &str| match &response {
+        Json::Object(Object(members)) if members.len() == 1 => response.as_object()?.text(key),
+        _ => None,
+    };
+    let (text, is_error) = match (single("output").or(single("result")), single("error")) {
+        (Some(text), _) => (text.to_owned(), false),
+        (None, Some(text)) => (text.to_owned(), true),
+        (None, None) => (response.to_string(), false),
+    };
+    let mut parts = vec![Part::text(text)];
+    for part in result.array("parts")?.unwrap_or_default() {
+        parts.push(decode(part, &mut Calls::default())?);
+    }
+    result.rest(OWN, extras);
+    Ok(Content::ToolResult { call_id, name: Some(name), parts, is_error, custom: false })
+}
+
+/// A token of another dialect that a client of ours kept is told by its mark, inside the base64 of this one.
+fn read_token(value: String) -> Opaque {
+    if let Some(text) = shortfall::decode_text(&value).filter(|text| text.starts_with("sluice:")) {
+        return unwrap_opaque(text, OWN, OpaqueKind::Signature);
+    }
+    Opaque { dialect: OWN, kind: OpaqueKind::Signature, value }
+}

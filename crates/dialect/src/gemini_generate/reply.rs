@@ -1,0 +1,217 @@
+//! A whole generateContent answer, both ways.
+//!
+//! In: its body, or a canonical reply. Out: the other. `STOP` says nothing of calls: the parts do.
+
+use crate::{
+    Dialect, Usage,
+    chat::{Candidate, ChatReply, Citation, Content, Part, Stop, StopReason},
+    fields::{Fields, list_extras, put_extras},
+    gemini_generate::part::{self, Calls},
+    loss::Losses,
+    openai_chat::reply::Totals,
+    shortfall,
+    translate::{Telling, Untranslatable},
+    tree::{Json, Object, object},
+    usage,
+};
+
+const OWN: Dialect = Dialect::GeminiGenerate;
+
+pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
+    let mut fields = Fields::of(body, "")?.camel();
+    let mut reply = ChatReply {
+        id: fields.text("responseId").ok().flatten().unwrap_or_default(),
+        model: fields.text("modelVersion").ok().flatten().unwrap_or_default(),
+        ..ChatReply::default()
+    };
+    reply.usage = fields.json("usageMetadata").and_then(|usage| usage::gemini::read(&usage.to_string()));
+    let mut calls = Calls::new(&reply.id);
+    for candidate in fields.array("candidates")?.unwrap_or_default() {
+        reply.candidates.push(decode_candidate(Fields::of(candidate, "candidates")?.camel(), &mut calls)?);
+    }
+    let blocked = fields.peek("promptFeedback").and_then(Json::as_object).and_then(|f| f.text("blockReason"));
+    match blocked {
+        Some(reason) if reply.candidates.is_empty() => {
+            let stop = Stop { detail: Some(reason.to_owned()), ..Stop::new(StopReason::Filtered) };
+            reply.candidates.push(Candidate { stop: Some(stop), ..Candidate::default() });
+        }
+        None if reply.candidates.is_empty() && reply.usage.is_none() => {
+            return Err(fields.wrong("candidates", "an array"));
+        }
+        _ => {}
+    }
+    fields.rest(OWN, &mut reply.extras);
+    Ok(reply)
+}
+
+fn decode_candidate(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Untranslatable> {
+    let mut candidate = Candidate::default();
+    fields.json("index");
+    if let Some(content) = fields.object("content", "candidates.content")? {
+        let mut content = content.camel();
+        for part in content.array("parts")?.unwrap_or_default() {
+            candidate.parts.push(part::decode(part, calls)?);
+        }
+    }
+    let detail = fields.text("finishMessage").ok().flatten();
+    let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+    candidate.stop = fields.json("finishReason").map(|reason| read_stop(&reason, detail, called));
+    if let Some(grounding) = fields.peek("groundingMetadata").and_then(Json::as_object) {
+        cite(grounding, &mut candidate.parts);
+    }
+    fields.rest(OWN, &mut candidate.extras);
+    Ok(candidate)
+}
+
+pub(super) fn read_stop(reason: &Json, detail: Option<String>, called: bool) -> Stop {
+    let word = match reason {
+        Json::String(word) => word.as_str(),
+        // Transcripts of Vertex have the numbers of the enum.
+        Json::Number(number) if number.as_str() == "1" => "STOP",
+        Json::Number(number) if number.as_str() == "2" => "MAX_TOKENS",
+        Json::Number(number) if number.as_str() == "3" => "SAFETY",
+        _ => "OTHER",
+    };
+    let reason = match word {
+        "STOP" if called => StopReason::ToolCalls,
+        "STOP" => StopReason::EndTurn,
+        "MAX_TOKENS" => StopReason::MaxOutput,
+        "SAFETY"
+        | "RECITATION"
+        | "LANGUAGE"
+        | "BLOCKLIST"
+        | "PROHIBITED_CONTENT"
+        | "SPII"
+        | "IMAGE_SAFETY"
+        | "IMAGE_PROHIBITED_CONTENT"
+        | "IMAGE_RECITATION"
+        | "MODEL_ARMOR" => StopReason::Filtered,
+        "MALFORMED_FUNCTION_CALL"
+        | "UNEXPECTED_TOOL_CALL"
+        | "TOO_MANY_TOOL_CALLS"
+        | "MISSING_THOUGHT_SIGNATURE" => StopReason::BrokenCall,
+        _ => StopReason::Other,
+    };
+    let plain = matches!(word, "STOP" | "MAX_TOKENS" | "SAFETY" | "MALFORMED_FUNCTION_CALL" | "OTHER");
+    let detail = detail.or_else(|| (!plain).then(|| word.to_owned()));
+    Stop { reason, sequence: None, detail }
+}
+
+pub(super) fn write_reason(stop: &Stop) -> &'static str {
+    match stop.reason {
+        StopReason::EndTurn | StopReason::StopSequence | StopReason::ToolCalls | StopReason::Paused => "STOP",
+        StopReason::MaxOutput | StopReason::ContextFull => "MAX_TOKENS",
+        StopReason::Filtered | StopReason::Refused => "SAFETY",
+        StopReason::BrokenCall => "MALFORMED_FUNCTION_CALL",
+        StopReason::Other => "OTHER",
+    }
+}
+
+pub(super) fn list_stop(stop: &Stop, losses: &mut Losses) {
+    if stop.reason == StopReason::Paused {
+        losses.add("stop_reason", OWN, "it cannot say that the turn is only paused");
+    }
+    if stop.sequence.is_some() {
+        losses.add("stop_sequence", OWN, "it does not tell which stop sequence was met");
+    }
+}
+
+/// Places are told in bytes of the text, here they are characters.
+fn cite(grounding: &Object, parts: &mut [Part]) {
+    let text = parts.iter_mut().find_map(|part| match &mut part.content {
+        Content::Text { text, citations } if !text.is_empty() => Some((&*text, citations)),
+        _ => None,
+    });
+    let Some((text, citations)) = text else { return };
+    let list = |key: &str| grounding.get(key).and_then(Json::as_array).unwrap_or_default();
+    let chunks = list("groundingChunks");
+    for support in list("groundingSupports").iter().filter_map(Json::as_object) {
+        let segment = support.get("segment").and_then(Json::as_object);
+        let place = |key: &str| match segment.and_then(|segment| segment.get(key)) {
+            Some(Json::Number(number)) => number.as_u64().map(|at| count_characters(text, at)),
+            _ => None,
+        };
+        let span = place("endIndex").map(|end| (place("startIndex").unwrap_or(0), end));
+        let quote = segment.and_then(|segment| segment.text("text")).map(str::to_owned);
+        for index in support.get("groundingChunkIndices").and_then(Json::as_array).unwrap_or_default() {
+            let Json::Number(index) = index else { continue };
+            let chunk = index.as_u64().and_then(|index| chunks.get(usize::try_from(index).ok()?));
+            let web = chunk.and_then(Json::as_object).and_then(|chunk| chunk.get("web")?.as_object());
+            let Some(url) = web.and_then(|web| web.text("uri")) else { continue };
+            let title = web.and_then(|web| web.text("title")).map(str::to_owned);
+            citations.push(Citation { url: url.to_owned(), title, quote: quote.clone(), span });
+        }
+    }
+}
+
+fn count_characters(text: &str, bytes: u64) -> u64 {
+    let end = usize::try_from(bytes).unwrap_or(usize::MAX).min(text.len());
+    text[..text.floor_char_boundary(end)].chars().count() as u64
+}
+
+pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) -> Object {
+    list_extras(&reply.extras, OWN, losses);
+    let mut candidates = Vec::new();
+    for (at, candidate) in reply.candidates.iter().enumerate() {
+        list_extras(&candidate.extras, OWN, losses);
+        let mut parts = Vec::new();
+        for part in &candidate.parts {
+            put_part(part, &mut parts, losses);
+        }
+        let content = object([("parts", parts.into()), ("role", "model".into())]);
+        let mut fields = object([("content", content.into())]);
+        if let Some(stop) = &candidate.stop {
+            list_stop(stop, losses);
+            fields.put("finishReason", write_reason(stop));
+            fields.put_some("finishMessage", stop.detail.as_ref());
+        }
+        fields.put("index", at as u64);
+        put_extras(&candidate.extras, OWN, "candidates", &mut fields);
+        candidates.push(fields.into());
+    }
+    let mut body = object([("candidates", candidates.into())]);
+    body.put_some("usageMetadata", reply.usage.as_ref().map(write_usage));
+    body.put("modelVersion", telling.model(&reply.model)).put("responseId", telling.id(&reply.id));
+    put_extras(&reply.extras, OWN, "", &mut body);
+    body
+}
+
+/// A part of an answer, with the token that the client keeps for us.
+pub(super) fn put_part(part: &Part, parts: &mut Vec<Json>, losses: &mut Losses) {
+    shortfall::list_answer_part(part, OWN, losses);
+    if matches!(&part.content, Content::Text { citations, .. } if !citations.is_empty()) {
+        losses.add("content.citations", OWN, "sources of another search are not told in its form");
+    }
+    match part::encode(part, losses) {
+        Ok(Some(mut fields)) => {
+            fields.put_some("thoughtSignature", part::signature(&part.opaque));
+            parts.push(fields.into());
+        }
+        Ok(None) => {}
+        Err(_) => losses.add("content", OWN, shortfall::ONLY_OWN),
+    }
+}
+
+/// In Gemini's accounting: the prompt includes the cache, the candidates leave the thoughts out.
+pub(super) fn write_usage(usage: &Usage) -> Object {
+    let totals = Totals::of(usage);
+    let mut fields = object([
+        ("promptTokenCount", totals.input.into()),
+        ("candidatesTokenCount", totals.output.saturating_sub(usage.reasoning).into()),
+        ("totalTokenCount", totals.input.saturating_add(totals.output).into()),
+    ]);
+    fields.put_some("cachedContentTokenCount", Some(usage.cache_read).filter(|count| *count > 0));
+    fields.put_some("thoughtsTokenCount", Some(usage.reasoning).filter(|count| *count > 0));
+    for (key, audio, image) in [
+        ("promptTokensDetails", usage.audio_input, usage.image_input),
+        ("candidatesTokensDetails", usage.audio_output, usage.image_output),
+    ] {
+        let details: Vec<Json> = [("AUDIO", audio), ("IMAGE", image)]
+            .into_iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(name, count)| object([("modality", name.into()), ("tokenCount", count.into())]).into())
+            .collect();
+        fields.put_some(key, Some(details).filter(|details| !details.is_empty()));
+    }
+    fields
+}

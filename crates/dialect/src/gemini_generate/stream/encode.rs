@@ -1,0 +1,155 @@
+//! From events to Gemini's chunks.
+//!
+//! In: events in their order. Out: frames, each a slice of the answer; calls whole, reasons and usage in the last one. As
+//! a JSON array it is closed only by the end.
+
+use crate::{
+    Dialect, Usage,
+    chat::{Opaque, Stop},
+    event::{ChatEvent, Delta, Opening},
+    gemini_generate::{part, reply},
+    loss::Losses,
+    translate::{Telling, put_object},
+    tree::{Json, Object, object},
+};
+
+const OWN: Dialect = Dialect::GeminiGenerate;
+
+#[derive(Debug)]
+pub(crate) struct Encoder {
+    telling: Telling,
+    id: String,
+    model: String,
+    /// Nothing was written yet: an array has its bracket to come.
+    first: bool,
+    open: Vec<Open>,
+    stops: Vec<(u32, Stop)>,
+    usage: Option<Usage>,
+}
+
+/// A part under way.
+#[derive(Debug)]
+struct Open {
+    candidate: u32,
+    part: u32,
+    opening: Opening,
+    /// A call's arguments: they go out whole.
+    input: String,
+    tokens: Vec<Opaque>,
+}
+
+impl Encoder {
+    pub(crate) fn new(telling: Telling) -> Encoder {
+        let (id, model) = (telling.id.clone(), telling.model.clone());
+        Encoder { telling, id, model, first: true, open: Vec::new(), stops: Vec::new(), usage: None }
+    }
+
+    pub(crate) fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>, losses: &mut Losses) {
+        match event {
+            ChatEvent::Started { id, model, .. } => {
+                self.id = self.telling.id(id).to_owned();
+                self.model = self.telling.model(model).to_owned();
+            }
+            ChatEvent::Opened { candidate, part, opening } => {
+                let (candidate, part, opening) = (*candidate, *part, opening.clone());
+                self.open.push(Open { candidate, part, opening, input: String::new(), tokens: Vec::new() });
+            }
+            ChatEvent::Delta { candidate, part, delta } => self.delta(*candidate, *part, delta, out, losses),
+            ChatEvent::Closed { candidate, part } => self.close(*candidate, *part, out, losses),
+            ChatEvent::Stopped { candidate, stop } => {
+                reply::list_stop(stop, losses);
+                self.stops.push((*candidate, stop.clone()));
+            }
+            ChatEvent::Usage(usage) => self.usage = Some(*usage),
+            ChatEvent::Ended => self.end(out),
+            ChatEvent::Failed(_) => {}
+        }
+    }
+
+    fn delta(&mut self, candidate: u32, part: u32, delta: &Delta, out: &mut Vec<u8>, losses: &mut Losses) {
+        let found = self.open.iter_mut().find(|open| open.candidate == candidate && open.part == part);
+        let Some(open) = found else { return };
+        match delta {
+            Delta::Text(text) => {
+                let mut fields = object([("text", text.into())]);
+                if matches!(open.opening, Opening::Reasoning) {
+                    fields.put("thought", true);
+                }
+                self.put_parts(candidate, vec![fields.into()], out);
+            }
+            Delta::Input(input) => open.input.push_str(input),
+            Delta::Opaque(token) => open.tokens.push(token.clone()),
+            Delta::Citation(_) => {
+                losses.add("content.citations", OWN, "sources of another search are not told in its form");
+            }
+        }
+    }
+
+    fn close(&mut self, candidate: u32, part: u32, out: &mut Vec<u8>, losses: &mut Losses) {
+        let at = self.open.iter().position(|open| open.candidate == candidate && open.part == part);
+        let Some(open) = at.map(|at| self.open.remove(at)) else { return };
+        let token = part::signature(&open.tokens);
+        let mut parts = Vec::new();
+        match &open.opening {
+            Opening::ToolCall { id, name, custom } => {
+                let call = part::write_call(id, name, &open.input, *custom, losses);
+                let mut fields = object([("functionCall", call.into())]);
+                fields.put_some("thoughtSignature", token);
+                parts.push(fields.into());
+            }
+            Opening::Whole(part) => reply::put_part(part, &mut parts, losses),
+            Opening::Text | Opening::Refusal | Opening::Reasoning => {
+                if let Some(token) = token {
+                    let mut fields = object([("text", "".into())]);
+                    if matches!(open.opening, Opening::Reasoning) {
+                        fields.put("thought", true);
+                    }
+                    fields.put("thoughtSignature", token);
+                    parts.push(fields.into());
+                }
+            }
+        }
+        if !parts.is_empty() {
+            self.put_parts(candidate, parts, out);
+        }
+    }
+
+    fn end(&mut self, out: &mut Vec<u8>) {
+        let candidates = self.stops.drain(..).map(|(candidate, stop)| {
+            let content = object([("parts", Vec::new().into()), ("role", "model".into())]);
+            let mut fields =
+                object([("content", content.into()), ("finishReason", reply::write_reason(&stop).into())]);
+            fields.put_some("finishMessage", stop.detail.as_ref());
+            fields.put("index", candidate);
+            Json::Object(fields)
+        });
+        let candidates = candidates.collect();
+        self.put_chunk(candidates, out);
+        if self.telling.json_array {
+            out.extend_from_slice(b"]");
+        }
+    }
+
+    fn put_parts(&mut self, candidate: u32, parts: Vec<Json>, out: &mut Vec<u8>) {
+        let content = object([("parts", parts.into()), ("role", "model".into())]);
+        let fields = object([("content", content.into()), ("index", candidate.into())]);
+        self.put_chunk(vec![fields.into()], out);
+    }
+
+    fn put_chunk(&mut self, candidates: Vec<Json>, out: &mut Vec<u8>) {
+        let mut chunk = object([("candidates", candidates.into())]);
+        chunk.put_some("usageMetadata", self.usage.as_ref().map(reply::write_usage));
+        chunk.put("modelVersion", &self.model).put("responseId", &self.id);
+        self.put(chunk, out);
+    }
+
+    fn put(&mut self, chunk: Object, out: &mut Vec<u8>) {
+        let first = std::mem::take(&mut self.first);
+        if !self.telling.json_array {
+            put_object(out, None, chunk);
+            return;
+        }
+        out.extend_from_slice(if first { b"[" } else { b",\r\n" });
+        out.extend_from_slice(Json::Object(chunk).to_string().as_bytes());
+    }
+}

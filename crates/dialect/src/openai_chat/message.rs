@@ -1,0 +1,13 @@
+//! A message of chat completions, as it stands in requests and in answers.
+//!
+//! In: a message object, or a canonical turn. Out: the other. Thinking must be taken once, though providers say it in
+//! two fields.
+
+pub(crate) mod content;
+mod decode;
+mod encode;
+pub(super) mod reasoning;
+
+pub(crate) use decode::read_citation;
+pub(super) use decode::{decode, read_assistant, read_cache};
+pub(super) use encode::{encode, google_token, put_answer, write_citation};

@@ -1,0 +1,99 @@
+//! `reasoning_details`, the shape in which OpenRouter carries other languages' thinking through chat completions.
+//!
+//! In: one detail, or a reasoning part. Out: the other. A token whose language is not named stays as it came.
+
+use crate::{
+    Dialect,
+    chat::{Content, Opaque, OpaqueKind, Part},
+    tree::{Json, Object, object},
+};
+
+const FORMATS: [(&str, Dialect); 3] = [
+    ("anthropic-claude-v1", Dialect::AnthropicMessages),
+    ("google-gemini-v1", Dialect::GeminiGenerate),
+    ("openai-responses-v1", Dialect::OpenaiResponses),
+];
+
+/// What one detail says, in a message or in a stream.
+#[derive(Debug, Default)]
+pub(crate) struct Detail {
+    pub(crate) text: String,
+    pub(crate) opaque: Vec<Opaque>,
+    /// Tokens whose language is not known.
+    pub(crate) unknown: bool,
+}
+
+pub(crate) fn read_detail(detail: &Object) -> Detail {
+    let text = detail.text("text").or(detail.text("summary")).unwrap_or_default().to_owned();
+    let format = detail.text("format").unwrap_or_default();
+    let dialect = FORMATS.iter().find(|(name, _)| *name == format).map(|(_, dialect)| *dialect);
+    let mut opaque = Vec::new();
+    let mut unknown = false;
+    let tokens =
+        [("signature", OpaqueKind::Signature), ("data", OpaqueKind::Encrypted), ("id", OpaqueKind::Id)];
+    for (key, kind) in tokens {
+        let Some(value) = detail.text(key).filter(|value| !value.is_empty()) else { continue };
+        // Gemini has one kind of token; OpenRouter calls it encrypted when no text goes with it.
+        let kind = match dialect {
+            Some(Dialect::GeminiGenerate) if kind == OpaqueKind::Encrypted => OpaqueKind::Signature,
+            _ => kind,
+        };
+        match dialect {
+            Some(Dialect::OpenaiResponses) | None if kind == OpaqueKind::Id && dialect.is_none() => {}
+            Some(Dialect::AnthropicMessages | Dialect::GeminiGenerate) if kind == OpaqueKind::Id => {}
+            Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned() }),
+            None => unknown = true,
+        }
+    }
+    Detail { text, opaque, unknown }
+}
+
+/// The details of a message as parts.
+pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) {
+    for value in details {
+        let Some(object) = value.as_object() else { continue };
+        let detail = read_detail(object);
+        if detail.unknown {
+            let at = "messages.reasoning_details";
+            parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value }));
+        } else {
+            parts.push(Part::reasoning(detail.text, detail.opaque));
+        }
+    }
+}
+
+/// A detail for a reasoning part's tokens of one dialect.
+pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object {
+    let mut detail = Object::default();
+    let encrypted = opaque.iter().any(|token| token.kind == OpaqueKind::Encrypted);
+    if encrypted && text.is_empty() {
+        detail.put("type", "reasoning.encrypted");
+    } else {
+        detail.put("type", "reasoning.text").put("text", text);
+    }
+    for token in opaque {
+        let key = match token.kind {
+            OpaqueKind::Signature => "signature",
+            OpaqueKind::Encrypted => "data",
+            OpaqueKind::Id => "id",
+        };
+        detail.put(key, &token.value);
+    }
+    let named =
+        opaque.first().and_then(|token| FORMATS.iter().find(|(_, dialect)| *dialect == token.dialect));
+    if let Some((name, _)) = named {
+        detail.put("format", *name);
+    }
+    detail.put("index", index);
+    detail
+}
+
+/// `extra_content.google.thought_signature`, where Gemini's own chat door carries the token of a part.
+pub(crate) fn read_google(extra: Option<&Json>) -> Option<Opaque> {
+    let value = extra?.as_object()?.get("google")?.as_object()?.text("thought_signature")?;
+    Some(Opaque { dialect: Dialect::GeminiGenerate, kind: OpaqueKind::Signature, value: value.to_owned() })
+}
+
+pub(crate) fn write_google(value: &str) -> Object {
+    object([("google", object([("thought_signature", value.into())]).into())])
+}

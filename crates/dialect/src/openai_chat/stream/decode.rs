@@ -1,0 +1,396 @@
+//! From chunks to events.
+//!
+//! In: the data of one chunk. Out: events on the [`Track`]. Parts of a choice follow one another, except calls, which
+//! may overlap until their arguments are whole JSON.
+
+use crate::{
+    Accounting, Dialect,
+    chat::{Content, OpaqueKind, Part, Stop, StopReason},
+    event::{Delta, Opening},
+    json::members,
+    openai_chat::{message, reply},
+    translate::{CANDIDATE_BOUND, Track},
+    tree::{Json, Number, Object},
+    usage,
+};
+
+const OWN: Dialect = Dialect::OpenaiChat;
+
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    accounting: Accounting,
+    choices: Vec<Choice>,
+    /// Usage was told.
+    counted: bool,
+}
+
+/// What is open of one choice.
+#[derive(Debug, Default)]
+struct Choice {
+    index: u32,
+    flow: Option<(Flow, u32)>,
+    calls: Vec<Call>,
+    /// Anything at all was said.
+    said: bool,
+    called: bool,
+    refused: bool,
+    /// Told at the end: providers send more after the finish chunk.
+    stop: Option<Stop>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flow {
+    Text,
+    Reasoning,
+    Refusal,
+}
+
+#[derive(Debug)]
+struct Call {
+    index: Option<u64>,
+    id: String,
+    part: u32,
+    input: Input,
+}
+
+/// Follows a call's input, to know when its JSON is whole.
+#[derive(Debug, Default)]
+struct Input {
+    depth: u32,
+    in_string: bool,
+    escaped: bool,
+    whole: bool,
+}
+
+impl Input {
+    fn follow(&mut self, text: &str) {
+        for byte in text.bytes() {
+            if self.escaped {
+                self.escaped = false;
+            } else if self.in_string {
+                self.in_string = byte != b'"';
+                self.escaped = byte == b'\\';
+            } else {
+                match byte {
+                    b'"' => self.in_string = true,
+                    b'{' | b'[' => self.depth += 1,
+                    b'}' | b']' => {
+                        self.depth = self.depth.saturating_sub(1);
+                        self.whole = self.depth == 0;
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+impl Decoder {
+    pub(crate) fn new(accounting: Accounting) -> Decoder {
+        Decoder { accounting, choices: Vec::new(), counted: false }
+    }
+
+    pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
+        if data == "[DONE]" {
+            // An end also for providers that gave no reason, if they said anything at all.
+            for choice in self.choices.iter_mut().filter(|choice| choice.said || self.counted) {
+                choice.stop.get_or_insert(Stop::new(StopReason::Other));
+            }
+            self.finish(track);
+            return;
+        }
+        let chunk = if track.is_started() {
+            Object::pick(data, ["choices", "error"])
+        } else {
+            Object::pick(data, ["choices", "error", "id", "model", "created"])
+        };
+        let Some(mut chunk) = chunk else {
+            track.fail("the provider sent a chunk that is not JSON");
+            return;
+        };
+        let failed = chunk.get("error").is_some_and(|error| !error.is_blank());
+        if failed || event == Some(b"error") {
+            track.fail_with(data);
+            return;
+        }
+        let choices = match chunk.take("choices") {
+            Some(Json::Array(choices)) => choices,
+            _ => Vec::new(),
+        };
+        if !choices.is_empty() {
+            start(data, &chunk, track);
+        }
+        for (at, choice) in choices.into_iter().enumerate() {
+            if let Json::Object(choice) = choice {
+                self.read_choice(choice, at, track);
+            }
+        }
+        let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
+        let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
+        if let Some(usage) = usage.or(groq) {
+            let usage = usage::openai::read(usage, self.accounting);
+            self.counted |= usage.is_some();
+            track.usage(usage);
+        }
+    }
+
+    /// The stream's own end is an end if every choice said why it stopped.
+    pub(crate) fn finish(&mut self, track: &mut Track) {
+        if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
+            return;
+        }
+        for choice in &mut self.choices {
+            choice.calls.clear();
+            if let Some(stop) = choice.stop.clone() {
+                track.stop(choice.index, stop);
+            }
+        }
+        track.end();
+    }
+
+    fn read_choice(&mut self, mut fields: Object, position: usize, track: &mut Track) {
+        let index = number(fields.get("index")).unwrap_or(position as u64);
+        // Indexes beyond the track's bound are dropped there.
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        if index >= CANDIDATE_BOUND {
+            return;
+        }
+        let at = match self.choices.iter().position(|choice| choice.index == index) {
+            Some(at) => at,
+            None => {
+                self.choices.push(Choice { index, ..Choice::default() });
+                self.choices.len() - 1
+            }
+        };
+        let choice = &mut self.choices[at];
+        let delta = fields.take("delta").or_else(|| fields.take("message"));
+        if let Some(Json::Object(delta)) = delta {
+            choice.read_delta(delta, track);
+        }
+        if let Some(Json::String(text)) = fields.take("text") {
+            choice.say(Flow::Text, text, track);
+        }
+        if fields.get("logprobs").is_some_and(|found| !found.is_blank()) {
+            track.losses.add(
+                "choices.logprobs",
+                Dialect::OpenaiChat,
+                "probabilities of a stream are not translated",
+            );
+        }
+        if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
+            choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
+        }
+    }
+}
+
+/// Members of a chunk that are read, or say nothing of the answer.
+const KNOWN: [&str; 9] =
+    ["x_groq", "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
+
+fn start(data: &str, chunk: &Object, track: &mut Track) {
+    if !track.is_started() {
+        // All chunks are alike on the outside: the first tells what the others have, too.
+        if let Ok(Json::Object(whole)) = Json::parse(data.as_bytes()) {
+            track.list_rest(&whole, "", &KNOWN, OWN);
+        }
+        let created = number(chunk.get("created"));
+        track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
+    }
+}
+
+fn number(value: Option<&Json>) -> Option<u64> {
+    match value {
+        Some(Json::Number(number)) => Number::as_u64(number),
+        _ => None,
+    }
+}
+
+impl Choice {
+    fn read_delta(&mut self, mut delta: Object, track: &mut Track) {
+        self.read_reasoning(&mut delta, track);
+        match delta.take("content") {
+            Some(Json::String(text)) => self.say(Flow::Text, text, track),
+            // Mistral's, with its thinking.
+            Some(Json::Array(pieces)) => {
+                for piece in pieces.into_iter().filter_map(Json::into_object) {
+                    match piece.text("type") {
+                        Some("thinking") => {
+                            let text = message::content::read_thinking(piece.get("thinking").cloned());
+                            self.say(Flow::Reasoning, text, track);
+                        }
+                        _ => self.say(Flow::Text, piece.text("text").unwrap_or_default().to_owned(), track),
+                    }
+                }
+            }
+            _ => {}
+        }
+        if let Some(Json::String(text)) = delta.take("refusal") {
+            self.refused |= !text.is_empty();
+            self.say(Flow::Refusal, text, track);
+        }
+        if let Some(Json::Array(annotations)) = delta.take("annotations") {
+            self.cite(&annotations, track);
+        }
+        if let Some(Json::Array(images)) = delta.take("images") {
+            let mut parts = Vec::new();
+            if message::content::read_content(Some(Json::Array(images)), &mut parts).is_ok() {
+                self.close_flow(track);
+                parts.into_iter().for_each(|part| track.whole(self.index, part));
+            }
+        }
+        if let Some(audio) = delta.take("audio").filter(|audio| !audio.is_blank()) {
+            self.close_flow(track);
+            let content =
+                Content::Foreign { dialect: Dialect::OpenaiChat, at: "messages.audio", value: audio };
+            track.whole(self.index, Part::new(content));
+        }
+        if let Some(Json::Array(calls)) = delta.take("tool_calls") {
+            for call in calls.into_iter().filter_map(Json::into_object) {
+                self.read_call(call, track);
+            }
+        }
+        if let Some(Json::Object(function)) = delta.take("function_call") {
+            let mut call = Object::default();
+            call.put("index", 0u64).put("function", function);
+            self.read_call(call, track);
+        }
+        Choice::list(&delta, track);
+    }
+
+    /// The rest of a delta, once everything known was taken out.
+    fn list(delta: &Object, track: &mut Track) {
+        if delta.0.len() > 1 || delta.get("role").is_none() {
+            track.list_rest(delta, "choices.delta", &["role", "extra_content"], OWN);
+        }
+    }
+
+    fn read_reasoning(&mut self, delta: &mut Object, track: &mut Track) {
+        let said = [delta.take("reasoning_content"), delta.take("reasoning"), delta.take("thinking")];
+        let details = match delta.take("reasoning_details") {
+            Some(Json::Array(details)) => details,
+            _ => Vec::new(),
+        };
+        if details.is_empty() {
+            if let Some(Json::String(text)) = said.into_iter().flatten().find(|value| !value.is_blank()) {
+                self.say(Flow::Reasoning, text, track);
+            }
+            return;
+        }
+        for detail in details.iter().filter_map(Json::as_object) {
+            let detail = message::reasoning::read_detail(detail);
+            if detail.unknown {
+                let at = "messages.reasoning_details";
+                track.losses.add(at, Dialect::OpenaiChat, "a token whose dialect is not named");
+            }
+            let tokens: Vec<_> =
+                detail.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
+            if tokens.is_empty() {
+                self.say(Flow::Reasoning, detail.text, track);
+                continue;
+            }
+            if let Some(part) = self.enter(Flow::Reasoning, track) {
+                if !detail.text.is_empty() {
+                    track.delta(self.index, part, Delta::Text(detail.text));
+                }
+                tokens.into_iter().for_each(|token| track.delta(self.index, part, Delta::Opaque(token)));
+            }
+        }
+    }
+
+    /// The open part of this kind, or a new one.
+    fn enter(&mut self, flow: Flow, track: &mut Track) -> Option<u32> {
+        if let Some((open, part)) = self.flow
+            && open == flow
+        {
+            return Some(part);
+        }
+        self.close_flow(track);
+        let opening = match flow {
+            Flow::Text => Opening::Text,
+            Flow::Reasoning => Opening::Reasoning,
+            Flow::Refusal => Opening::Refusal,
+        };
+        let part = track.open(self.index, opening)?;
+        self.said = true;
+        self.flow = Some((flow, part));
+        Some(part)
+    }
+
+    fn close_flow(&mut self, track: &mut Track) {
+        if let Some((_, part)) = self.flow.take() {
+            track.close(self.index, part);
+        }
+    }
+
+    fn say(&mut self, flow: Flow, text: String, track: &mut Track) {
+        if text.is_empty() {
+            return;
+        }
+        if let Some(part) = self.enter(flow, track) {
+            track.delta(self.index, part, Delta::Text(text));
+        }
+    }
+
+    fn cite(&mut self, annotations: &[Json], track: &mut Track) {
+        let Some((Flow::Text, part)) = self.flow else { return };
+        for citation in annotations.iter().filter_map(message::read_citation) {
+            track.delta(self.index, part, Delta::Citation(citation));
+        }
+    }
+
+    fn read_call(&mut self, mut fields: Object, track: &mut Track) {
+        let index = number(fields.get("index"));
+        let id = fields.text("id").unwrap_or_default().to_owned();
+        let token = message::reasoning::read_google(fields.get("extra_content"));
+        let custom = fields.get("custom").is_some();
+        let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
+            return;
+        };
+        let name = body.text("name").unwrap_or_default().to_owned();
+        let input = match body.take(if custom { "input" } else { "arguments" }) {
+            Some(Json::String(text)) => text,
+            Some(Json::Null) | None => String::new(),
+            Some(other) => other.to_string(),
+        };
+        // Without an index, another id or a name begins another call; a position says nothing across chunks.
+        let known = match index {
+            Some(_) => self.calls.iter().rposition(|call| call.index == index),
+            None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id),
+            None if name.is_empty() => self.calls.len().checked_sub(1),
+            None => None,
+        };
+        // Some number every call nought: a new id with a name is a new call.
+        let known = known.filter(|at| {
+            let call = &self.calls[*at];
+            id.is_empty() || name.is_empty() || call.id == id || !call.input.whole
+        });
+        let at = match known {
+            Some(at) => at,
+            None => {
+                self.close_flow(track);
+                self.close_whole_calls(track);
+                let id = if id.is_empty() { track.mint_call_id() } else { id };
+                let opening = Opening::ToolCall { id: id.clone(), name, custom };
+                let Some(part) = track.open(self.index, opening) else { return };
+                (self.said, self.called) = (true, true);
+                self.calls.push(Call { index, id, part, input: Input::default() });
+                self.calls.len() - 1
+            }
+        };
+        let call = &mut self.calls[at];
+        if let Some(token) = token {
+            track.delta(self.index, call.part, Delta::Opaque(token));
+        }
+        if !input.is_empty() {
+            call.input.follow(&input);
+            track.delta(self.index, call.part, Delta::Input(input));
+        }
+    }
+
+    /// A client that cannot take overlapping calls need not wait for those that are complete.
+    fn close_whole_calls(&mut self, track: &mut Track) {
+        for call in self.calls.iter().filter(|call| call.input.whole) {
+            track.close(self.index, call.part);
+        }
+    }
+}

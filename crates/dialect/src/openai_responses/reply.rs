@@ -1,0 +1,204 @@
+//! A whole response, both ways.
+//!
+//! In: its body, or a canonical reply. Out: the other. What it repeats of the request says nothing of the answer.
+
+use crate::{
+    Accounting, Dialect, Usage,
+    chat::{Candidate, ChatReply, Content, Stop, StopReason},
+    fields::{Fields, list_extras, put_extras},
+    loss::Losses,
+    openai_chat::reply::Totals,
+    openai_responses::item::{self, Ids},
+    translate::{Telling, Untranslatable},
+    tree::{Json, Object, object},
+    usage,
+};
+
+const OWN: Dialect = Dialect::OpenaiResponses;
+
+/// Members of a response that repeat the request, or tell of its handling.
+const ECHO: [&str; 31] = [
+    "object",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "temperature",
+    "top_p",
+    "top_logprobs",
+    "max_output_tokens",
+    "max_tool_calls",
+    "text",
+    "reasoning",
+    "metadata",
+    "store",
+    "truncation",
+    "user",
+    "previous_response_id",
+    "conversation",
+    "background",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "completed_at",
+    "presence_penalty",
+    "frequency_penalty",
+    "output_text",
+    "billing",
+    "prompt_cache_options",
+    "content_filters",
+    "moderation",
+];
+
+pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
+    let mut fields = Fields::of(body, "response")?;
+    ECHO.iter().for_each(|name| drop(fields.json(name)));
+    let mut reply = ChatReply {
+        id: fields.text("id").ok().flatten().unwrap_or_default(),
+        model: fields.text("model").ok().flatten().unwrap_or_default(),
+        created_s: fields.count("created_at").ok().flatten(),
+        service_tier: fields.text("service_tier").ok().flatten(),
+        ..ChatReply::default()
+    };
+    reply.usage = read_usage(fields.json("usage").as_ref());
+    let mut candidate = Candidate::default();
+    for item in fields.array("output")?.ok_or_else(|| fields.wrong("output", "an array"))? {
+        candidate.parts.extend(item::read_output(item)?);
+    }
+    let status = fields.text("status")?;
+    let details = fields.json("incomplete_details");
+    let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
+    let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
+    candidate.stop =
+        status.as_deref().and_then(|status| read_stop(status, details.as_ref(), called, refused));
+    reply.candidates.push(candidate);
+    fields.rest(OWN, &mut reply.extras);
+    Ok(reply)
+}
+
+pub(super) fn read_usage(usage: Option<&Json>) -> Option<Usage> {
+    usage.and_then(|usage| usage::openai::read(&usage.to_string(), Accounting::Standard))
+}
+
+pub(super) fn read_stop(status: &str, details: Option<&Json>, called: bool, refused: bool) -> Option<Stop> {
+    let word = details.and_then(Json::as_object).and_then(|details| details.text("reason"));
+    Some(match (status, word) {
+        ("in_progress" | "queued", _) => return None,
+        ("incomplete", Some("max_output_tokens")) => Stop::new(StopReason::MaxOutput),
+        ("incomplete", Some("content_filter")) => Stop::new(StopReason::Filtered),
+        ("incomplete", word) => Stop { detail: word.map(str::to_owned), ..Stop::new(StopReason::Other) },
+        ("completed", _) if called => Stop::new(StopReason::ToolCalls),
+        ("completed", _) if refused => Stop::new(StopReason::Refused),
+        ("completed", _) => Stop::new(StopReason::EndTurn),
+        (status, _) => Stop { detail: Some(status.to_owned()), ..Stop::new(StopReason::Other) },
+    })
+}
+
+/// The status, and the reason of an incomplete one.
+fn write_stop(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
+    match stop.map(|stop| stop.reason) {
+        Some(StopReason::MaxOutput | StopReason::ContextFull) => ("incomplete", Some("max_output_tokens")),
+        Some(StopReason::Filtered) => ("incomplete", Some("content_filter")),
+        None => ("incomplete", None),
+        _ => ("completed", None),
+    }
+}
+
+pub(super) fn list_stop(stop: &Stop, losses: &mut Losses) {
+    if matches!(stop.reason, StopReason::Paused | StopReason::BrokenCall | StopReason::Other) {
+        losses.add("stop_reason", OWN, "it has no word for this reason to stop");
+    }
+    if stop.sequence.is_some() {
+        losses.add("stop_sequence", OWN, "it does not tell which stop sequence was met");
+    }
+    if stop.detail.is_some() {
+        losses.add("stop_details", OWN, "it has no place for the provider's own words");
+    }
+}
+
+pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) -> Object {
+    list_extras(&reply.extras, OWN, losses);
+    if reply.candidates.len() > 1 {
+        losses.add("candidates", OWN, "it gives one answer only: the first was sent");
+    }
+    let none = Candidate::default();
+    let candidate = reply.candidates.first().unwrap_or(&none);
+    list_extras(&candidate.extras, OWN, losses);
+    if let Some(stop) = &candidate.stop {
+        list_stop(stop, losses);
+    }
+    let id = telling.id(&reply.id);
+    let mut ids = Ids::new(id);
+    let mut output = Vec::new();
+    for part in &candidate.parts {
+        item::put_output(part, &mut ids, &mut output, losses);
+    }
+    let head =
+        Head { id, model: telling.model(&reply.model), created_s: reply.created_s.unwrap_or(telling.now_s) };
+    let mut body = write(&head, Progress::Over(candidate.stop.as_ref()), output, reply.usage.as_ref());
+    body.put_some("service_tier", reply.service_tier.as_ref());
+    put_extras(&reply.extras, OWN, "response", &mut body);
+    body
+}
+
+pub(super) struct Head<'a> {
+    pub(super) id: &'a str,
+    pub(super) model: &'a str,
+    pub(super) created_s: u64,
+}
+
+pub(super) enum Progress<'a> {
+    Under,
+    Over(Option<&'a Stop>),
+}
+
+/// A response object. Clients read members that repeat the request, and expect them to be there.
+pub(super) fn write(
+    head: &Head<'_>,
+    progress: Progress<'_>,
+    output: Vec<Json>,
+    usage: Option<&Usage>,
+) -> Object {
+    let (status, reason) = match progress {
+        Progress::Under => ("in_progress", None),
+        Progress::Over(stop) => write_stop(stop),
+    };
+    let details = reason.map_or(Json::Null, |reason| object([("reason", reason.into())]).into());
+    object([
+        ("id", head.id.into()),
+        ("object", "response".into()),
+        ("created_at", head.created_s.into()),
+        ("status", status.into()),
+        ("error", Json::Null),
+        ("incomplete_details", details),
+        ("instructions", Json::Null),
+        ("model", head.model.into()),
+        ("output", output.into()),
+        ("parallel_tool_calls", true.into()),
+        ("tool_choice", "auto".into()),
+        ("tools", Vec::new().into()),
+        ("temperature", Json::Null),
+        ("top_p", Json::Null),
+        ("metadata", Object::default().into()),
+        ("usage", usage.map_or(Json::Null, |usage| write_usage(usage).into())),
+    ])
+}
+
+fn write_usage(usage: &Usage) -> Object {
+    let totals = Totals::of(usage);
+    let mut input = object([("cached_tokens", usage.cache_read.into())]);
+    input.put_some("cache_write_tokens", Some(totals.written).filter(|count| *count > 0));
+    input.put_some("audio_tokens", Some(usage.audio_input).filter(|count| *count > 0));
+    input.put_some("image_tokens", Some(usage.image_input).filter(|count| *count > 0));
+    let mut output = object([("reasoning_tokens", usage.reasoning.into())]);
+    output.put_some("audio_tokens", Some(usage.audio_output).filter(|count| *count > 0));
+    output.put_some("image_tokens", Some(usage.image_output).filter(|count| *count > 0));
+    object([
+        ("input_tokens", totals.input.into()),
+        ("input_tokens_details", input.into()),
+        ("output_tokens", totals.output.into()),
+        ("output_tokens_details", output.into()),
+        ("total_tokens", totals.input.saturating_add(totals.output).into()),
+    ])
+}

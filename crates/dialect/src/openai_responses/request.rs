@@ -1,0 +1,9 @@
+//! A Responses request, both ways.
+//!
+//! In: its body, or the canonical request. Out: the other. What leans on a stored object must never be ignored.
+
+mod decode;
+mod encode;
+
+pub(crate) use decode::decode;
+pub(crate) use encode::encode;

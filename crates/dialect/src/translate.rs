@@ -1,0 +1,205 @@
+//! From one dialect to another: requests, whole replies, streams.
+//!
+//! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
+//! know a pair of dialects: a codec speaks its own language and the canonical one.
+
+mod decoder;
+mod encoder;
+mod frames;
+mod names;
+mod sequence;
+mod undo;
+
+pub use decoder::StreamDecoder;
+pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
+pub use encoder::StreamEncoder;
+pub(crate) use frames::{put_frame, put_object};
+pub use names::Renamed;
+pub(crate) use sequence::Sequence;
+
+use crate::{
+    Accounting, Dialect, anthropic_messages,
+    chat::{ChatReply, ChatRequest},
+    gemini_generate, indispensable,
+    loss::Losses,
+    openai_chat, openai_responses,
+    tree::Json,
+};
+
+/// Why a translation cannot be made at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untranslatable {
+    /// The sender's fault: the body is no JSON, or a field is not what the dialect says.
+    Malformed { field: String, expected: &'static str },
+    /// Without this field the request would ask for something else, and `dialect` has no place for it.
+    Unsupported { field: String, dialect: Dialect, reason: &'static str },
+}
+
+/// What is known of the model a request goes to. Models differ more than dialects do.
+#[derive(Clone, Copy, Debug)]
+pub struct Target<'a> {
+    /// The channel's name of the model.
+    pub model: &'a str,
+    /// The most it can write; sent where the dialect demands a limit and the client named none.
+    pub max_output: u64,
+    pub thinking: ThinkingForm,
+    /// What a chat provider wants back of earlier thinking.
+    pub replay: Replay,
+    /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
+    pub plain_chat: bool,
+    /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
+    pub drops_server_tools: bool,
+    /// System turns may stand in the middle of an Anthropic conversation.
+    pub mid_system: bool,
+}
+
+impl Default for Target<'_> {
+    fn default() -> Self {
+        Target {
+            model: "",
+            max_output: 8192,
+            thinking: ThinkingForm::Budget,
+            replay: Replay::Nothing,
+            plain_chat: false,
+            drops_server_tools: false,
+            mid_system: false,
+        }
+    }
+}
+
+/// What of earlier thinking goes back to a chat provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Replay {
+    Nothing,
+    /// `reasoning_content` (DeepSeek, Moonshot, Zhipu).
+    Text,
+    /// `reasoning_details`, with the tokens of the languages behind it (OpenRouter).
+    Details,
+}
+
+/// How a model is told to think.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ThinkingForm {
+    /// A number of tokens (Claude 4.5 and older, Gemini 2.5).
+    Budget,
+    /// An effort (newer Claude: adaptive; Gemini 3: levels).
+    Effort,
+    Never,
+}
+
+/// Bytes of a dialect, and what they could not carry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encoded {
+    pub body: Vec<u8>,
+    pub losses: Losses,
+    /// Tools that were sent under other names: the answer must be told with these in [`Telling::renamed`].
+    pub renamed: Vec<Renamed>,
+}
+
+/// What the path of a request says where its dialect has it there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FromPath<'a> {
+    pub model: &'a str,
+    pub stream: bool,
+}
+
+/// How an answer is told to the client.
+#[derive(Clone, Debug, Default)]
+pub struct Telling {
+    /// The name the client asked for; empty: the provider's.
+    pub model: String,
+    /// Where the provider gave the answer no id.
+    pub id: String,
+    /// Where the provider did not say when it was made.
+    pub now_s: u64,
+    /// The client asked for usage in its stream.
+    pub wants_usage: bool,
+    /// Custom tools of the request: their calls went out as functions and come back as free text.
+    pub custom_tools: Vec<String>,
+    /// What [`Encoded::renamed`] said of the request.
+    pub renamed: Vec<Renamed>,
+    /// A Gemini client that did not say `alt=sse`: its stream is one JSON array.
+    pub json_array: bool,
+}
+
+fn read(body: &[u8]) -> Result<Json, Untranslatable> {
+    // What is wrong with its syntax was said when it was peeked at.
+    let expected = "JSON, of a depth and a number of values that make a conversation";
+    Json::parse(body).map_err(|_| Untranslatable::Malformed { field: String::new(), expected })
+}
+
+pub fn decode_request(
+    dialect: Dialect,
+    body: &[u8],
+    path: FromPath<'_>,
+) -> Result<ChatRequest, Untranslatable> {
+    let body = read(body)?;
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::request::decode(body),
+        Dialect::OpenaiResponses => openai_responses::request::decode(body),
+        Dialect::AnthropicMessages => anthropic_messages::request::decode(body),
+        Dialect::GeminiGenerate => gemini_generate::request::decode(body, path),
+    }
+}
+
+/// Whether a client of `from` could read what a channel of `to` answers to this request.
+pub fn check_answer(request: &ChatRequest, from: Dialect, to: Dialect) -> Result<(), Untranslatable> {
+    indispensable::check_answer(request, from, to)
+}
+
+pub fn encode_request(
+    dialect: Dialect,
+    request: &ChatRequest,
+    target: &Target<'_>,
+) -> Result<Encoded, Untranslatable> {
+    indispensable::check(request, dialect)?;
+    let fitted = names::fit(request, dialect);
+    let (request, renamed) = match &fitted {
+        Some((request, renamed)) => (request, renamed.clone()),
+        None => (request, Vec::new()),
+    };
+    let mut losses = Losses::default();
+    let body = match dialect {
+        Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
+        Dialect::OpenaiResponses => openai_responses::request::encode(request, target, &mut losses),
+        Dialect::AnthropicMessages => anthropic_messages::request::encode(request, target, &mut losses),
+        Dialect::GeminiGenerate => gemini_generate::request::encode(request, target, &mut losses),
+    }?;
+    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
+}
+
+pub fn decode_reply(
+    dialect: Dialect,
+    body: &[u8],
+    accounting: Accounting,
+) -> Result<ChatReply, Untranslatable> {
+    let tree = read(body)?;
+    match dialect {
+        Dialect::OpenaiChat => openai_chat::reply::decode(tree, accounting),
+        Dialect::OpenaiResponses => openai_responses::reply::decode(tree),
+        Dialect::AnthropicMessages => anthropic_messages::reply::decode(tree),
+        Dialect::GeminiGenerate => gemini_generate::reply::decode(tree),
+    }
+}
+
+pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> Encoded {
+    let mut losses = Losses::default();
+    let reply = &*undo::undo_in_reply(reply, &telling.custom_tools, &telling.renamed);
+    let body = match dialect {
+        Dialect::OpenaiChat => openai_chat::reply::encode(reply, telling, &mut losses),
+        Dialect::OpenaiResponses => openai_responses::reply::encode(reply, telling, &mut losses),
+        Dialect::AnthropicMessages => anthropic_messages::reply::encode(reply, telling, &mut losses),
+        Dialect::GeminiGenerate => gemini_generate::reply::encode(reply, telling, &mut losses),
+    };
+    Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed: Vec::new() }
+}
+
+impl Telling {
+    pub(crate) fn id<'a>(&'a self, said: &'a str) -> &'a str {
+        if said.is_empty() { &self.id } else { said }
+    }
+
+    pub(crate) fn model<'a>(&'a self, said: &'a str) -> &'a str {
+        if self.model.is_empty() { said } else { &self.model }
+    }
+}

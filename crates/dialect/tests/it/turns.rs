@@ -1,0 +1,171 @@
+//! A second turn: a client gives back what it was told, and the provider gets its own tokens where it put them.
+
+use std::fs;
+
+use dialect::{
+    Accounting, Dialect,
+    chat::{Content, Part},
+    translate::{
+        FromPath, Replay, Target, Telling, ThinkingForm, check_answer, decode_reply, decode_request,
+        encode_reply, encode_request,
+    },
+};
+use serde_json::{Value, json};
+
+/// The next request of a client that appends the answer as it got it, and the results of its calls.
+fn next_request(client: Dialect, answer: &Value) -> Value {
+    match client {
+        Dialect::OpenaiChat => {
+            let message = answer["choices"][0]["message"].clone();
+            let calls = message["tool_calls"].as_array().unwrap().clone();
+            let mut messages = vec![json!({"role": "user", "content": "q"}), message];
+            messages.extend(
+                calls.iter().map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": "r"})),
+            );
+            json!({"model": "m", "messages": messages})
+        }
+        Dialect::AnthropicMessages => {
+            let content = answer["content"].as_array().unwrap();
+            let calls = content.iter().filter(|block| block["type"] == "tool_use");
+            let results: Vec<Value> = calls
+                .map(|call| json!({"type": "tool_result", "tool_use_id": call["id"], "content": "r"}))
+                .collect();
+            let user = json!({"role": "user", "content": "q"});
+            let said = json!({"role": "assistant", "content": content});
+            let messages = json!([user, said, {"role": "user", "content": results}]);
+            json!({"model": "m", "max_tokens": 9000, "messages": messages, "thinking": {"type": "enabled", "budget_tokens": 2000}})
+        }
+        Dialect::OpenaiResponses => {
+            let output = answer["output"].as_array().unwrap();
+            let calls = output.iter().filter(|item| item["call_id"].is_string());
+            let results = calls.map(|call| {
+                let kind = if call["type"] == "custom_tool_call" {
+                    "custom_tool_call_output"
+                } else {
+                    "function_call_output"
+                };
+                json!({"type": kind, "call_id": call["call_id"], "output": "r"})
+            });
+            let mut input = vec![json!({"role": "user", "content": "q"})];
+            input.extend(output.iter().cloned());
+            input.extend(results);
+            json!({"model": "m", "input": input, "reasoning": {"effort": "low"}})
+        }
+        Dialect::GeminiGenerate => {
+            let content = answer["candidates"][0]["content"].clone();
+            let parts = content["parts"].as_array().unwrap();
+            let calls = parts.iter().filter(|part| part["functionCall"].is_object());
+            let results: Vec<Value> = calls
+                .map(|part| json!({"functionResponse": {"id": part["functionCall"]["id"], "name": part["functionCall"]["name"], "response": {"output": "r"}}}))
+                .collect();
+            json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}, content, {"role": "user", "parts": results}]})
+        }
+    }
+}
+
+#[test]
+fn tokens_come_home_in_the_second_turn() {
+    for provider in Dialect::ALL {
+        let folder = format!("{}/fixtures/translate/{}", env!("CARGO_MANIFEST_DIR"), provider.name());
+        let body = fs::read(format!("{folder}/thinking_and_calls.reply.json")).unwrap();
+        let reply = decode_reply(provider, &body, Accounting::Standard).unwrap();
+        for client in Dialect::ALL {
+            let told = encode_reply(client, &reply, &Telling::default()).body;
+            let request = next_request(client, &serde_json::from_slice(&told).unwrap()).to_string();
+            let request =
+                decode_request(client, request.as_bytes(), FromPath { model: "m", stream: false }).unwrap();
+            let thinking =
+                if provider == Dialect::GeminiGenerate { ThinkingForm::Effort } else { ThinkingForm::Budget };
+            let target = Target { model: "m", thinking, replay: Replay::Text, ..Target::default() };
+            let encoded = encode_request(provider, &request, &target).unwrap();
+            let again =
+                decode_request(provider, &encoded.body, FromPath { model: "m", stream: false }).unwrap();
+            let said = again.turns.iter().find(|turn| turn.role == dialect::chat::Role::Assistant).unwrap();
+            let context = format!("{client:?} on {provider:?}: {}", String::from_utf8_lossy(&encoded.body));
+
+            let before = &reply.candidates[0].parts;
+            let thoughts = |parts: &[Part]| -> Vec<(String, Vec<String>)> {
+                let thinks = parts.iter().filter(|part| matches!(part.content, Content::Reasoning { .. }));
+                thinks
+                    .map(|part| {
+                        let text = match &part.content {
+                            Content::Reasoning { text } => text.clone(),
+                            _ => String::new(),
+                        };
+                        (text, tokens(part, provider))
+                    })
+                    .collect()
+            };
+            // Gemini's thoughts are not sent back, its signature stands on the call.
+            if provider != Dialect::GeminiGenerate {
+                assert_eq!(thoughts(&said.parts), thoughts(before), "{context}");
+            }
+            let calls = |parts: &[Part]| -> Vec<(String, Vec<String>)> {
+                let calls = parts.iter().filter_map(|part| match &part.content {
+                    Content::ToolCall { name, .. } => Some((name.clone(), tokens(part, provider))),
+                    _ => None,
+                });
+                calls.collect()
+            };
+            assert_eq!(calls(&said.parts), calls(before), "{context}");
+            assert!(again.turns.iter().any(|turn| turn.role == dialect::chat::Role::Tool), "{context}");
+        }
+    }
+}
+
+fn tokens(part: &Part, dialect: Dialect) -> Vec<String> {
+    let own = part
+        .opaque
+        .iter()
+        .filter(|token| token.dialect == dialect && token.kind != dialect::chat::OpaqueKind::Id);
+    own.map(|token| token.value.clone()).collect()
+}
+
+/// A streamed answer's words and token come in two fields; a client that keeps both gives back one thought.
+#[test]
+fn words_and_token_of_a_streamed_thought_are_one() {
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a",
+        "reasoning_content": "Hm.",
+        "reasoning_details": [{"type": "reasoning.text", "text": "", "signature": "c2ln", "format": "anthropic-claude-v1"}]}]});
+    let request =
+        decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    let encoded = encode_request(Dialect::AnthropicMessages, &request, &Target::default()).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    let thought = json!({"type": "thinking", "thinking": "Hm.", "signature": "c2ln"});
+    assert_eq!(body["messages"][1]["content"][0], thought);
+}
+
+/// OpenAI takes names of 64 letters; Claude Code's are longer.
+#[test]
+fn long_users_are_told_by_a_digest() {
+    let user = |name: &str| {
+        let body = json!({"model": "m", "max_tokens": 20, "metadata": {"user_id": name}, "messages": []});
+        let request =
+            decode_request(Dialect::AnthropicMessages, body.to_string().as_bytes(), FromPath::default());
+        let encoded = encode_request(Dialect::OpenaiChat, &request.unwrap(), &Target::default()).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        (body["safety_identifier"].as_str().unwrap().to_owned(), encoded.losses.rows().len())
+    };
+    assert_eq!(user("ann"), ("ann".to_owned(), 0));
+    let (one, other) = (user(&"a".repeat(150)), user(&"b".repeat(150)));
+    assert!(one.0.len() <= 64 && one.1 == 1 && one.0 != other.0 && one == user(&"a".repeat(150)));
+}
+
+#[test]
+fn results_stand_in_the_order_of_their_calls() {
+    let call = |id: &str| json!({"id": id, "type": "function", "function": {"name": format!("f{id}"), "arguments": "{}"}});
+    let result = |id: &str| json!({"role": "tool", "tool_call_id": id, "content": id});
+    let messages = json!([{"role": "user", "content": "q"}, {"role": "assistant", "tool_calls": [call("a"), call("b")]},
+        result("b"), result("a")]);
+    let body = json!({"model": "m", "messages": messages, "logprobs": true}).to_string();
+    let request = decode_request(Dialect::OpenaiChat, body.as_bytes(), FromPath::default()).unwrap();
+    let encoded = encode_request(Dialect::GeminiGenerate, &request, &Target::default()).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    let parts = body["contents"][2]["parts"].as_array().unwrap();
+    let names: Vec<&str> =
+        parts.iter().map(|part| part["functionResponse"]["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["fa", "fb"]);
+    // Its answer's probabilities could not be told.
+    assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::GeminiGenerate).is_err());
+    assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::OpenaiChat).is_ok());
+}
