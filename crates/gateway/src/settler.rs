@@ -88,7 +88,8 @@ async fn run(app: Arc<App>, mut queue: mpsc::Receiver<Settled>, sink: Sink) {
                 continue;
             }
         }
-        if desk.write(&app, &mut batch).await && !queue.is_closed() {
+        // Under such a load that a batch waits already, there is nothing to gather.
+        if desk.write(&app, &mut batch).await && !queue.is_closed() && queue.len() < BATCH {
             sleep(GATHER).await;
         }
     }
