@@ -3,13 +3,14 @@
 //! In: definitions that the gateway has checked, secrets that it has sealed. Out: rows. Nothing here can open a seal; channels of the
 //! configuration file are the file's to change.
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, ToSql, Transaction, params};
 
 use crate::{
     audit::By,
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
+    listing::Listing,
     money::Factor,
 };
 
@@ -56,10 +57,13 @@ pub struct Filter {
 const SELECT: &str =
     "SELECT id, source = 'config', name, status, definition, sealed, discount_millionths, created_ms,
          changed_ms
-     FROM channels WHERE status <> 'gone'";
+     FROM channels";
 
-const WHERE: &str = "(?1 IS NULL OR name = ?1) AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0)
+const WHERE: &str =
+    "status <> 'gone' AND (?1 IS NULL OR name = ?1) AND (?2 IS NULL OR instr(lower(name), lower(?2)) > 0)
      AND (?3 IS NULL OR status = ?3) AND (?4 IS NULL OR definition ->> 'provider' = ?4)";
+
+const LISTING: Listing = Listing { select: SELECT, table: "channels", id: "id", filter: WHERE };
 
 fn read(row: &Row<'_>) -> rusqlite::Result<Channel> {
     Ok(Channel {
@@ -82,26 +86,15 @@ pub fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<Channel>, u32), StoreError> {
-    database.read(|connection| {
-        let total = connection.query_row(
-            &format!("SELECT count(*) FROM channels WHERE status <> 'gone' AND {WHERE}"),
-            params![filter.name, filter.search, filter.status, filter.provider],
-            |row| row.get(0),
-        )?;
-        let mut statement = connection.prepare(&format!(
-            "{SELECT} AND {WHERE} AND (?5 IS NULL OR id < ?5) ORDER BY id DESC LIMIT ?6"
-        ))?;
-        let rows = statement.query_map(
-            params![filter.name, filter.search, filter.status, filter.provider, after, limit],
-            read,
-        )?;
-        Ok((rows.collect::<Result<_, _>>()?, total))
-    })
+    let of: [&dyn ToSql; 4] = [&filter.name, &filter.search, &filter.status, &filter.provider];
+    LISTING.page(database, &of, after, limit, read)
 }
 
 pub fn find(database: &Database, id: i64) -> Result<Channel, ChangeError> {
     database
-        .read(|connection| Ok(connection.query_row(&format!("{SELECT} AND id = ?1"), [id], read)))?
+        .read(|connection| {
+            Ok(connection.query_row(&format!("{SELECT} WHERE status <> 'gone' AND id = ?1"), [id], read))
+        })?
         .map_err(ChangeError::from)
 }
 
@@ -168,7 +161,8 @@ pub fn remove(database: &Database, by: &By, id: i64) -> Result<(), ChangeError> 
 }
 
 fn mine(transaction: &Transaction<'_>, id: i64) -> Result<Channel, ChangeError> {
-    let channel = transaction.query_row(&format!("{SELECT} AND id = ?1"), [id], read)?;
+    let channel =
+        transaction.query_row(&format!("{SELECT} WHERE status <> 'gone' AND id = ?1"), [id], read)?;
     if channel.from_file { Err(ChangeError::ReadOnly) } else { Ok(channel) }
 }
 

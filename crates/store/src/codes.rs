@@ -3,7 +3,7 @@
 //! In: hashes of codes that were made elsewhere. Out: rows, and entries. A code, its entry and who redeemed it are one
 //! transaction. The code itself never comes here.
 
-use rusqlite::{Row, Transaction, params};
+use rusqlite::{Row, ToSql, Transaction, params};
 
 use crate::{
     accounts,
@@ -13,6 +13,7 @@ use crate::{
     error::StoreError,
     keys::KeyHash,
     ledger::EntryKind,
+    listing::Listing,
     money::Nanos,
 };
 
@@ -50,6 +51,8 @@ const SELECT: &str =
      FROM codes c LEFT JOIN users u ON u.id = c.redeemed_by";
 const WHERE: &str = "(?1 IS NULL OR c.batch = ?1) AND (?2 IS NULL OR c.status = ?2)";
 
+const LISTING: Listing = Listing { select: SELECT, table: "codes c", id: "c.id", filter: WHERE };
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Code> {
     Ok(Code {
         id: row.get(0)?,
@@ -72,18 +75,8 @@ pub fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<Code>, u32), StoreError> {
-    database.read(|connection| {
-        let total = connection.query_row(
-            &format!("SELECT count(*) FROM codes c WHERE {WHERE}"),
-            params![filter.batch, filter.status],
-            |row| row.get(0),
-        )?;
-        let mut statement = connection.prepare(&format!(
-            "{SELECT} WHERE {WHERE} AND (?3 IS NULL OR c.id < ?3) ORDER BY c.id DESC LIMIT ?4"
-        ))?;
-        let rows = statement.query_map(params![filter.batch, filter.status, after, limit], read)?;
-        Ok((rows.collect::<Result<_, _>>()?, total))
-    })
+    let of: [&dyn ToSql; 2] = [&filter.batch, &filter.status];
+    LISTING.page(database, &of, after, limit, read)
 }
 
 pub fn find(database: &Database, id: i64) -> Result<Code, ChangeError> {

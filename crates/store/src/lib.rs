@@ -16,6 +16,7 @@ pub mod groups;
 pub mod keys;
 pub mod ledger;
 pub mod limits;
+mod listing;
 pub mod money;
 pub mod one_time;
 pub mod price;

@@ -3,13 +3,14 @@
 //! In: rates that the gateway has checked. Out: rows, each good from a moment on. A price that has been in force is not changed but
 //! followed by another: what was charged by it must stay explained.
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, Row, ToSql, params};
 
 use crate::{
     audit::{self, By},
     change::{ChangeError, Object, transact},
     database::Database,
     error::StoreError,
+    listing::Listing,
 };
 
 const OBJECT: Object = Object {
@@ -41,6 +42,8 @@ const SELECT: &str = "SELECT id, model, valid_from_ms, source, rates, created_ms
 const WHERE: &str = "(?1 IS NULL OR model = ?1) AND (?2 IS NULL OR instr(lower(model), lower(?2)) > 0)
      AND (?3 IS NULL OR source = ?3)";
 
+const LISTING: Listing = Listing { select: SELECT, table: "prices", id: "id", filter: WHERE };
+
 fn read(row: &Row<'_>) -> rusqlite::Result<PriceRow> {
     Ok(PriceRow {
         id: row.get(0)?,
@@ -59,19 +62,8 @@ pub fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<PriceRow>, u32), StoreError> {
-    database.read(|connection| {
-        let total = connection.query_row(
-            &format!("SELECT count(*) FROM prices WHERE {WHERE}"),
-            params![filter.model, filter.search, filter.source],
-            |row| row.get(0),
-        )?;
-        let mut statement = connection.prepare(&format!(
-            "{SELECT} WHERE {WHERE} AND (?4 IS NULL OR id < ?4) ORDER BY id DESC LIMIT ?5"
-        ))?;
-        let rows =
-            statement.query_map(params![filter.model, filter.search, filter.source, after, limit], read)?;
-        Ok((rows.collect::<Result<_, _>>()?, total))
-    })
+    let of: [&dyn ToSql; 3] = [&filter.model, &filter.search, &filter.source];
+    LISTING.page(database, &of, after, limit, read)
 }
 
 pub fn find(database: &Database, id: i64) -> Result<PriceRow, ChangeError> {

@@ -3,7 +3,7 @@
 //! In: hashes of secrets that were made elsewhere, and what they may do. Out: rows with what is shown of a secret. The secret
 //! itself never comes here; those of the configuration file are the file's to change.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
 use crate::{
     audit::By,
@@ -12,6 +12,7 @@ use crate::{
     error::StoreError,
     keys::{KeyHash, KeyTerms, ResetPeriod, set_period},
     limits::{self, LimitChange},
+    listing::Listing,
     money::Nanos,
     users::Role,
 };
@@ -88,6 +89,8 @@ const SELECT: &str = "SELECT k.id, k.user_id, u.name, k.source = 'config', k.nam
 const WHERE: &str = "k.status <> 'gone' AND (?1 IS NULL OR k.user_id = ?1) AND (?2 IS NULL OR k.name = ?2)
      AND (?3 IS NULL OR k.last4 = ?3 OR instr(lower(k.name), lower(?3)) > 0) AND (?4 IS NULL OR k.status = ?4)";
 
+const LISTING: Listing = Listing { select: SELECT, table: "api_keys k", id: "k.id", filter: WHERE };
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
     Ok(Key {
         id: row.get(0)?,
@@ -121,21 +124,8 @@ pub fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<Key>, u32), StoreError> {
-    database.read(|connection| {
-        let total = connection.query_row(
-            &format!("SELECT count(*) FROM api_keys k WHERE {WHERE}"),
-            params![filter.user_id, filter.name, filter.search, filter.status],
-            |row| row.get(0),
-        )?;
-        let mut statement = connection.prepare(&format!(
-            "{SELECT} WHERE {WHERE} AND (?5 IS NULL OR k.id < ?5) ORDER BY k.id DESC LIMIT ?6"
-        ))?;
-        let rows = statement.query_map(
-            params![filter.user_id, filter.name, filter.search, filter.status, after, limit],
-            read,
-        )?;
-        Ok((rows.collect::<Result<_, _>>()?, total))
-    })
+    let of: [&dyn ToSql; 4] = [&filter.user_id, &filter.name, &filter.search, &filter.status];
+    LISTING.page(database, &of, after, limit, read)
 }
 
 /// `owner`: only if it is his.

@@ -4,7 +4,7 @@
 //! are kept here, in the transaction that they protect: nobody changes his own role or one above it, only root makes admins, and
 //! somebody is always root.
 
-use rusqlite::{OptionalExtension, Row, Transaction, params};
+use rusqlite::{OptionalExtension, Row, ToSql, Transaction, params};
 
 use crate::{
     audit::By,
@@ -12,6 +12,7 @@ use crate::{
     database::Database,
     error::StoreError,
     limits::{self, LimitChange, LimitColumns},
+    listing::Listing,
     money::Nanos,
     users::Role,
 };
@@ -73,6 +74,8 @@ const WHERE: &str = "u.role <> 'config' AND u.status <> 'gone' AND (?1 IS NULL O
      AND (?2 IS NULL OR instr(lower(u.name || ' ' || coalesce(u.email, '')), lower(?2)) > 0)
      AND (?3 IS NULL OR u.role = ?3) AND (?4 IS NULL OR u.status = ?4) AND (?5 IS NULL OR u.group_id = ?5)";
 
+const LISTING: Listing = Listing { select: SELECT, table: "users u", id: "u.id", filter: WHERE };
+
 fn read(row: &Row<'_>) -> rusqlite::Result<Person> {
     Ok(Person {
         id: row.get(0)?,
@@ -97,20 +100,8 @@ pub fn list(
     after: Option<i64>,
     limit: u32,
 ) -> Result<(Vec<Person>, u32), StoreError> {
-    database.read(|connection| {
-        let of = params![filter.name, filter.search, filter.role, filter.status, filter.group_id];
-        let total =
-            connection
-                .query_row(&format!("SELECT count(*) FROM users u WHERE {WHERE}"), of, |row| row.get(0))?;
-        let mut statement = connection.prepare(&format!(
-            "{SELECT} WHERE {WHERE} AND (?6 IS NULL OR u.id < ?6) ORDER BY u.id DESC LIMIT ?7"
-        ))?;
-        let rows = statement.query_map(
-            params![filter.name, filter.search, filter.role, filter.status, filter.group_id, after, limit],
-            read,
-        )?;
-        Ok((rows.collect::<Result<_, _>>()?, total))
-    })
+    let of: [&dyn ToSql; 5] = [&filter.name, &filter.search, &filter.role, &filter.status, &filter.group_id];
+    LISTING.page(database, &of, after, limit, read)
 }
 
 pub fn find(database: &Database, id: i64) -> Result<Person, ChangeError> {
