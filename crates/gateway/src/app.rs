@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use arc_swap::ArcSwap;
-use store::{Database, Nanos, StoreError};
+use store::{Database, Nanos, StoreError, directory::Directory};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
@@ -101,7 +101,8 @@ impl App {
         let admission = Admission::new(&config.bounds);
         let drainer = Drainer::new(config.bounds.draining);
         let sign_in = SignIn::new(flow.upstream_sockets.clone());
-        let directory = enroll::directory(&database, &config)?;
+        enroll::enter(&database, &config)?;
+        let directory = Directory::read(&database)?;
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
         let mut meters = Meters::new(flow.clock);
@@ -133,13 +134,13 @@ impl App {
     /// Puts a new configuration in force; requests under way keep the one they began with.
     /// It waits for the database: not for a thread that serves requests.
     pub fn apply(&self, config: Config) -> Result<(), StoreError> {
-        self.renew(|_| config)
+        self.renew(Some(config))
     }
 
     /// Puts in force what was changed in the database. It waits, as [`App::apply`] does. Where it cannot, the picture in force
     /// is behind until somebody can: see [`App::is_behind`].
     pub fn refresh(&self) -> Result<(), StoreError> {
-        self.renew(|before| before.config.clone()).inspect_err(|_| self.behind.store(true, Ordering::Relaxed))
+        self.renew(None).inspect_err(|_| self.behind.store(true, Ordering::Relaxed))
     }
 
     /// Whether something stands in the database that is not in force.
@@ -155,13 +156,20 @@ impl App {
         }
     }
 
-    /// One at a time, and what is read is read within its turn: no picture takes the place of a later one.
-    fn renew(&self, config: impl FnOnce(&Catalog) -> Config) -> Result<(), StoreError> {
+    /// One at a time, and what is read is read within its turn: no picture takes the place of a later one. `config` is a new
+    /// one; what the one in force says stands in the database already.
+    fn renew(&self, config: Option<Config>) -> Result<(), StoreError> {
         let mut purses = self.purses.lock().unwrap_or_else(PoisonError::into_inner);
         let mut meters = self.meters.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.catalog.load_full();
-        let config = config(&before);
-        let directory = enroll::directory(&self.database, &config)?;
+        let config = match config {
+            Some(config) => {
+                enroll::enter(&self.database, &config)?;
+                config
+            }
+            None => before.config.clone(),
+        };
+        let directory = Directory::read(&self.database)?;
         self.behind.store(false, Ordering::Relaxed);
         let kept = enroll::kept(&self.database, &directory, &config.timeouts);
         let (before, connect) = (Some(&*before), &*self.connect);

@@ -21,12 +21,11 @@ use crate::{
     networks::Network,
 };
 
-/// Writes what the file says, and reads all that is in force.
-pub fn directory(database: &Database, config: &Config) -> Result<Directory, StoreError> {
+/// Writes what the file says.
+pub fn enter(database: &Database, config: &Config) -> Result<(), StoreError> {
     let keys: Vec<ConfigKey> = config.keys.iter().map(key).collect();
     let channels: Vec<ConfigChannel> = config.channels.iter().map(channel).collect();
-    sync(database, &keys, &columns(&config.limits.caps), &channels, unix_ms())?;
-    Directory::read(database)
+    sync(database, &keys, &columns(&config.limits.caps), &channels, unix_ms())
 }
 
 fn key(key: &KeyConfig) -> ConfigKey {
