@@ -73,6 +73,11 @@ impl Limits {
         &self.0[whose as usize]
     }
 
+    /// Whether any of them counts tokens: else nobody need find out how many a request may need.
+    pub fn count_tokens(&self) -> bool {
+        self.0.iter().any(|meter| meter.limited().is_some_and(|state| state.counts_tokens()))
+    }
+
     /// A place, a request and so many tokens, from all or from none; and not before those who wait.
     pub fn take(self: &Arc<Limits>, tokens: u64, clock: Clock) -> Result<Taken, Short> {
         self.attempt(tokens, clock, None).map_err(|blocked| blocked.short)

@@ -117,7 +117,7 @@ where
     lease.record().stream = inbound.stream;
     let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
     let terms = terms::agree(&mut inbound, &caller, &plan, catalog)?;
-    let tokens = terms::tokens(&mut inbound);
+    let tokens = if caller.key.limits.count_tokens() { terms::tokens(&mut inbound) } else { 0 };
     app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))
 }

@@ -155,6 +155,10 @@ impl Meter {
 }
 
 impl State {
+    pub(super) fn counts_tokens(&self) -> bool {
+        self.tokens.is_some()
+    }
+
     /// What stands in the way of a request; who waits goes before who comes.
     pub(super) fn shortage(
         &mut self,
