@@ -17,7 +17,7 @@ use dialect::{
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use self::gain::{ERROR_WAIT, Waiting, earlier, gain_plain, gain_stream, read_error};
+use self::gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error};
 use crate::{
     app::App,
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
@@ -37,7 +37,7 @@ pub struct Committed {
     pub headers: HeaderMap,
     pub channel: Arc<Channel>,
     pub caller: Caller,
-    pub lease: Lease,
+    pub lease: Box<Lease>,
     pub answer: Answer,
 }
 
@@ -55,7 +55,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Failed {
     pub fault: Fault,
-    pub lease: Lease,
+    pub lease: Box<Lease>,
 }
 
 /// One channel's answer, before it is joined with the lease.
@@ -72,7 +72,7 @@ pub async fn run(
     caller: Caller,
     mut inbound: Box<Inbound>,
     plan: Plan,
-    mut lease: Lease,
+    mut lease: Box<Lease>,
 ) -> Result<Committed, Box<Failed>> {
     let attempts = &catalog.config.attempts;
     let (mut tried, mut busy) = (0, false);
@@ -85,10 +85,9 @@ pub async fn run(
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let (Some(endpoint), now_ms) = (channel.endpoint(inbound.door), lease.mark().now_ms()) else {
-            continue;
-        };
+        let Some(endpoint) = channel.endpoint(inbound.door) else { continue };
         let now = Instant::now();
+        let now_ms = lease.clock().at_ms(now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
         if total_at.is_some_and(|total_at| now >= total_at) {
             told.get_or_insert(UpstreamFault::Silent { clock: "total" });
@@ -109,10 +108,10 @@ pub async fn run(
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, place);
+        lease.attempt_began(channel, place, now_ms);
         let outcome = app
             .shutdown
-            .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, total_at, &mut lease)))
+            .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, (now, total_at), &mut lease)))
             .await;
         match outcome {
             None => {
@@ -121,8 +120,7 @@ pub async fn run(
             }
             Some(Ok(gained)) => {
                 secret.health.accepted();
-                lease.attempt_measured(gained.status.as_u16());
-                lease.first_byte();
+                lease.attempt_answered(gained.status.as_u16());
                 if !matches!(&gained.answer, Answer::Whole { usage: Some(_), .. }) {
                     lease.keep_prompt(inbound.take_prompt());
                 }
@@ -194,7 +192,7 @@ async fn attempt(
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
-    total_at: Option<Instant>,
+    (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
 ) -> Result<Gained, UpstreamFault> {
     let timeouts = channel.timeouts();
@@ -203,9 +201,9 @@ async fn attempt(
     } else {
         ("first_byte", timeouts.first_byte)
     };
-    let (began, entry) = (Instant::now(), lease.mark().entry.clone());
+    let entry = lease.mark().entry.clone();
     let longest = timeouts.connect + limit + ERROR_WAIT + timeouts.idle;
-    lease.enter(Phase::Waiting, longest);
+    lease.enter_at(Phase::Waiting, longest, lease.clock().at_ms(began));
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
@@ -234,13 +232,18 @@ async fn attempt(
         let answered = classify(parts.status.as_u16(), &parts.headers, &body, whole, &channel.redaction);
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
-    let source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
+    let mut source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
     let options = tap_options(inbound, channel);
     let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
-    let answer = if inbound.stream {
-        gain_stream(source, options, channel, waiting, lease).await?
+    // A stream that was asked for may come as a document all the same.
+    let (early, framing) = if inbound.stream {
+        begin_stream(&mut source, waiting, lease).await?
     } else {
-        gain_plain(source, Vec::new(), options, channel, waiting, lease).await?
+        (Vec::new(), Framing::Document)
+    };
+    let answer = match framing {
+        Framing::Document => gain_plain(source, early, options, channel, waiting, lease).await?,
+        framing => gain_stream(source, (early, framing), options, channel, waiting).await?,
     };
     Ok(Gained { status: parts.status, headers: parts.headers, answer })
 }
