@@ -97,6 +97,13 @@ pub enum ClientFault {
         dialect: Dialect,
         reason: &'static str,
     },
+    /// The same, where the request could be told without the field, and the key wants it whole or not at all.
+    WouldLose {
+        model: String,
+        field: String,
+        dialect: Dialect,
+        reason: &'static str,
+    },
     /// A stored object that this caller did not make here, or that was forgotten.
     UnknownStored {
         id: String,

@@ -125,7 +125,15 @@ pub async fn run(
         let translated = match lane {
             Lane::Relay => None,
             Lane::Translate(dialect) => {
-                match translation::open(&mut letter, &inbound, lease.request_id(), channel, *dialect) {
+                match translation::open(
+                    &mut letter,
+                    &app.thoughts,
+                    &inbound,
+                    &caller,
+                    &lease,
+                    channel,
+                    *dialect,
+                ) {
                     Ok(translated) => Some(translated),
                     Err(fault) => {
                         untold.get_or_insert(fault);

@@ -3,6 +3,7 @@
 mod asked;
 mod grid;
 mod said;
+mod thinking;
 
 use crate::harness::{DIALECTS, channel};
 
