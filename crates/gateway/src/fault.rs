@@ -318,6 +318,14 @@ impl UpstreamFault {
         }
     }
 
+    /// It was told in another dialect than the caller's: what it says is kept, its words are not.
+    pub fn reworded(mut self) -> UpstreamFault {
+        if let UpstreamFault::Answered(answered) = &mut self {
+            answered.body = None;
+        }
+        self
+    }
+
     pub fn status(&self) -> u16 {
         match self {
             UpstreamFault::Answered(answered) => answered.status,

@@ -170,6 +170,7 @@ pub async fn run(
                 return Ok(Committed { status, headers, channel: channel.clone(), caller, lease, answer });
             }
             Some(Err(fault)) => {
+                let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
                 channel.health.failed(
                     &secret.health,
