@@ -37,6 +37,7 @@ pub(super) const KEY: &[&str] = &[
     "spend_limit",
     "reset_period",
     "strict",
+    "losses",
 ];
 pub(super) const PRICE: &[&str] = &[
     "model",
@@ -77,6 +78,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "proxy",
     "timeouts",
     "on_client_left",
+    "translate",
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];

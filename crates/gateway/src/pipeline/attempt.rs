@@ -23,9 +23,17 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{Fault, Rejection, UpstreamFault},
+    fault::{ClientFault, Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
-    pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Plan, rewrite, source::Source},
+    pipeline::{
+        caller::Caller,
+        inbound::Inbound,
+        lease::Lease,
+        plan::{Candidate, Lane, Plan},
+        rewrite,
+        source::Source,
+        translation::{self, Interpreter, Opened, Translated},
+    },
     provider::Quirk,
     upstream::{RequestBody, SendError},
 };
@@ -48,7 +56,14 @@ pub enum Answer {
     /// A plain body, the rest of it still to come.
     Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
-    Stream { start: Vec<Bytes>, framing: Framing, source: Source, tap: Box<Tap> },
+    Stream {
+        start: Vec<Bytes>,
+        framing: Framing,
+        source: Source,
+        tap: Box<Tap>,
+        /// Tells it in the caller's dialect, where the channel speaks another.
+        interpreter: Option<Box<Interpreter>>,
+    },
 }
 
 /// No answer; the lease is decided already.
@@ -78,14 +93,15 @@ pub async fn run(
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
     let mut soonest_ms = u64::MAX;
+    let (mut letter, mut untold): (Opened, Option<ClientFault>) = (None, None);
     app.budget.deposit();
-    for channel in &plan.channels {
+    for Candidate { channel, lane } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
         let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let Some(endpoint) = channel.endpoint(inbound.door) else { continue };
+        let Some(endpoint) = channel.endpoint(lane.door(inbound.door)) else { continue };
         let now = Instant::now();
         let now_ms = lease.clock().at_ms(now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
@@ -104,15 +120,34 @@ pub async fn run(
             busy = true;
             continue;
         };
+        let translated = match lane {
+            Lane::Relay => None,
+            Lane::Translate(dialect) => {
+                match translation::open(
+                    &mut letter,
+                    &app.thoughts,
+                    &inbound,
+                    &caller,
+                    &lease,
+                    channel,
+                    *dialect,
+                ) {
+                    Ok(translated) => Some(translated),
+                    Err(fault) => {
+                        untold.get_or_insert(fault);
+                        continue;
+                    }
+                }
+            }
+        };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, place, now_ms);
-        let outcome = app
-            .shutdown
-            .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, (now, total_at), &mut lease)))
-            .await;
+        let into = translated.as_ref().map(|translated| translated.door.dialect);
+        lease.attempt_began(channel, into, place, now_ms);
+        let trying = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
+        let outcome = app.shutdown.until_ending(pin!(trying)).await;
         match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
@@ -129,6 +164,7 @@ pub async fn run(
                 return Ok(Committed { status, headers, channel: channel.clone(), caller, lease, answer });
             }
             Some(Err(fault)) => {
+                let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
                 channel.health.failed(
                     &secret.health,
@@ -156,10 +192,12 @@ pub async fn run(
         lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
-    let fault = match told {
-        Some(fault) => Fault::Upstream(fault),
-        None if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
-        None => Fault::Rejection(Rejection::ChannelsResting {
+    let fault = match (told, untold) {
+        (Some(fault), _) => Fault::Upstream(fault),
+        // Nobody was there to whom it could be told.
+        (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
+        (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
+        (None, _) => Fault::Rejection(Rejection::ChannelsResting {
             model: inbound.model.clone(),
             retry_after_ms: soonest_ms.saturating_sub(lease.mark().now_ms()).min(60_000),
         }),
@@ -189,6 +227,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
+    translated: Option<Box<Translated>>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
@@ -207,7 +246,7 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, channel, endpoint, secret, &entry)
+    let request = build(inbound, translated.as_deref(), channel, endpoint, secret, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -233,8 +272,15 @@ async fn attempt(
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
     let mut source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
-    let options = tap_options(inbound, channel);
-    let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
+    let options = match &translated {
+        None => tap_options(inbound, channel),
+        // It goes by what the provider says, and nothing is taken out: the interpreter does not pass it on.
+        Some(translated) => {
+            TapOptions { door: translated.door, accounting: translated.accounting(), strip_usage: false }
+        }
+    };
+    let most_held = if translated.is_some() { translation::WHOLE_BYTES } else { gain::HELD_BYTES };
+    let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle, most_held };
     // A stream that was asked for may come as a document all the same.
     let (early, framing) = if inbound.stream {
         begin_stream(&mut source, waiting, lease).await?
@@ -245,20 +291,69 @@ async fn attempt(
         Framing::Document => gain_plain(source, early, options, channel, waiting, lease).await?,
         framing => gain_stream(source, (early, framing), options, channel, waiting).await?,
     };
-    Ok(Gained { status: parts.status, headers: parts.headers, answer })
+    let Some(translated) = translated else {
+        return Ok(Gained { status: parts.status, headers: parts.headers, answer });
+    };
+    let answer = tell_back(*translated, answer, lease)?;
+    // Whatever its headers say, they say of another dialect.
+    Ok(Gained { status: parts.status, headers: HeaderMap::new(), answer })
+}
+
+/// The answer in the caller's dialect.
+fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> Result<Answer, UpstreamFault> {
+    let mut losses = std::mem::take(&mut translated.losses);
+    let told = match answer {
+        Answer::Whole { body, usage, delivered, .. } => {
+            let (body, lost) = translated.reply(&body)?;
+            losses.append(lost);
+            Answer::Whole { body, usage, delivered, stored_id: None }
+        }
+        Answer::Passing { .. } => {
+            let detail = "the answer is longer than what is held to be translated".to_owned();
+            return Err(UpstreamFault::Unreadable { detail });
+        }
+        Answer::Stream { start: came, framing, source, tap, .. } => {
+            let mut interpreter = Box::new(translated.interpreter(framing));
+            let mut start = Vec::new();
+            interpreter.pass(came.into_iter(), &mut start);
+            if let Some(detail) = interpreter.failed() {
+                return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
+            }
+            let framing = interpreter.framing();
+            Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
+        }
+    };
+    lease.record().losses = losses;
+    Ok(told)
 }
 
 /// The request as this channel gets it.
 fn build(
     inbound: &Inbound,
+    translated: Option<&Translated>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
     entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
     let renamed = channel.rename(&inbound.model);
-    let uri = rewrite::uri(inbound, endpoint, renamed)?;
-    let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
+    let (uri, parts) = match translated {
+        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, renamed)),
+        Some(translated) => {
+            let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
+            (uri, vec![translated.body.clone()])
+        }
+    };
+    let headers = rewrite::request_headers(inbound, channel, endpoint, secret, endpoint.door);
+    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
+    *request.method_mut() = inbound.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The caller's own body, with the named edits.
+fn edit(inbound: &Inbound, channel: &Channel, renamed: &str) -> Vec<Bytes> {
     let edits = Edits {
         model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
         ask_usage: asks_usage(inbound, channel),
@@ -269,12 +364,7 @@ fn build(
             new_name: channel.provider.has(Quirk::NewLimitName),
         }),
     };
-    let parts = splice(&inbound.body, &inbound.envelope, &edits).parts;
-    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
-    *request.method_mut() = inbound.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok(request)
+    splice(&inbound.body, &inbound.envelope, &edits).parts
 }
 
 /// OpenAI's chat tells the usage of a stream only when asked.

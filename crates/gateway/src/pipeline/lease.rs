@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use dialect::{Delivered, Door, Prompt};
+use dialect::{Delivered, Dialect, Door, Prompt, loss::Losses};
 use store::Factor;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc::OwnedPermit},
@@ -66,6 +66,7 @@ impl Lease {
             ending: Ending::ClientLeft,
             status: 0,
             cause: None,
+            losses: Losses::default(),
             usage: None,
             estimated: false,
             discount: Factor::ONE,
@@ -144,7 +145,14 @@ impl Lease {
         self.taken.as_ref().map(Taken::levels).unwrap_or_default()
     }
 
-    pub fn attempt_began(&mut self, channel: &Channel, place: Place, now_ms: u64) {
+    /// `translated`: into this dialect.
+    pub fn attempt_began(
+        &mut self,
+        channel: &Channel,
+        translated: Option<Dialect>,
+        place: Place,
+        now_ms: u64,
+    ) {
         self.channel_place = Some(place);
         self.mark.attempt(&channel.name);
         self.mark.entry.set_drains(channel.config.on_client_left == OnClientLeft::Drain);
@@ -152,6 +160,7 @@ impl Lease {
         self.record().discount = channel.discount;
         self.record().attempts.push(AttemptRecord {
             channel: channel.name.clone(),
+            translated,
             started_ms,
             took_ms: 0,
             status: 0,

@@ -9,13 +9,14 @@ use std::{
     time::{Duration, UNIX_EPOCH},
 };
 
-use dialect::Usage;
+use dialect::{Usage, loss::Losses};
 
 use crate::settlement::{AttemptRecord, Settlement};
 
 /// Parts of a line that the books keep just as it has them.
 pub(super) struct Parts<'a> {
     pub(super) attempts: &'a str,
+    pub(super) losses: Option<&'a str>,
     pub(super) usage: Option<&'a str>,
 }
 
@@ -36,6 +37,8 @@ pub(super) fn write<'a>(out: &'a mut Vec<u8>, settlement: &Settlement) -> Parts<
     line.text("ending", settlement.ending.name());
     line.number("status", u64::from(settlement.status));
     line.optional("cause", settlement.cause.as_deref());
+    let losses =
+        (!settlement.losses.is_empty()).then(|| write_losses(line.name("losses"), &settlement.losses));
     let usage = settlement.usage.as_ref().map(|usage| write_usage(line.name("usage"), usage));
     if usage.is_none() {
         line.value("usage", b"null");
@@ -57,7 +60,7 @@ pub(super) fn write<'a>(out: &'a mut Vec<u8>, settlement: &Settlement) -> Parts<
     line.close();
     out.push(b'\n');
     let text = |range| str::from_utf8(&out[range]).unwrap_or_default();
-    Parts { attempts: text(attempts), usage: usage.map(text) }
+    Parts { attempts: text(attempts), losses: losses.map(text), usage: usage.map(text) }
 }
 
 /// Where it was written.
@@ -70,6 +73,9 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize>
         }
         let mut object = Object::open(out);
         object.text("channel", &attempt.channel);
+        if let Some(dialect) = attempt.translated {
+            object.text("translated", dialect.name());
+        }
         object.number("started_ms", attempt.started_ms);
         object.number("took_ms", attempt.took_ms);
         object.number("status", u64::from(attempt.status));
@@ -77,6 +83,29 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize>
             object.text("fault", fault);
         }
         object.close();
+    }
+    out.push(b']');
+    start..out.len()
+}
+
+/// Where it was written: which field was lost, which dialect has no place for it, and why.
+fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
+    let start = out.len();
+    out.push(b'[');
+    for (index, loss) in losses.rows().iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let mut object = Object::open(out);
+        object.text("field", &loss.field);
+        object.text("dialect", loss.dialect.name());
+        object.text("reason", loss.reason);
+        object.close();
+    }
+    if losses.more() > 0 {
+        out.extend_from_slice(b",{\"more\":");
+        out.extend_from_slice(itoa::Buffer::new().format(losses.more()).as_bytes());
+        out.push(b'}');
     }
     out.push(b']');
     start..out.len()
@@ -181,6 +210,7 @@ mod tests {
             attempts: vec![
                 AttemptRecord {
                     channel: "c\"1".into(),
+                    translated: Some(Dialect::GeminiGenerate),
                     started_ms: 1,
                     took_ms: 2,
                     status: 0,
@@ -188,6 +218,7 @@ mod tests {
                 },
                 AttemptRecord {
                     channel: Arc::from("c2"),
+                    translated: None,
                     started_ms: 3,
                     took_ms: 4,
                     status: 200,
@@ -197,6 +228,7 @@ mod tests {
             ending: Ending::Cut,
             status: 200,
             cause: Some("broke \"off\"".into()),
+            losses: Losses::default(),
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
             estimated: true,
             discount: store::Factor::ONE,
@@ -218,7 +250,7 @@ mod tests {
         assert_eq!(line["channel"], json!("c2"));
         assert_eq!(
             line["attempts"][0],
-            json!({"channel": "c\"1", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
+            json!({"channel": "c\"1", "translated": "gemini_generate", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
         );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
         assert_eq!((&line["charge"], &line["unpriced"]), (&json!("0.0025"), &json!(false)));

@@ -94,6 +94,7 @@ impl Open {
             ending: settlement.ending.name(),
             status: settlement.status,
             cause: settlement.cause.take().map(Cow::into_owned),
+            losses: parts.losses.map(str::to_owned),
             usage: parts.usage.map(str::to_owned),
             tokens: settlement.usage.as_ref().map(tokens).unwrap_or_default(),
             estimated: settlement.estimated,
