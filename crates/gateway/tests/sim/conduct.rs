@@ -101,11 +101,11 @@ fn translated(call: &Call, channel: &Channel, ask: &Ask, wrong: &mut Vec<String>
         GeminiGenerate => call.uri.ends_with(":streamGenerateContent?alt=sse"),
         _ => body["stream"] == true,
     };
-    let counted = to != OpenaiChat
-        || body["stream_options"]["include_usage"].as_bool().unwrap_or(false) == call.asked.usage;
+    let asks_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
+    let counted = !ask.stream || to != OpenaiChat || asks_usage == call.asked.usage;
     let versioned = to != AnthropicMessages || call.headers.contains_key("anthropic-version");
     let said = body.to_string();
-    if !named || streams != ask.stream || !(counted || !ask.stream) || !versioned || !said.contains("hello") {
+    if !named || streams != ask.stream || !counted || !versioned || !said.contains("hello") {
         wrong.push(format!("told as {} {said}", call.uri));
     }
     // Fields that nobody knows are no other dialect's.

@@ -147,8 +147,8 @@ fn told_faults(story: &Story<'_>, ending: Ending, stayed: bool, wrong: &mut Vec<
     let last = events.last();
     let right = match ending {
         _ if !stayed => ends + errors <= 1,
-        Ending::Completed => ends == 1 && errors == 0 && last.is_some_and(|event| is_end(event)),
-        _ => ends == 0 && errors == 1 && last.is_some_and(|event| is_error(event)),
+        Ending::Completed => ends == 1 && errors == 0 && last.is_some_and(is_end),
+        _ => ends == 0 && errors == 1 && last.is_some_and(is_error),
     };
     if !right {
         wrong.push(format!(
