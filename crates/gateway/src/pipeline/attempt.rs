@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{ClientFault, Fault, Rejection, UpstreamFault},
+    fault::{Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
     pipeline::{
         caller::Caller,
@@ -32,7 +32,7 @@ use crate::{
         plan::{Candidate, Lane, Plan},
         rewrite,
         source::Source,
-        translation::{self, Interpreter, Opened, Translated},
+        translation::{self, Interpreter, Translated, Translator},
     },
     provider::Quirk,
     upstream::{RequestBody, SendError},
@@ -92,8 +92,8 @@ pub async fn run(
     let attempts = &catalog.config.attempts;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
-    let mut soonest_ms = u64::MAX;
-    let (mut letter, mut untold): (Opened, Option<ClientFault>) = (None, None);
+    let mut soonest_ms = plan.soonest_ms;
+    let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
     for Candidate { channel, lane } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
@@ -123,31 +123,20 @@ pub async fn run(
         let translated = match lane {
             Lane::Relay => None,
             Lane::Translate(dialect) => {
-                match translation::open(
-                    &mut letter,
-                    &app.thoughts,
-                    &inbound,
-                    &caller,
-                    &lease,
-                    channel,
-                    *dialect,
-                ) {
-                    Ok(translated) => Some(translated),
-                    Err(fault) => {
-                        untold.get_or_insert(fault);
-                        continue;
-                    }
-                }
+                let translator = translator.get_or_insert_with(|| {
+                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
+                });
+                let Some(told) = translator.tell(channel, *dialect, &inbound.model) else { continue };
+                Some(told)
             }
         };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
-        let into = translated.as_ref().map(|translated| translated.door.dialect);
-        lease.attempt_began(channel, into, place, now_ms);
-        let trying = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
-        let outcome = app.shutdown.until_ending(pin!(trying)).await;
+        lease.attempt_began(channel, lane.dialect(), place, now_ms);
+        let attempt = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
+        let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
@@ -192,9 +181,10 @@ pub async fn run(
         lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
+    let untold = translator.and_then(|translator| translator.refusal());
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
-        // Nobody was there to whom it could be told.
+        // Nobody is there to whom it could be told, also not later.
         (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
         (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
         (None, _) => Fault::Rejection(Rejection::ChannelsResting {

@@ -88,7 +88,7 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize>
     start..out.len()
 }
 
-/// Where it was written: which field was lost, which dialect has no place for it, and why.
+/// Where it was written: which field, which dialect has no place for it, and why.
 fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
     let start = out.len();
     out.push(b'[');
@@ -103,9 +103,10 @@ fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
         object.close();
     }
     if losses.more() > 0 {
-        out.extend_from_slice(b",{\"more\":");
-        out.extend_from_slice(itoa::Buffer::new().format(losses.more()).as_bytes());
-        out.push(b'}');
+        out.push(b',');
+        let mut object = Object::open(out);
+        object.number("more", losses.more() as u64);
+        object.close();
     }
     out.push(b']');
     start..out.len()
