@@ -4,11 +4,12 @@
 //! write.
 
 use crate::ask::Ask;
+use crate::conversation;
 use crate::error_body::{ErrorKind, Failure};
 use crate::head::unix_seconds;
 use crate::operation::{Operation, Target};
 use crate::record::Tracked;
-use crate::reply::{Reply, Reported, TOOL_NAME};
+use crate::reply::{Call, Reply, Reported, TOOL_ARGUMENTS, TOOL_NAME};
 use crate::request::Head;
 use crate::script::{Ending, Script};
 use crate::served::{Outcome, Usage};
@@ -53,7 +54,7 @@ impl Ended {
 impl<'a> Exchange<'a> {
     pub(crate) fn reply(&self) -> Reply<'a> {
         let ask = self.ask;
-        let tool = self.script.tool.then(|| ask.and_then(|ask| ask.tool.as_deref()).unwrap_or(TOOL_NAME));
+        let quoted = self.script.quotes_result.then(|| conversation::find_result(self.body)).flatten();
         Reply {
             id: self.tracked.id(),
             model: self.model,
@@ -61,9 +62,25 @@ impl<'a> Exchange<'a> {
             include_usage: ask.is_some_and(|ask| ask.include_usage),
             usage: self.script.usage,
             counted: Usage { input: (self.body.len() as u64 / 4).max(1), output: 0 },
-            tool,
+            tool: self.call().filter(|_| quoted.is_none()),
+            quoted,
             reasoning: self.script.reasoning,
         }
+    }
+
+    /// The call that the script wants. One that is made once is for callers who offer that tool: others ask for
+    /// something else beside their conversation (a title for it, for one).
+    fn call(&self) -> Option<Call<'a>> {
+        let script = self.script;
+        if !script.tool {
+            return None;
+        }
+        let offered = self.ask.and_then(|ask| ask.tool.as_deref());
+        let name = script.tool_name.as_deref().or(offered).unwrap_or(TOOL_NAME);
+        if script.quotes_result && !conversation::offers(self.body, name) {
+            return None;
+        }
+        Some(Call { name, arguments: script.arguments.as_deref().unwrap_or(TOOL_ARGUMENTS) })
     }
 
     /// Whether the answer is to be a stream.

@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS};
+use crate::reply::{REASONING, Reply, Reported, SIGNATURE};
 
 /// What `message_start` reports as output: the API counts the first token there.
 const FIRST_OUTPUT: u64 = 1;
@@ -36,9 +36,9 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
         fill(out, thinking, &[Text(&REASONING.concat()), Text(SIGNATURE)]);
     }
     let stop = match reply.tool {
-        Some(name) => {
+        Some(call) => {
             let block = r#"{"type":"tool_use","id":"toolu_sim@","name":@,"input":@}"#;
-            fill(out, block, &[Num(reply.id), Text(name), Raw(TOOL_ARGUMENTS)]);
+            fill(out, block, &[Num(reply.id), Text(call.name), Raw(call.arguments)]);
             "tool_use"
         }
         None => {
@@ -78,9 +78,9 @@ pub(super) fn open(telling: &mut Telling<'_>) {
         think(telling);
     }
     let block = match reply.tool {
-        Some(name) => {
+        Some(call) => {
             let block = r#"{"type":"tool_use","id":"toolu_sim@","name":@,"input":{}}"#;
-            filled(block, &[Num(reply.id), Text(name)])
+            filled(block, &[Num(reply.id), Text(call.name)])
         }
         None => r#"{"type":"text","text":""}"#.to_owned(),
     };

@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS};
+use crate::reply::{Call, REASONING, Reply, Reported, SIGNATURE};
 
 /// `candidatesTokenCount` leaves the thoughts out, the total has them.
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -53,16 +53,16 @@ fn thought(text: &str) -> String {
     filled(r#"{"text":@,"thought":true}"#, &[Text(text)])
 }
 
-fn call(reply: &Reply<'_>, name: &str) -> String {
+fn called(reply: &Reply<'_>, call: Call<'_>) -> String {
     let signature =
         if reply.reasoning { format!(r#","thoughtSignature":"{SIGNATURE}""#) } else { String::new() };
     let template = r#"{"functionCall":{"name":@,"args":@}@}"#;
-    filled(template, &[Text(name), Raw(TOOL_ARGUMENTS), Raw(&signature)])
+    filled(template, &[Text(call.name), Raw(call.arguments), Raw(&signature)])
 }
 
 pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
     let mut parts = match reply.tool {
-        Some(name) => call(reply, name),
+        Some(call) => called(reply, call),
         None => said(text),
     };
     if reply.reasoning {
@@ -92,7 +92,7 @@ pub(super) fn empty(telling: &mut Telling<'_>) {
 pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
     let part = match telling.reply.tool {
         // A call is never cut into pieces here.
-        Some(name) => call(telling.reply, name),
+        Some(call) => called(telling.reply, call),
         None => said(piece),
     };
     chunk(telling, &part, "");

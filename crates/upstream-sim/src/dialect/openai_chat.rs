@@ -5,7 +5,7 @@
 use super::Telling;
 use crate::ask::Ask;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, TOOL_ARGUMENTS};
+use crate::reply::{REASONING, Reply, Reported};
 
 /// Numbers in an embedding when the caller does not say.
 const DIMENSIONS: usize = 16;
@@ -46,13 +46,13 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
         fill(out, r#""reasoning_content":@,"#, &[Text(&REASONING.concat())]);
     }
     match reply.tool {
-        Some(name) => fill(
+        Some(call) => fill(
             out,
             concat!(
                 r#""content":null,"refusal":null,"tool_calls":[{"id":"call_sim@","type":"function","#,
                 r#""function":{"name":@,"arguments":@}}]},"logprobs":null,"finish_reason":"tool_calls"}]"#
             ),
-            &[Num(reply.id), Text(name), Text(TOOL_ARGUMENTS)],
+            &[Num(reply.id), Text(call.name), Text(call.arguments)],
         ),
         None => fill(
             out,
@@ -97,12 +97,12 @@ pub(super) fn open(telling: &mut Telling<'_>) {
 
 pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
     let delta = match telling.reply.tool {
-        Some(name) if telling.told == 0 => filled(
+        Some(call) if telling.told == 0 => filled(
             concat!(
                 r#"{"tool_calls":[{"index":0,"id":"call_sim@","type":"function","#,
                 r#""function":{"name":@,"arguments":@}}]}"#
             ),
-            &[Num(telling.reply.id), Text(name), Text(piece)],
+            &[Num(telling.reply.id), Text(call.name), Text(piece)],
         ),
         Some(_) => filled(r#"{"tool_calls":[{"index":0,"function":{"arguments":@}}]}"#, &[Text(piece)]),
         None => filled(r#"{"content":@}"#, &[Text(piece)]),

@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, TOOL_ARGUMENTS};
+use crate::reply::{REASONING, Reply, Reported};
 use serde_json::Value;
 
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -66,12 +66,12 @@ fn text_part(text: &str) -> String {
 fn answer_item(reply: &Reply<'_>, status: &str, text: &str) -> String {
     let is_done = status == "completed";
     match reply.tool {
-        Some(name) => filled(
+        Some(call) => filled(
             concat!(
                 r#"{"id":"fc_sim@","type":"function_call","status":@,"arguments":@,"#,
                 r#""call_id":"call_sim@","name":@}"#
             ),
-            &[Num(reply.id), Text(status), Text(text), Num(reply.id), Text(name)],
+            &[Num(reply.id), Text(status), Text(text), Num(reply.id), Text(call.name)],
         ),
         None => {
             let part = if is_done { text_part(text) } else { String::new() };
@@ -84,7 +84,7 @@ fn answer_item(reply: &Reply<'_>, status: &str, text: &str) -> String {
 }
 
 fn finished(reply: &Reply<'_>, text: &str, output_tokens: u64) -> String {
-    let said = if reply.tool.is_some() { TOOL_ARGUMENTS } else { text };
+    let said = reply.tool.map_or(text, |call| call.arguments);
     let mut output = answer_item(reply, "completed", said);
     if reply.reasoning {
         output = format!("{},{output}", reasoning_item(reply, true));
