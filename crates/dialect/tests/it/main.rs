@@ -7,6 +7,7 @@ mod cut_events;
 mod errors;
 mod every_field;
 mod fixtures;
+mod found;
 mod gather;
 mod golden;
 mod grammar;
