@@ -173,10 +173,17 @@ impl StreamDecoder {
 }
 
 impl Track {
+    /// Nothing follows an end, also within the frame that told it.
+    fn push(&mut self, event: ChatEvent) {
+        if !self.over {
+            self.events.push(event);
+        }
+    }
+
     pub(crate) fn start(&mut self, id: &str, model: &str, created_s: Option<u64>) {
         if !std::mem::replace(&mut self.started, true) {
             self.id = id.to_owned();
-            self.events.push(ChatEvent::Started { id: id.to_owned(), model: model.to_owned(), created_s });
+            self.push(ChatEvent::Started { id: id.to_owned(), model: model.to_owned(), created_s });
         }
     }
 
@@ -216,14 +223,14 @@ impl Track {
         let part = books.next_part;
         books.next_part += 1;
         books.open.push((part, Takes::of(&opening)));
-        self.events.push(ChatEvent::Opened { candidate, part, opening });
+        self.push(ChatEvent::Opened { candidate, part, opening });
         Some(part)
     }
 
     pub(crate) fn delta(&mut self, candidate: u32, part: u32, delta: Delta) {
         match self.candidate(candidate).open.iter().find(|open| open.0 == part) {
             Some((_, takes)) if takes.fits(&delta) => {
-                self.events.push(ChatEvent::Delta { candidate, part, delta });
+                self.push(ChatEvent::Delta { candidate, part, delta });
             }
             Some(_) => self.fail("the provider goes on with a part as if it were of another kind"),
             None => {}
@@ -235,7 +242,7 @@ impl Track {
         let before = books.open.len();
         books.open.retain(|open| open.0 != part);
         if books.open.len() < before {
-            self.events.push(ChatEvent::Closed { candidate, part });
+            self.push(ChatEvent::Closed { candidate, part });
         }
     }
 
@@ -256,13 +263,13 @@ impl Track {
             self.close(candidate, part);
         }
         if !std::mem::replace(&mut self.candidate(candidate).stopped, true) {
-            self.events.push(ChatEvent::Stopped { candidate, stop });
+            self.push(ChatEvent::Stopped { candidate, stop });
         }
     }
 
     pub(crate) fn usage(&mut self, usage: Option<crate::Usage>) {
         if let (Some(usage), true) = (usage, self.started) {
-            self.events.push(ChatEvent::Usage(usage));
+            self.push(ChatEvent::Usage(usage));
         }
     }
 

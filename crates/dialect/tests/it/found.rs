@@ -51,3 +51,15 @@ fn a_reply_that_says_nothing_at_all_is_no_reply() {
         assert!(decode_reply(to, &told, Accounting::Standard).is_ok(), "{}", String::from_utf8_lossy(&told));
     }
 }
+
+/// A part that Gemini may not send ended the stream, and the usage of the same chunk came after it.
+#[test]
+fn nothing_follows_a_failure_in_its_own_frame() {
+    let chunk = r#"{"candidates":[{"content":{"parts":[{"functionCall":{"args":{}}},{"text":"a"}]},"finishReason":"STOP"}],
+        "usageMetadata":{"promptTokenCount":8,"totalTokenCount":8}}"#
+        .replace('\n', "");
+    let started = r#"{"candidates":[{"content":{"parts":[{"text":"hi"}]}}]}"#;
+    let events = events(Dialect::GeminiGenerate, &[started, &chunk]);
+    assert_eq!(check(&events, true), Ok(()));
+    assert!(matches!(events.last(), Some(ChatEvent::Failed(_))), "{events:?}");
+}
