@@ -10,7 +10,7 @@ CARGO ?= cargo
 # The demo's address.
 LISTEN ?= 127.0.0.1:3000
 
-.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench tools nginx
+.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench clients fuzz tools nginx
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,26 @@ incident-small: tools ## The same, a hundred times smaller
 
 bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.md
 	$(CARGO) run --profile dist --locked -p bench --bin bench
+
+clients: tools ## Real clients on every dialect, written to docs/COMPATIBILITY.md (installs them; ONLY=NAME: one)
+	$(CARGO) build --quiet --locked -p gateway --bin sluice -p upstream-sim
+	python3 clients/run.py "$(ONLY)"
+
+# Seconds for each of the targets, and which of them.
+SECONDS_EACH ?= 60
+TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: ## Fuzzes all that reads bytes of strangers: SECONDS_EACH=600, TARGETS="tap peek"
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { echo "A nightly compiler is missing: rustup toolchain install nightly" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-fuzz
+	cd fuzz && $(CARGO) +nightly run --quiet --example seeds
+	$(CARGO) +nightly fuzz build --sanitizer none
+	@for target in $(TARGETS); do \
+	    log=fuzz/target/$$target.log; echo "fuzz: $$target for $(SECONDS_EACH) s"; \
+	    if $(CARGO) +nightly fuzz run --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 -timeout=10 >$$log 2>&1; \
+	    then grep '^Done' $$log; \
+	    else grep -A 4 panicked $$log || tail -5 $$log; echo "fuzz: $$target found something: $$log" >&2; exit 1; fi; \
+	done
 
 # What is missing is installed where that is possible, and else said.
 tools:
