@@ -1,0 +1,157 @@
+"""Real clients against a running gateway: `make clients`.
+
+In: the built `sluice` and `upstream-sim`, the pinned clients. Out: docs/COMPATIBILITY.md, and exit status 1 where a cell
+failed. Every cell is judged here: clients only tell what happened.
+"""
+
+import importlib.metadata
+import json
+import os
+import pathlib
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import grid
+from install import HERE, MODULES, PYTHON, TARGET, install
+from known import ANTHROPIC, ARGUMENTS, CHAT, CLIENTS, DIALECTS, GEMINI, RESPONSES
+from servers import ROOT, Gateway, Provider
+
+# A cell takes a second or two, an agent some; one that hangs has failed.
+PATIENCE_S = 90
+# How the provider's paths end, by dialect.
+PATHS = {CHAT: "/chat/completions", RESPONSES: "/responses", ANTHROPIC: "/messages", GEMINI: "GenerateContent"}
+
+
+def name_model(client, dialect):
+    words = re.findall("[a-z0-9]+", client.name.lower())
+    return f"{'-'.join(words)}-on-{dialect}"
+
+
+def write_script(client, folder):
+    """The provider's lines: a call of the client's tool, then what the tool said."""
+    arguments = json.dumps(client.arguments(folder), ensure_ascii=False)
+    escaped = arguments.replace("%", "%25").replace(",", "%2C")
+    return f"tool={client.tool},arguments={escaped},quote-result"
+
+
+def read_version(client):
+    if client.ecosystem == "python":
+        found = list(importlib.metadata.distributions(
+            name=client.package, path=[str(path) for path in TARGET.glob("python/lib/*/site-packages")]))
+        return found[0].version if found else "-"
+    manifest = MODULES / client.package / "package.json"
+    return json.loads(manifest.read_text())["version"] if manifest.exists() else "-"
+
+
+def run(command, surroundings, folder):
+    """What it printed, or why it did not; with everything it started ended."""
+    process = subprocess.Popen(
+        [str(word) for word in command], cwd=folder, env=surroundings, text=True, start_new_session=True,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        output, errors = process.communicate(timeout=PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, errors = process.communicate()
+        errors += f"\nno end within {PATIENCE_S} s"
+        process.returncode = process.returncode or 1
+    (folder / "output.log").write_text(f"{output}\n--- errors\n{errors}")
+    if process.returncode != 0:
+        # Agents tell errors where they tell answers.
+        return None, " ".join((output.strip() or errors.strip()).split())[-300:]
+    return output, None
+
+
+def judge(client, dialect, told, word, paths):
+    """What is wrong with what happened; nothing, where all is well."""
+    if word not in told["text"]:
+        return f"the answer lacks the tool's word: {told['text'][:120]!r}"
+    if "called" in told:
+        expected = {"tool": client.tool, "arguments": ARGUMENTS}
+        if told["called"] != expected:
+            return f"the call arrived as {json.dumps(told['called'], ensure_ascii=False)[:200]}"
+        if told["more_calls"]:
+            return "the second answer has calls, too"
+        if told["pieces"] < 3:
+            return f"it was not streamed: {told['pieces']} events"
+        if len(told["usage"]) != 2:
+            return f"{len(told['usage'])} turns"
+    if not told["usage"] or any(not tokens for turn in told["usage"] for tokens in turn):
+        return f"usage is missing: {told['usage']}"
+    strange = [path for path in paths if not path.split("?")[0].endswith(PATHS[dialect])]
+    if strange or len(paths) < 2:
+        return f"the provider was asked {paths}"
+    return None
+
+
+def play(client, dialect, gateway, provider, folder):
+    word = (folder / "word.txt").read_text().strip()
+    before = len(provider.asked())
+    command, surroundings = client.command(gateway.url, name_model(client, dialect), folder)
+    output, problem = run(command, surroundings, folder)
+    if problem is None:
+        try:
+            told = client.read(output)
+        except (ValueError, LookupError, TypeError) as error:
+            return "failed", f"its output is not understood ({error}): {output[-200:]!r}"
+        asked = [path for path in provider.asked()[before:] if "count" not in path.lower()]
+        problem = judge(client, dialect, told, word, asked)
+    return ("failed", problem) if problem else ("passed", "")
+
+
+def prepare(client, dialect):
+    """A folder to work in, with the word that only a tool can find."""
+    folder = TARGET / "work" / name_model(client, dialect)
+    folder.mkdir(parents=True)
+    (folder / "word.txt").write_text(f"heron-{secrets.token_hex(6)}\n")
+    return folder
+
+
+def main():
+    binaries = pathlib.Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
+    only = sys.argv[1] if len(sys.argv) > 1 else ""
+    began = time.monotonic()
+    missing = install()
+    for ecosystem, why in missing.items():
+        print(f"clients: the {ecosystem} packages are not installed: {why}")
+    shutil.rmtree(TARGET / "work", ignore_errors=True)
+    if "node" not in missing:
+        shutil.copytree(HERE / "drivers", TARGET / "node" / "drivers", dirs_exist_ok=True)
+    chosen = [client for client in CLIENTS if only in client.name]
+    folders = {(client.name, dialect): prepare(client, dialect) for client in chosen for dialect in DIALECTS}
+    provider = Provider(binaries / "upstream-sim")
+    try:
+        channels = [
+            (name_model(client, dialect), dialect,
+             provider.scripted(write_script(client, folders[client.name, dialect])))
+            for client in chosen for dialect in DIALECTS]
+        gateway = Gateway(binaries / "sluice", TARGET / "work", channels)
+        try:
+            cells = {}
+            for client in chosen:
+                for dialect in DIALECTS:
+                    if client.ecosystem in missing:
+                        cell = "not run", f"the package is not installed: {missing[client.ecosystem]}"
+                    else:
+                        cell = play(client, dialect, gateway, provider, folders[client.name, dialect])
+                    cells[client.name, dialect] = cell
+                    print(f"{client.name} on {dialect}: {' - '.join(filter(None, cell))}", flush=True)
+        finally:
+            gateway.stop()
+    finally:
+        provider.stop()
+    if not only:
+        versions = {client.name: read_version(client) for client in CLIENTS}
+        grid.write(cells, versions, time.monotonic() - began)
+    states = [state for state, _ in cells.values()]
+    print(f"clients: {states.count('passed')} passed, {states.count('failed')} failed, {states.count('not run')} not run")
+    return 1 if "failed" in states else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
