@@ -47,6 +47,8 @@ pub struct Target<'a> {
     pub replay: Replay,
     /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
     pub plain_chat: bool,
+    /// The provider tells the usage of a stream when asked, and may be asked; some tell it unasked and refuse the option.
+    pub asks_usage: bool,
     /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
     pub drops_server_tools: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
@@ -61,6 +63,7 @@ impl Default for Target<'_> {
             thinking: ThinkingForm::Budget,
             replay: Replay::Nothing,
             plain_chat: false,
+            asks_usage: true,
             drops_server_tools: false,
             mid_system: false,
         }

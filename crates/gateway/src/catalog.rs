@@ -167,11 +167,13 @@ impl Catalog {
         self.by_model.get_key_value(model).map_or_else(|| self.other.clone(), |(name, _)| name.clone())
     }
 
-    /// Every model that is named in full and that some channel of the key's can be asked for in `dialect`, in order.
+    /// Every model that is named in full and that some channel of the key's can be asked for in `dialect`, in order: what
+    /// can be asked for a chat can be asked for it in all dialects.
     pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
         let speaks = |channel: &Arc<Channel>| {
             key.group.may_use(channel)
-                && channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect)
+                && (channel.chat_dialect().is_some()
+                    || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
         };
         let mut models: Vec<&str> = self
             .by_model

@@ -158,6 +158,8 @@ pub struct ChannelConfig {
     pub proxy: Option<Proxy>,
     pub timeouts: Timeouts,
     pub on_client_left: OnClientLeft,
+    /// Chats of callers of other dialects are translated to it. Default true.
+    pub translate: bool,
 }
 
 /// Egress proxy of a channel.

@@ -8,7 +8,7 @@ mod public;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use dialect::ErrorKind;
+use dialect::{Dialect, ErrorKind};
 use store::Nanos;
 
 pub use public::{PublicError, kind_of_status, status_for};
@@ -78,10 +78,24 @@ pub enum ClientFault {
     Unpriced {
         model: String,
     },
-    /// The model is there, but no channel that has it speaks this door; `speaks` names the doors it can be asked at.
+    /// The model is there, but no channel that has it speaks this door, which asks for something that is not translated;
+    /// `speaks` names the doors it can be asked at.
     OtherDialect {
         model: String,
         speaks: Vec<&'static str>,
+    },
+    /// A field that only had to be read because the request must be told in another dialect, and is not what its own says.
+    Malformed {
+        /// Empty: the body as a whole.
+        field: String,
+        expected: &'static str,
+    },
+    /// No channel that serves the model can be told this field: `dialect` has no place for it.
+    Untranslatable {
+        model: String,
+        field: String,
+        dialect: Dialect,
+        reason: &'static str,
     },
     /// A stored object that this caller did not make here, or that was forgotten.
     UnknownStored {

@@ -18,6 +18,7 @@ pub mod reply;
 pub mod rewrite;
 pub mod source;
 pub mod terms;
+pub mod translation;
 
 use std::{
     borrow::Cow,

@@ -3,6 +3,7 @@
 //! In: a provider's name. Out: which dialects and operations it speaks, under which paths, how it is signed in to,
 //! and its named quirks. Nothing here must know a channel, a key or a request.
 
+mod family;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -10,6 +11,7 @@ mod url;
 
 use dialect::{Dialect, Door, Operation};
 
+pub use family::target;
 pub use url::join;
 
 /// A provider as the table knows it.
@@ -64,6 +66,12 @@ pub enum Quirk {
     /// Chat knows the limit of the output as `max_completion_tokens`: models that reason refuse the old `max_tokens`. OpenAI's
     /// own API reference, and Azure's of the same models. Most others know only the old name.
     NewLimitName,
+    /// Chat wants earlier thinking back as `reasoning_content`, at least while tools are called. DeepSeek, "Thinking mode";
+    /// Moonshot, "Kimi K2 thinking"; Zhipu, "Thinking mode" (interleaved).
+    WantsThinking,
+    /// Chat wants earlier thinking back as `reasoning_details`, with the tokens of the languages behind it. OpenRouter,
+    /// "Reasoning tokens".
+    WantsDetails,
 }
 
 impl Provider {

@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
-use dialect::{Door, Usage};
+use dialect::{Dialect, Door, Usage, loss::Losses};
 use store::Factor;
 use uuid::Uuid;
 
@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub channel: Arc<str>,
+    /// Its dialect, where that is not the caller's.
+    pub translated: Option<Dialect>,
     /// After the request came in.
     pub started_ms: u64,
     pub took_ms: u64,
@@ -42,6 +44,8 @@ pub struct Settlement {
     pub status: u16,
     /// Why it ended so, in words for the operator.
     pub cause: Option<Cow<'static, str>>,
+    /// What the translation could not carry, of the request and of its answer.
+    pub losses: Losses,
     pub usage: Option<Usage>,
     /// The usage is our estimate, not the provider's word.
     pub estimated: bool,

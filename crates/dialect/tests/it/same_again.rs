@@ -89,6 +89,7 @@ fn recorded_requests_are_the_same_again() {
         };
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
+            asks_usage: true,
             model: &before.model,
             max_output: 100_000,
             thinking,

@@ -95,6 +95,17 @@ impl Channel {
         self.endpoints.iter().find(|endpoint| endpoint.door == door)
     }
 
+    /// The dialect in which callers of others are best served here: the first in which its provider takes chats.
+    pub fn chat_dialect(&self) -> Option<Dialect> {
+        if !self.config.translate {
+            return None;
+        }
+        let chats = self.provider.speaks.iter().filter(|row| row.operation == Operation::Chat);
+        chats
+            .map(|row| row.dialect)
+            .find(|dialect| self.endpoint(Door::new(*dialect, Operation::Chat)).is_some())
+    }
+
     pub fn host(&self) -> &HeaderValue {
         &self.host
     }

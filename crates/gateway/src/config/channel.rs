@@ -57,6 +57,7 @@ fn channel(
     let on_client_left = fields.get(report, "on_client_left");
     let on_client_left =
         on_client_left.and_then(|field| field.one_of(report, &OnClientLeft::WORDS)).unwrap_or_default();
+    let translate = fields.get(report, "translate").and_then(|field| field.flag(report)).unwrap_or(true);
     Some(ChannelConfig {
         name: name?,
         provider: provider?,
@@ -72,6 +73,7 @@ fn channel(
         proxy,
         timeouts,
         on_client_left,
+        translate,
     })
 }
 

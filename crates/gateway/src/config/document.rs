@@ -77,6 +77,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "weight": channel.weight,
         "max_in_flight": channel.max_in_flight,
         "on_client_left": channel.on_client_left.name(),
+        "translate": channel.translate,
         "timeouts": {
             "connect": wait(connect),
             "first_byte": wait(first_byte),

@@ -77,6 +77,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "proxy",
     "timeouts",
     "on_client_left",
+    "translate",
 ];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];

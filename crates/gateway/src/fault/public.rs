@@ -17,7 +17,7 @@ pub struct PublicError {
     pub status: u16,
     pub kind: ErrorKind,
     pub code: Cow<'static, str>,
-    pub param: Option<&'static str>,
+    pub param: Option<Cow<'static, str>>,
     pub message: Cow<'static, str>,
     pub retry_after_ms: Option<u64>,
     pub allow: Option<&'static str>,
@@ -69,8 +69,8 @@ impl PublicError {
         PublicError { retry_after_ms: Some(retry_after_ms), ..self }
     }
 
-    fn param(self, param: &'static str) -> PublicError {
-        PublicError { param: Some(param), ..self }
+    fn param(self, param: impl Into<Cow<'static, str>>) -> PublicError {
+        PublicError { param: Some(param.into()), ..self }
     }
 }
 
@@ -177,7 +177,7 @@ impl ClientFault {
             )
             .param("model"),
             ClientFault::BadField { field, expected } => {
-                invalid("invalid_value", format!("`{field}` is wrong: {expected}.")).param(field)
+                invalid("invalid_value", format!("`{field}` is wrong: {expected}.")).param(*field)
             }
             ClientFault::UnknownModel { model } => PublicError::new(
                 404,
@@ -225,6 +225,23 @@ impl ClientFault {
                 ),
             )
             .param("model"),
+            ClientFault::Malformed { field, expected } if field.is_empty() => {
+                invalid("invalid_value", format!("The request body is not {expected}."))
+            }
+            ClientFault::Malformed { field, expected } => {
+                invalid("invalid_value", format!("`{}` is wrong: it must be {expected}.", shortened(field)))
+                    .param(shortened(field).into_owned())
+            }
+            ClientFault::Untranslatable { model, field, dialect, reason } => invalid(
+                "field_not_supported",
+                format!(
+                    "The model `{}` is served here in the dialect {}, which has no place for `{}`: {reason}. Ask without it, or for another model.",
+                    shortened(model),
+                    dialect.name(),
+                    shortened(field),
+                ),
+            )
+            .param(shortened(field).into_owned()),
             ClientFault::UnknownStored { id } => PublicError::new(
                 404,
                 NotFound,

@@ -23,9 +23,17 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{Fault, Rejection, UpstreamFault},
+    fault::{ClientFault, Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
-    pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Plan, rewrite, source::Source},
+    pipeline::{
+        caller::Caller,
+        inbound::Inbound,
+        lease::Lease,
+        plan::{Candidate, Lane, Plan},
+        rewrite,
+        source::Source,
+        translation::{self, Interpreter, Opened, Translated},
+    },
     provider::Quirk,
     upstream::{RequestBody, SendError},
 };
@@ -48,7 +56,14 @@ pub enum Answer {
     /// A plain body, the rest of it still to come.
     Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
-    Stream { start: Vec<Bytes>, framing: Framing, source: Source, tap: Box<Tap> },
+    Stream {
+        start: Vec<Bytes>,
+        framing: Framing,
+        source: Source,
+        tap: Box<Tap>,
+        /// Tells it in the caller's dialect, where the channel speaks another.
+        interpreter: Option<Box<Interpreter>>,
+    },
 }
 
 /// No answer; the lease is decided already.
@@ -78,14 +93,16 @@ pub async fn run(
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
     let mut soonest_ms = u64::MAX;
+    let (mut letter, mut untold): (Opened, Option<ClientFault>) = (None, None);
     app.budget.deposit();
-    for channel in &plan.channels {
+    for Candidate { channel, lane } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
         let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let (Some(endpoint), now_ms) = (channel.endpoint(inbound.door), lease.mark().now_ms()) else {
+        let (Some(endpoint), now_ms) = (channel.endpoint(lane.door(inbound.door)), lease.mark().now_ms())
+        else {
             continue;
         };
         let now = Instant::now();
@@ -105,14 +122,28 @@ pub async fn run(
             busy = true;
             continue;
         };
+        let translated = match lane {
+            Lane::Relay => None,
+            Lane::Translate(dialect) => {
+                match translation::open(&mut letter, &inbound, lease.request_id(), channel, *dialect) {
+                    Ok(translated) => Some(translated),
+                    Err(fault) => {
+                        untold.get_or_insert(fault);
+                        continue;
+                    }
+                }
+            }
+        };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, place);
+        lease.attempt_began(channel, translated.as_ref().map(|translated| translated.door.dialect), place);
         let outcome = app
             .shutdown
-            .until_ending(pin!(attempt(&inbound, channel, endpoint, secret, total_at, &mut lease)))
+            .until_ending(pin!(attempt(
+                &inbound, translated, channel, endpoint, secret, total_at, &mut lease
+            )))
             .await;
         match outcome {
             None => {
@@ -158,10 +189,12 @@ pub async fn run(
         lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
-    let fault = match told {
-        Some(fault) => Fault::Upstream(fault),
-        None if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
-        None => Fault::Rejection(Rejection::ChannelsResting {
+    let fault = match (told, untold) {
+        (Some(fault), _) => Fault::Upstream(fault),
+        // Nobody was there to whom it could be told.
+        (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
+        (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
+        (None, _) => Fault::Rejection(Rejection::ChannelsResting {
             model: inbound.model.clone(),
             retry_after_ms: soonest_ms.saturating_sub(lease.mark().now_ms()).min(60_000),
         }),
@@ -191,6 +224,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
+    translated: Option<Box<Translated>>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
@@ -209,7 +243,7 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, channel, endpoint, secret, &entry)
+    let request = build(inbound, translated.as_deref(), channel, endpoint, secret, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -235,27 +269,83 @@ async fn attempt(
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
     let source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
-    let options = tap_options(inbound, channel);
-    let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle };
+    let options = match &translated {
+        None => tap_options(inbound, channel),
+        // It goes by what the provider says, and nothing is taken out: the interpreter does not pass it on.
+        Some(translated) => {
+            TapOptions { door: translated.door, accounting: translated.accounting(), strip_usage: false }
+        }
+    };
+    let most_held = if translated.is_some() { translation::WHOLE_BYTES } else { gain::HELD_BYTES };
+    let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle, most_held };
     let answer = if inbound.stream {
         gain_stream(source, options, channel, waiting, lease).await?
     } else {
         gain_plain(source, Vec::new(), options, channel, waiting, lease).await?
     };
-    Ok(Gained { status: parts.status, headers: parts.headers, answer })
+    let Some(translated) = translated else {
+        return Ok(Gained { status: parts.status, headers: parts.headers, answer });
+    };
+    let answer = tell_back(*translated, answer, lease)?;
+    // Whatever its headers say, they say of another dialect.
+    Ok(Gained { status: parts.status, headers: HeaderMap::new(), answer })
+}
+
+/// The answer in the caller's dialect.
+fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> Result<Answer, UpstreamFault> {
+    let mut losses = std::mem::take(&mut translated.losses);
+    let told = match answer {
+        Answer::Whole { body, usage, delivered, .. } => {
+            let (body, lost) = translated.reply(&body)?;
+            losses.append(lost);
+            Answer::Whole { body, usage, delivered, stored_id: None }
+        }
+        Answer::Passing { .. } => {
+            let detail = "the answer is longer than what is held to be translated".to_owned();
+            return Err(UpstreamFault::Unreadable { detail });
+        }
+        Answer::Stream { start: came, framing, source, tap, .. } => {
+            let mut interpreter = Box::new(translated.interpreter(framing));
+            let mut start = Vec::new();
+            interpreter.pass(came.into_iter(), &mut start);
+            if let Some(detail) = interpreter.failed() {
+                return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
+            }
+            let framing = interpreter.framing();
+            Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
+        }
+    };
+    lease.record().losses = losses;
+    Ok(told)
 }
 
 /// The request as this channel gets it.
 fn build(
     inbound: &Inbound,
+    translated: Option<&Translated>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
     entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
     let renamed = channel.rename(&inbound.model);
-    let uri = rewrite::uri(inbound, endpoint, renamed)?;
-    let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
+    let (uri, parts) = match translated {
+        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, renamed)),
+        Some(translated) => {
+            let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
+            (uri, vec![translated.body.clone()])
+        }
+    };
+    let headers = rewrite::request_headers(inbound, channel, endpoint, secret, endpoint.door);
+    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
+    *request.method_mut() = inbound.method.clone();
+    *request.uri_mut() = uri;
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// The caller's own body, with the named edits.
+fn edit(inbound: &Inbound, channel: &Channel, renamed: &str) -> Vec<Bytes> {
     let edits = Edits {
         model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
         ask_usage: asks_usage(inbound, channel),
@@ -266,12 +356,7 @@ fn build(
             new_name: channel.provider.has(Quirk::NewLimitName),
         }),
     };
-    let parts = splice(&inbound.body, &inbound.envelope, &edits).parts;
-    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
-    *request.method_mut() = inbound.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok(request)
+    splice(&inbound.body, &inbound.envelope, &edits).parts
 }
 
 /// OpenAI's chat tells the usage of a stream only when asked.

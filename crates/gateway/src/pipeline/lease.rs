@@ -5,7 +5,7 @@
 
 use std::{borrow::Cow, sync::Arc, time::SystemTime};
 
-use dialect::{Delivered, Door, Prompt};
+use dialect::{Delivered, Dialect, Door, Prompt, loss::Losses};
 use store::Factor;
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc::OwnedPermit},
@@ -67,6 +67,7 @@ impl Lease {
             ending: Ending::ClientLeft,
             status: 0,
             cause: None,
+            losses: Losses::default(),
             usage: None,
             estimated: false,
             discount: Factor::ONE,
@@ -141,7 +142,8 @@ impl Lease {
         self.taken.as_ref().map(Taken::levels).unwrap_or_default()
     }
 
-    pub fn attempt_began(&mut self, channel: &Channel, place: Place) {
+    /// `translated`: into this dialect.
+    pub fn attempt_began(&mut self, channel: &Channel, translated: Option<Dialect>, place: Place) {
         self.channel_place = Some(place);
         self.mark.attempt(&channel.name);
         self.mark.entry.set_drains(channel.config.on_client_left == OnClientLeft::Drain);
@@ -149,6 +151,7 @@ impl Lease {
         self.record().discount = channel.discount;
         self.record().attempts.push(AttemptRecord {
             channel: channel.name.clone(),
+            translated,
             started_ms,
             took_ms: 0,
             status: 0,

@@ -1,11 +1,12 @@
 //! Step 3: where to.
 //!
-//! In: the request, the caller and the catalog. Out: a [`Plan`]: channels in the order in which they will be tried.
-//! Priority groups first, within a group a weighted shuffle; suspects last. It must not take any place or send anything.
+//! In: the request, the caller and the catalog. Out: a [`Plan`]: candidates in the order in which they will be tried.
+//! Priority groups first, within a group those that speak the caller's dialect, and then a weighted shuffle; suspects last.
+//! It must not take any place or send anything.
 
 use std::sync::Arc;
 
-use dialect::{Dialect, Operation};
+use dialect::{Dialect, Door, Operation};
 
 use crate::{
     affinity::Affinity,
@@ -15,10 +16,45 @@ use crate::{
     rng::Rng,
 };
 
-/// Channels in the order in which they are tried; never empty.
+/// Candidates in the order in which they are tried; never empty.
 #[derive(Debug)]
 pub struct Plan {
-    pub channels: Vec<Arc<Channel>>,
+    pub candidates: Vec<Candidate>,
+}
+
+/// A channel, and how it is asked.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub channel: Arc<Channel>,
+    pub lane: Lane,
+}
+
+/// How a request goes to a channel, and its answer to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lane {
+    /// In the caller's own dialect: unopened.
+    Relay,
+    /// In the dialect that the channel speaks.
+    Translate(Dialect),
+}
+
+impl Lane {
+    /// How this channel can be asked at this door, if it can.
+    fn of(channel: &Channel, door: Door) -> Option<Lane> {
+        if channel.endpoint(door).is_some() {
+            return Some(Lane::Relay);
+        }
+        // Other operations have no canonical form: there is nothing between their dialects.
+        channel.chat_dialect().filter(|_| door.operation == Operation::Chat).map(Lane::Translate)
+    }
+
+    /// Where the request goes in at the channel.
+    pub fn door(self, asked: Door) -> Door {
+        match self {
+            Lane::Relay => asked,
+            Lane::Translate(dialect) => Door { dialect, ..asked },
+        }
+    }
 }
 
 impl Plan {
@@ -51,39 +87,40 @@ impl Plan {
         if serving.is_empty() {
             return Err(Fault::Client(ClientFault::ModelNotAllowed { model: model.to_owned() }));
         }
-        let speaking: Vec<&Arc<Channel>> =
-            serving.iter().copied().filter(|channel| channel.endpoint(inbound.door).is_some()).collect();
+        let door = inbound.door;
+        let lane = |channel: &&Arc<Channel>| Some((Arc::clone(channel), Lane::of(channel, door)?));
+        let speaking: Vec<(Arc<Channel>, Lane)> = serving.iter().filter_map(lane).collect();
         if speaking.is_empty() {
             let speaks = doors_of(&serving, inbound.door.operation);
             return Err(Fault::Client(ClientFault::OtherDialect { model: model.to_owned(), speaks }));
         }
         let mut soonest_ms = u64::MAX;
-        let mut channels: Vec<(bool, i32, f64, Arc<Channel>)> = Vec::with_capacity(speaking.len());
-        for channel in speaking {
+        let mut candidates: Vec<(bool, i32, f64, Candidate)> = Vec::with_capacity(speaking.len());
+        for (channel, lane) in speaking {
             let model_until_ms = channel.health.model_resting_until_ms(model, now_ms);
             match channel.secret(0, now_ms) {
                 Ok(_) if model_until_ms == 0 => {
                     // Efraimidis and Spirakis: the largest u^(1/w) first draws without replacement by weight.
                     let draw = rng.unit().ln() / f64::from(channel.config.weight);
-                    channels.push((
-                        channel.health.suspect(now_ms),
-                        channel.config.priority,
-                        draw,
-                        channel.clone(),
-                    ));
+                    let (suspect, priority) = (channel.health.suspect(now_ms), channel.config.priority);
+                    candidates.push((suspect, priority, draw, Candidate { channel, lane }));
                 }
                 Ok(_) => soonest_ms = soonest_ms.min(model_until_ms),
                 Err(until_ms) => soonest_ms = soonest_ms.min(until_ms.max(model_until_ms)),
             }
         }
-        if channels.is_empty() {
+        if candidates.is_empty() {
             return Err(Fault::Rejection(Rejection::ChannelsResting {
                 model: model.to_owned(),
                 retry_after_ms: soonest_ms.saturating_sub(now_ms),
             }));
         }
-        channels.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(b.2.total_cmp(&a.2)));
-        Ok(Plan { channels: channels.into_iter().map(|(_, _, _, channel)| channel).collect() })
+        let translated = |candidate: &Candidate| candidate.lane != Lane::Relay;
+        candidates.sort_by(|a, b| {
+            let lanes = translated(&a.3).cmp(&translated(&b.3));
+            a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(lanes).then(b.2.total_cmp(&a.2))
+        });
+        Ok(Plan { candidates: candidates.into_iter().map(|(_, _, _, candidate)| candidate).collect() })
     }
 
     /// A request about a stored object goes to the channel that made it, and to no other: no other has it.
@@ -113,7 +150,7 @@ impl Plan {
                     return Err(Fault::Client(ClientFault::UnknownModel { model: model.to_owned() }));
                 }
                 match channel.secret(0, now_ms) {
-                    Ok(_) => Ok(Some(Plan { channels: vec![channel] })),
+                    Ok(_) => Ok(Some(Plan { candidates: vec![Candidate { channel, lane: Lane::Relay }] })),
                     Err(until_ms) => Err(Fault::Rejection(Rejection::ChannelsResting {
                         model: inbound.model.clone(),
                         retry_after_ms: until_ms.saturating_sub(now_ms),

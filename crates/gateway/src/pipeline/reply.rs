@@ -7,6 +7,7 @@
 mod body;
 pub mod drain;
 mod levels;
+mod losses;
 mod passing;
 mod stream;
 mod waiting;
@@ -40,6 +41,9 @@ pub use waiting::Run;
 /// What a reply says in its head about which request it answers.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// What a translation could not carry, so far as it is known when the head is sent.
+pub const LOSSES: HeaderName = HeaderName::from_static("x-sluice-losses");
+
 /// The response to a request that has an answer.
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
@@ -47,6 +51,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
         lease.record().status = status.as_u16();
     }
     let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
+    let losses = losses::header(&lease.record().losses);
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
@@ -66,14 +71,16 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
                 )),
             )
         }
-        Answer::Stream { start, framing, source, tap } => {
+        Answer::Stream { start, framing, source, tap, interpreter } => {
             let reply = rewrite::reply_headers(&headers, framing);
-            let body = stream::Stream::new(app, caller, channel, lease, start, framing, source, tap);
+            let body =
+                stream::Stream::new(app, caller, channel, lease, start, framing, source, tap, interpreter);
             (reply, ReplyBody::stream(body))
         }
     };
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
+    headers.extend(losses.map(|losses| (LOSSES, losses)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
@@ -149,7 +156,7 @@ fn encode(dialect: Dialect, error: &PublicError, request_id: Uuid, stage: Stage)
         status: status_for(dialect, error.status),
         message: &error.message,
         code: Some(&error.code),
-        param: error.param,
+        param: error.param.as_deref(),
         request_id: request_id.hyphenated().encode_lower(&mut buffer),
         retry_after_ms: error.retry_after_ms,
     };

@@ -3,7 +3,7 @@
 //! In: the caller's request or the upstream's answer. Out: a URL and headers. The caller's credentials, hop-by-hop headers
 //! and what identifies his own account or network never go out; of the upstream's headers only named ones come back.
 
-use dialect::{Framing, Operation};
+use dialect::{Dialect, Door, Framing, Operation};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -38,6 +38,17 @@ pub fn uri(inbound: &Inbound, endpoint: &Endpoint, model: &str) -> Result<Uri, S
     url.parse().map_err(|error| format!("no URL can be made for this channel: {error}"))
 }
 
+/// Where a translated request goes: what the caller's path and query say belongs to his dialect.
+pub fn translated_uri(endpoint: &Endpoint, model: &str, stream: bool) -> Result<Uri, String> {
+    if let Some(fixed) = &endpoint.fixed {
+        return Ok(fixed.clone());
+    }
+    let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
+    let url = endpoint.url.replacen("{method}", method, 1);
+    let url = url.replacen("{model}", &utf8_percent_encode(model, SEGMENT).to_string(), 1);
+    url.parse().map_err(|error| format!("no URL can be made for this channel: {error}"))
+}
+
 /// Gemini's verb.
 fn method(inbound: &Inbound) -> &'static str {
     match inbound.door.operation {
@@ -49,28 +60,35 @@ fn method(inbound: &Inbound) -> &'static str {
     }
 }
 
-/// The headers of the request to the upstream.
+/// The headers of the request to the upstream, which goes in at `door` there.
 pub fn request_headers(
     inbound: &Inbound,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
+    door: Door,
 ) -> HeaderMap {
+    let translated = door != inbound.door;
     let mut headers = HeaderMap::with_capacity(inbound.headers.len() + 4);
     headers.insert(header::HOST, channel.host().clone());
     let hops: Vec<&str> =
         inbound.headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).collect();
     for (name, value) in &inbound.headers {
-        if travels(name) && !hops.iter().any(|hop| named_in(hop, name)) {
+        if travels(name)
+            && !(translated && is_of_dialect(name))
+            && !hops.iter().any(|hop| named_in(hop, name))
+        {
             headers.append(name, value.clone());
         }
     }
     // The answer is read on its way: it must not be packed.
     headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    if endpoint.auth == Auth::AnthropicKey && !headers.contains_key("anthropic-version") {
+    let anthropic =
+        endpoint.auth == Auth::AnthropicKey || translated && door.dialect == Dialect::AnthropicMessages;
+    if anthropic && !headers.contains_key("anthropic-version") {
         headers.insert(HeaderName::from_static("anthropic-version"), ANTHROPIC_VERSION);
     }
-    if !inbound.body.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
+    if translated || !inbound.body.is_empty() && !headers.contains_key(header::CONTENT_TYPE) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     }
     for (name, value) in &channel.config.headers {
@@ -80,6 +98,11 @@ pub fn request_headers(
         headers.insert(name, value);
     }
     headers
+}
+
+/// Whether a header asks for something in the words of one dialect, or of its SDKs.
+fn is_of_dialect(name: &HeaderName) -> bool {
+    ["anthropic-", "openai-", "x-goog-", "x-stainless-"].iter().any(|start| name.as_str().starts_with(start))
 }
 
 fn named_in(connection: &str, name: &HeaderName) -> bool {

@@ -50,7 +50,8 @@ pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Cata
         }
         None => Basis::Unpriced,
     };
-    let dearest = plan.channels.iter().map(|channel| channel.discount).max_by_key(|discount| discount.0);
+    let dearest =
+        plan.candidates.iter().map(|candidate| candidate.channel.discount).max_by_key(|discount| discount.0);
     let factors = Factors { group: key.group.factor, channel: dearest.unwrap_or_default() };
     let hold = match &basis {
         Basis::Priced(price) if key.strict && key.pays() => hold_strictly(price, factors, inbound, key)?,

@@ -104,7 +104,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(AnthropicMessages, Chat, "//anthropic/v1/messages", AnthropicKey),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::WantsThinking],
     },
     // Mistral, "API specs" (the OpenAPI document in the corpus); recordings.
     Provider {
@@ -139,7 +139,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(AnthropicMessages, Chat, "//anthropic/v1/messages", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::WantsThinking],
     },
     // Zhipu, "HTTP API", "Embeddings", "Claude API compatibility"; recordings for chat (at api.z.ai).
     Provider {
@@ -151,7 +151,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(AnthropicMessages, Chat, "//api/anthropic/v1/messages", AnthropicKey),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::WantsThinking],
     },
     // Alibaba Cloud Model Studio, "OpenAI compatible - Chat", "… - Embedding", "… - Responses" (the path that replaced
     // /api/v2/apps/protocols), "Anthropic API compatibility"; recordings for chat.
@@ -205,7 +205,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(AnthropicMessages, Chat, "/api/v1/messages", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::WantsDetails],
     },
     // Together, "OpenAI compatibility"; recordings.
     Provider {

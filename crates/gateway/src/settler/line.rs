@@ -2,7 +2,7 @@
 //!
 //! Written by hand, field by field: this runs for every request, and a general serializer was a twentieth of its cost.
 
-use dialect::Usage;
+use dialect::{Usage, loss::Losses};
 
 use crate::settlement::{AttemptRecord, Settlement};
 
@@ -22,6 +22,9 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
     line.text("ending", settlement.ending.name());
     line.number("status", u64::from(settlement.status));
     line.optional("cause", settlement.cause.as_deref());
+    if !settlement.losses.is_empty() {
+        write_losses(line.name("losses"), &settlement.losses);
+    }
     match &settlement.usage {
         Some(usage) => write_usage(line.name("usage"), usage),
         None => line.value("usage", b"null"),
@@ -71,6 +74,9 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) {
         }
         let mut object = Object::open(out);
         object.text("channel", &attempt.channel);
+        if let Some(dialect) = attempt.translated {
+            object.text("translated", dialect.name());
+        }
         object.number("started_ms", attempt.started_ms);
         object.number("took_ms", attempt.took_ms);
         object.number("status", u64::from(attempt.status));
@@ -78,6 +84,27 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) {
             object.text("fault", fault);
         }
         object.close();
+    }
+    out.push(b']');
+}
+
+/// What was lost: which field, which dialect has no place for it, and why.
+fn write_losses(out: &mut Vec<u8>, losses: &Losses) {
+    out.push(b'[');
+    for (index, loss) in losses.rows().iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        let mut object = Object::open(out);
+        object.text("field", &loss.field);
+        object.text("dialect", loss.dialect.name());
+        object.text("reason", loss.reason);
+        object.close();
+    }
+    if losses.more() > 0 {
+        out.extend_from_slice(b",{\"more\":");
+        out.extend_from_slice(itoa::Buffer::new().format(losses.more()).as_bytes());
+        out.push(b'}');
     }
     out.push(b']');
 }
@@ -173,6 +200,7 @@ mod tests {
             attempts: vec![
                 AttemptRecord {
                     channel: "c\"1".into(),
+                    translated: Some(Dialect::GeminiGenerate),
                     started_ms: 1,
                     took_ms: 2,
                     status: 0,
@@ -180,6 +208,7 @@ mod tests {
                 },
                 AttemptRecord {
                     channel: Arc::from("c2"),
+                    translated: None,
                     started_ms: 3,
                     took_ms: 4,
                     status: 200,
@@ -189,6 +218,7 @@ mod tests {
             ending: Ending::Cut,
             status: 200,
             cause: Some("broke \"off\"".into()),
+            losses: Losses::default(),
             usage: Some(Usage { input: 3, output: 4, ..Usage::default() }),
             estimated: true,
             discount: store::Factor::ONE,
@@ -210,7 +240,7 @@ mod tests {
         assert_eq!(line["channel"], json!("c2"));
         assert_eq!(
             line["attempts"][0],
-            json!({"channel": "c\"1", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
+            json!({"channel": "c\"1", "translated": "gemini_generate", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
         );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
         assert_eq!((&line["charge"], &line["unpriced"]), (&json!("0.0025"), &json!(false)));

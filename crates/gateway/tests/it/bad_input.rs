@@ -1,7 +1,7 @@
 //! Requests that cannot be served: the right status, an error in the caller's dialect, and nothing upstream.
 
 use crate::{
-    harness::{DIALECTS, GEMINI, KEY, MESSAGES, World, assert_error, channel, four, plain, post, stream},
+    harness::{DIALECTS, GEMINI, KEY, MESSAGES, World, assert_error, channel, four, plain, post},
     wire::{End, Request, contains},
 };
 
@@ -173,13 +173,16 @@ async fn nonsense_on_the_wire_is_answered_or_closed_and_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_model_that_speaks_another_dialect_is_refused_with_directions() {
+async fn what_is_not_translated_is_refused_with_directions() {
     let world = World::start(|sim| channel("claude", "anthropic_messages", &sim.url(), "sim")).await;
-    for request in [plain("openai_chat"), stream("openai_responses"), plain("gemini_generate")] {
-        let answer = world.ask(&request).await;
+    let body = r#"{"model":"sim","input":"x","prompt":"x"}"#;
+    for path in ["/v1/embeddings", "/v1/completions", "/v1/moderations", "/v1/responses/compact"] {
+        let answer = world.ask(&post(path, body)).await;
         assert_eq!(answer.status, 400, "{answer:?}");
+        assert_eq!(answer.json()["error"]["code"], "dialect_not_supported", "{answer:?}");
         assert!(contains(&answer.body, "POST /v1/messages"), "{answer:?}");
     }
+    assert_eq!(world.sim.log().len(), 0);
     assert_eq!(world.ask(&plain("anthropic_messages")).await.status, 200);
     world.close().await;
 }

@@ -111,9 +111,13 @@ pub fn channel(name: &str, dialect: &str, base_url: &str, model: &str) -> String
     )
 }
 
-/// A channel for each dialect, all at the same URL, for the model `sim`.
+/// Added to a [`channel`]: only for callers of its own dialect.
+pub const OWN_ONLY: &str = "translate = false\n";
+
+/// A channel for each dialect, all at the same URL, for the model `sim`; each for callers of its own dialect alone.
 pub fn four(base_url: &str) -> String {
-    DIALECTS.iter().map(|dialect| channel(dialect, dialect, base_url, "sim")).collect()
+    let own = |dialect: &&str| channel(dialect, dialect, base_url, "sim") + OWN_ONLY;
+    DIALECTS.iter().map(own).collect()
 }
 
 impl World {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use crate::{
-    harness::{DIALECTS, World, assert_error, channel, plain, side_by_side, stream},
+    harness::{DIALECTS, OWN_ONLY, World, assert_error, channel, four, plain, side_by_side, stream},
     wire::Answer,
 };
 
@@ -34,10 +34,7 @@ async fn family(body: &'static str) {
 
 async fn alone(status: u16, body: &str) {
     let script = format!("status={status},body={body}");
-    let world = World::start(|sim| {
-        DIALECTS.iter().map(|dialect| channel(dialect, dialect, &sim.scripted(&script), "sim")).collect()
-    })
-    .await;
+    let world = World::start(|sim| four(&sim.scripted(&script))).await;
     for (dialect, answer, took) in ask_all(&world, status.is_multiple_of(2)).await {
         let wanted = if status == 529 && dialect != "anthropic_messages" { 503 } else { status };
         assert_eq!(answer.status, wanted, "{script}, {dialect}: {answer:?}");
@@ -58,7 +55,9 @@ async fn helped(status: u16, body: &str) {
         let two = |dialect: &&str| {
             channel(&format!("bad-{dialect}"), dialect, &sim.scripted(&script), "sim")
                 + "priority = 1\n"
+                + OWN_ONLY
                 + &channel(&format!("good-{dialect}"), dialect, &sim.url(), "sim")
+                + OWN_ONLY
         };
         DIALECTS.iter().map(two).collect()
     })

@@ -32,4 +32,5 @@ mod proxies;
 mod shutdown;
 mod sign_in;
 mod strict;
+mod translation;
 mod unmeasured;

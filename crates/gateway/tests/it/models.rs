@@ -29,14 +29,16 @@ async fn lists_come_in_three_formats() {
     let openai = world.ask(&get("/v1/models")).await.json();
     assert_eq!(openai["object"], "list");
     assert_eq!(openai["data"][0]["object"], "model");
-    assert_eq!(ids(&openai, "data", "id"), ["gpt-a", "gpt-b"]);
+    // A chat can be asked for in every dialect, whatever the channel speaks.
+    assert_eq!(ids(&openai, "data", "id"), ["claude-a", "gemini-a", "gpt-a", "gpt-b"]);
     let anthropic = world.ask(&get("/v1/models").header("anthropic-version", "2023-06-01")).await.json();
     assert_eq!(anthropic["data"][0]["type"], "model");
     assert_eq!(anthropic["has_more"], false);
-    assert_eq!(ids(&anthropic, "data", "id"), ["claude-a"]);
+    assert_eq!(ids(&anthropic, "data", "id"), ["claude-a", "gemini-a", "gpt-a", "gpt-b"]);
     for path in ["/v1beta/models", "/v1alpha/models"] {
         let gemini = world.ask(&get(path)).await.json();
-        assert_eq!(ids(&gemini, "models", "name"), ["models/gemini-a"]);
+        let all = ["models/claude-a", "models/gemini-a", "models/gpt-a", "models/gpt-b"];
+        assert_eq!(ids(&gemini, "models", "name"), all);
     }
     assert!(world.sim.log().is_empty());
     world.close().await;
@@ -70,10 +72,11 @@ async fn a_key_sees_only_what_it_may_use() {
         request.headers[0].1 = format!("Bearer {FEW}");
         request
     };
-    assert_eq!(ids(&world.ask(&with("/v1/models")).await.json(), "data", "id"), ["gpt-a"]);
+    assert_eq!(ids(&world.ask(&with("/v1/models")).await.json(), "data", "id"), ["claude-a", "gpt-a"]);
     assert_eq!(world.ask(&with("/v1/models/gpt-b")).await.status, 404);
     assert_eq!(world.ask(&with("/v1/models/claude-a")).await.status, 200);
-    assert!(ids(&world.ask(&with("/v1beta/models")).await.json(), "models", "name").is_empty());
+    let gemini = world.ask(&with("/v1beta/models")).await.json();
+    assert_eq!(ids(&gemini, "models", "name"), ["models/claude-a", "models/gpt-a"]);
     let answer = world.ask(&crate::wire::Request::new("GET", "/v1/models")).await;
     assert_eq!(answer.status, 401);
     assert_error("openai_chat", &answer.json(), 401);

@@ -181,7 +181,7 @@ impl Setup {
             let Clocks { connect, first_byte, first_event, idle } = channel.clocks;
             let _ = writeln!(
                 text,
-                "[[channel]]\nname = {:?}\nprovider = {:?}\nbase_url = \"https://{}\"\nsecrets = {:?}\nmodels = {:?}\npriority = {}\nweight = {}\n\
+                "[[channel]]\nname = {:?}\nprovider = {:?}\nbase_url = \"https://{}\"\nsecrets = {:?}\nmodels = {:?}\npriority = {}\nweight = {}\ntranslate = false\n\
                 timeouts = {{ connect = \"{connect}ms\", first_byte = \"{first_byte}ms\", first_event = \"{first_event}ms\", idle = \"{idle}ms\" }}",
                 channel.name,
                 channel.provider,

@@ -77,7 +77,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     let mut options = Object::default();
     put_extras(&request.extras, OWN, "stream_options", &mut options);
-    if request.stream {
+    if request.stream && target.asks_usage {
         // Sluice counts by it, whether the client wants it or not.
         options.put("include_usage", true);
     }

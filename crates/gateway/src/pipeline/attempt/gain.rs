@@ -17,13 +17,13 @@ use crate::{
 const ERROR_BYTES: usize = 64 * 1024;
 pub(super) const ERROR_WAIT: Duration = Duration::from_secs(1);
 /// A plain answer up to this size is held until it is whole: if it breaks off, another channel can still be tried.
-const HELD_BYTES: usize = 64 * 1024;
+pub(super) const HELD_BYTES: usize = 64 * 1024;
 /// A byte order mark, in bytes: the first of a body is looked at together with what follows it.
 const LONGEST_MARK: usize = 3;
 /// A stream that says nothing meaningful for this long is passed on as it is.
 const PRELUDE_BYTES: usize = 256 * 1024;
 
-/// The clocks of one attempt.
+/// The bounds of one attempt.
 #[derive(Clone, Copy)]
 pub(super) struct Waiting {
     pub(super) clock: &'static str,
@@ -32,6 +32,8 @@ pub(super) struct Waiting {
     /// For the whole request.
     pub(super) total_at: Option<Instant>,
     pub(super) idle: Duration,
+    /// Bytes of a plain answer that are held until it is whole; a longer one passes.
+    pub(super) most_held: usize,
 }
 
 pub(super) fn earlier(first: (Instant, &'static str), total_at: Option<Instant>) -> (Instant, &'static str) {
@@ -117,7 +119,7 @@ pub(super) async fn gain_stream(
         held += start[counted..].iter().map(Bytes::len).sum::<usize>();
         counted = start.len();
         if tap.meaningful() || held > PRELUDE_BYTES {
-            return Ok(Answer::Stream { start, framing, source, tap });
+            return Ok(Answer::Stream { start, framing, source, tap, interpreter: None });
         }
     }
 }
@@ -177,7 +179,7 @@ pub(super) async fn gain_plain(
             None => {}
         }
         start.push(bytes);
-        if held > HELD_BYTES {
+        if held > waiting.most_held {
             let mut tap = Box::new(PlainTap::new(options));
             start.iter().for_each(|bytes| tap.feed(bytes));
             return Ok(Answer::Passing { start, length, source, tap });

@@ -1,4 +1,4 @@
-//! A stream on its way: frames go out as they came, while the tap watches.
+//! A stream on its way: frames go out as they came, or as an interpreter tells them, while the tap watches.
 
 use std::{
     borrow::Cow,
@@ -22,7 +22,7 @@ use crate::{
     ending::Ending,
     fault::{Blame, PublicError},
     flow::Phase,
-    pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source},
+    pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source, translation::Interpreter},
 };
 
 /// A silent stream gets a comment this often, so that nobody in between takes it for dead.
@@ -49,6 +49,8 @@ pub(super) struct Stream {
     /// Gone as soon as nothing more is wanted of it.
     source: Option<Source>,
     tap: Box<Tap>,
+    /// Where the provider speaks another dialect than the caller.
+    interpreter: Option<Box<Interpreter>>,
     pace: Pace,
     total_at: Option<Instant>,
     /// When silence is next broken by a comment.
@@ -68,6 +70,7 @@ impl Stream {
         framing: Framing,
         source: Source,
         tap: Box<Tap>,
+        interpreter: Option<Box<Interpreter>>,
     ) -> Stream {
         let now = Instant::now();
         let timeouts = channel.timeouts();
@@ -87,6 +90,7 @@ impl Stream {
             fed: Vec::new(),
             source: Some(source),
             tap,
+            interpreter,
             pace,
             total_at,
             comment_at,
@@ -131,7 +135,7 @@ impl Stream {
         }
         let count = bytes.len();
         let flow = self.tap.feed(bytes, &mut self.fed);
-        self.ready.extend(self.fed.drain(..));
+        self.forward();
         if flow.events > 0 {
             self.pace.event(now);
         } else if flow.mid_frame {
@@ -150,6 +154,21 @@ impl Stream {
         }
     }
 
+    /// What the tap let pass, as the caller gets it.
+    fn forward(&mut self) {
+        match &mut self.interpreter {
+            None => self.ready.extend(self.fed.drain(..)),
+            Some(interpreter) => interpreter.pass(self.fed.drain(..), &mut self.ready),
+        }
+    }
+
+    /// The answer's end was seen: whether the caller has it, or gets it now.
+    fn tell_end(&mut self) -> bool {
+        let Some(interpreter) = &mut self.interpreter else { return true };
+        interpreter.finish(&mut self.ready);
+        interpreter.ended()
+    }
+
     /// Acts on what the tap has seen by now.
     fn look(&mut self, now: Instant) {
         if self.ended {
@@ -161,7 +180,7 @@ impl Stream {
             let why = format!("upstream: error event ({:?}): {}", answered.blame, answered.message);
             match told {
                 // About our own account: the caller reads that it is not his.
-                _ if answered.blame.is_ours() => self.say(&answered.public()),
+                _ if answered.blame.is_ours() || self.interpreter.is_some() => self.say(&answered.public()),
                 Some(frame) => {
                     // Empty: a frame too large to hold back, which the client has already.
                     let sent = frame.is_empty();
@@ -181,6 +200,12 @@ impl Stream {
             }
             self.conclude(Ending::Cut, cause(why));
             self.source = None;
+        } else if let Some(why) = self.interpreter.as_ref().and_then(|interpreter| interpreter.failed()) {
+            let why = format!("upstream: unreadable: {why}");
+            self.break_off(Ending::Cut, why, &PublicError::broken_off());
+        } else if self.tap.closed() && !self.tell_end() {
+            let why = "upstream: ended without its end";
+            self.break_off(Ending::Cut, why, &PublicError::broken_off());
         } else if self.tap.closed() {
             self.conclude(Ending::Completed, None);
             self.pace.within(AFTER_CLOSE, now);
@@ -198,7 +223,7 @@ impl Stream {
         }
         if error.is_none() {
             self.tap.finish(&mut self.fed);
-            self.ready.extend(self.fed.drain(..));
+            self.forward();
             self.look(Instant::now());
             self.source = None;
         }
@@ -227,7 +252,7 @@ impl Stream {
         if now >= self.comment_at {
             self.comment_at = now + COMMENT_EVERY;
             // Never into the middle of a frame that is passing in parts.
-            if self.framing == Framing::Sse && !self.tap.broken_frame_sent() {
+            if self.framing == Framing::Sse && !self.mid_frame() {
                 self.ready.push_back(Bytes::from_static(COMMENT));
             }
         }
@@ -238,7 +263,7 @@ impl Stream {
     /// Ends the stream with an error in its own words, unless the answer is whole and only its formalities are missing.
     fn break_off(&mut self, ending: Ending, why: impl Into<Cow<'static, str>>, error: &PublicError) {
         self.source = None;
-        if self.tap.ended() {
+        if self.tap.ended() && self.tell_end() {
             self.conclude(Ending::Completed, None);
             return;
         }
@@ -249,12 +274,21 @@ impl Stream {
         self.conclude(ending, cause(why));
     }
 
+    /// A frame is passing in parts: nothing may be written into it.
+    fn mid_frame(&self) -> bool {
+        self.interpreter.is_none() && self.tap.broken_frame_sent()
+    }
+
     fn say(&mut self, error: &PublicError) {
-        let stage = match self.framing {
-            Framing::JsonArray => Stage::JsonArray { first: !self.tap.forwarded_any() },
-            _ => Stage::Sse { sequence: self.tap.next_sequence() },
+        let (told_any, sequence) = match &self.interpreter {
+            None => (self.tap.forwarded_any(), self.tap.next_sequence()),
+            Some(interpreter) => (interpreter.wrote_any(), interpreter.next_sequence()),
         };
-        if self.framing == Framing::Sse && self.tap.broken_frame_sent() {
+        let stage = match self.framing {
+            Framing::JsonArray => Stage::JsonArray { first: !told_any },
+            _ => Stage::Sse { sequence },
+        };
+        if self.framing == Framing::Sse && self.mid_frame() {
             // A frame was passing in parts: close it, or the error would become its tail.
             self.ready.push_back(Bytes::from_static(b"\n\n"));
         }
@@ -274,7 +308,11 @@ impl Stream {
         let usage = self.tap.usage();
         let all = usage.is_some() && self.tap.usage_is_final();
         let delivered = (!all).then(|| self.tap.delivered().clone());
-        let stored_id = self.tap.stored_id();
+        if let Some(interpreter) = &self.interpreter {
+            self.lease.record().losses.append(interpreter.losses());
+        }
+        // What was made for a request of ours is nothing that the caller could ask for.
+        let stored_id = self.tap.stored_id().filter(|_| self.interpreter.is_none());
         learn(&self.app, &mut self.lease, &self.caller, &self.channel, (usage, delivered), stored_id);
     }
 

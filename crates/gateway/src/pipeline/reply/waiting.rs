@@ -80,8 +80,10 @@ impl Waiting {
         let Committed { channel, caller, mut lease, answer, .. } = committed;
         lease.record().status = 200;
         match answer {
-            Answer::Stream { start, framing, source, tap } if framing == self.framing => {
-                Err(Box::new(Stream::new(&self.app, caller, channel, lease, start, framing, source, tap)))
+            Answer::Stream { start, framing, source, tap, interpreter } if framing == self.framing => {
+                let stream =
+                    Stream::new(&self.app, caller, channel, lease, start, framing, source, tap, interpreter);
+                Err(Box::new(stream))
             }
             answer => {
                 if let Answer::Whole { usage, .. } = answer {

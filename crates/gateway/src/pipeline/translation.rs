@@ -1,0 +1,186 @@
+//! The translated lane: a request told in another dialect, and its answer told back.
+//!
+//! In: the caller's request, and a channel that speaks another dialect. Out: the body that goes to it, and what makes its
+//! answer readable to the caller. It comes to life only where such a channel is tried. It must never leave anything out in
+//! silence: what cannot be carried is a loss, or a fault that names it.
+
+mod interpreter;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use dialect::{
+    Accounting, Dialect, Door, Framing, Operation,
+    chat::{ChatRequest, Tool},
+    loss::Losses,
+    translate::{
+        FromPath, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply, decode_request,
+        encode_reply, encode_request,
+    },
+};
+use uuid::Uuid;
+
+pub use interpreter::Interpreter;
+
+use crate::{
+    catalog::Channel,
+    fault::{ClientFault, UpstreamFault},
+    pipeline::inbound::Inbound,
+    provider::{self, Quirk},
+};
+
+/// A whole answer up to this size is translated: it must be held for that. More than any answer of words has, and most
+/// pictures.
+pub const WHOLE_BYTES: usize = 16 * 1024 * 1024;
+/// Below this limit an Anthropic model cannot be told to think: its least budget, and as much for the answer.
+const LEAST_THINKING: u64 = 2048;
+/// OpenAI's responses refuse a lower limit.
+const LEAST_RESPONSE: u64 = 16;
+
+/// The caller's request once it had to be opened; or why it cannot be.
+pub type Opened = Option<Result<Box<Letter>, ClientFault>>;
+
+/// Tells a request to a channel in a dialect that this speaks; it is opened once, however many channels are tried.
+pub fn open(
+    letter: &mut Opened,
+    inbound: &Inbound,
+    request_id: Uuid,
+    channel: &Channel,
+    to: Dialect,
+) -> Result<Box<Translated>, ClientFault> {
+    let opened = letter.get_or_insert_with(|| Letter::open(inbound, request_id).map(Box::new));
+    match opened {
+        Ok(letter) => letter.tell(channel, to, &inbound.model).map(Box::new),
+        Err(fault) => Err(fault.clone()),
+    }
+}
+
+/// The caller's request, opened.
+#[derive(Debug)]
+pub struct Letter {
+    from: Dialect,
+    request: ChatRequest,
+    /// Tools whose input is free text: where they went out as functions, the answer is told as the caller knows them.
+    custom_tools: Vec<String>,
+    json_array: bool,
+    /// What a strict key's answer may have at most.
+    output_limit: Option<u64>,
+    /// For answers that come without an id.
+    request_id: Uuid,
+}
+
+/// The request as one channel gets it, and how its answer is told.
+#[derive(Debug)]
+pub struct Translated {
+    /// Where it goes in.
+    pub door: Door,
+    pub body: Bytes,
+    pub losses: Losses,
+    from: Dialect,
+    accounting: Accounting,
+    telling: Telling,
+}
+
+impl Letter {
+    fn open(inbound: &Inbound, request_id: Uuid) -> Result<Letter, ClientFault> {
+        let from = inbound.door.dialect;
+        let path = FromPath { model: &inbound.model, stream: inbound.stream };
+        let mut request =
+            decode_request(from, &inbound.body, path).map_err(|error| fault_of(error, &inbound.model))?;
+        if let Some(limit) = inbound.output_limit {
+            request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
+        }
+        let free_text = |tool: &Tool| match tool {
+            Tool::Custom { name, .. } => Some(name.clone()),
+            Tool::Function(_) | Tool::Server { .. } => None,
+        };
+        let custom_tools = request.tools.iter().filter_map(free_text).collect();
+        let (json_array, output_limit) = (inbound.wants_array(), inbound.output_limit);
+        Ok(Letter { from, request, custom_tools, json_array, output_limit, request_id })
+    }
+
+    fn tell(&self, channel: &Channel, to: Dialect, model: &str) -> Result<Translated, ClientFault> {
+        let refused = |error| fault_of(error, model);
+        check_answer(&self.request, self.from, to).map_err(refused)?;
+        if to == Dialect::OpenaiResponses && self.output_limit.is_some_and(|limit| limit < LEAST_RESPONSE) {
+            let reason = "it writes 16 tokens at least, which is more than the key can pay for";
+            return Err(refused(Untranslatable::Unsupported {
+                field: "max_tokens".into(),
+                dialect: to,
+                reason,
+            }));
+        }
+        let encoded = encode_request(to, &self.request, &self.target(channel, to, model)).map_err(refused)?;
+        let apart = to == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
+        Ok(Translated {
+            door: Door::new(to, Operation::Chat),
+            body: encoded.body.into(),
+            losses: encoded.losses,
+            from: self.from,
+            accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
+            telling: Telling {
+                model: model.to_owned(),
+                id: format!("sluice-{}", self.request_id.simple()),
+                now_s: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+                wants_usage: self.request.wants_usage,
+                custom_tools: self.custom_tools.clone(),
+                renamed: encoded.renamed,
+                json_array: self.json_array,
+            },
+        })
+    }
+
+    /// What is known of the model there.
+    fn target<'a>(&self, channel: &'a Channel, to: Dialect, model: &'a str) -> Target<'a> {
+        let renamed = channel.rename(model);
+        let mut target = provider::target(channel.provider, to, renamed);
+        if let Some(limit) = self.output_limit {
+            target.max_output = target.max_output.min(limit);
+            // Its limit would have to be raised, and the key cannot pay for more.
+            if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
+                target.thinking = ThinkingForm::Never;
+            }
+        }
+        target
+    }
+}
+
+impl Translated {
+    pub fn accounting(&self) -> Accounting {
+        self.accounting
+    }
+
+    /// A whole answer in the caller's dialect, and what it lost.
+    pub fn reply(&self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
+        let reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
+            let detail = format!("the answer cannot be translated: {}", what_is_wrong(&error));
+            UpstreamFault::Unreadable { detail }
+        })?;
+        let encoded = encode_reply(self.from, &reply, &self.telling);
+        Ok((encoded.body.into(), encoded.losses))
+    }
+
+    /// For a streamed answer, which came framed so.
+    pub fn interpreter(self, framing: Framing) -> Interpreter {
+        Interpreter::new(self.door.dialect, framing, self.accounting, self.from, self.telling)
+    }
+}
+
+/// Why a request cannot be told, to the caller.
+fn fault_of(error: Untranslatable, model: &str) -> ClientFault {
+    match error {
+        Untranslatable::Malformed { field, expected } => ClientFault::Malformed { field, expected },
+        Untranslatable::Unsupported { field, dialect, reason } => {
+            ClientFault::Untranslatable { model: model.to_owned(), field, dialect, reason }
+        }
+    }
+}
+
+/// For the operator's log.
+fn what_is_wrong(error: &Untranslatable) -> String {
+    match error {
+        Untranslatable::Malformed { field, expected } if field.is_empty() => format!("it is not {expected}"),
+        Untranslatable::Malformed { field, expected } => format!("`{field}` is not {expected}"),
+        Untranslatable::Unsupported { field, reason, .. } => format!("`{field}`: {reason}"),
+    }
+}

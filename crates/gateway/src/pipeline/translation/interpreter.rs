@@ -1,0 +1,106 @@
+//! A streamed answer, told in the caller's dialect as it comes.
+//!
+//! In: what the tap lets pass of the provider's bytes. Out: frames of the caller's dialect. It holds one frame of the
+//! provider's, and of the answer no more than its dialect makes necessary; it must never write an end that was not told.
+
+use bytes::Bytes;
+use dialect::{
+    Accounting, Dialect, Framing,
+    event::ChatEvent,
+    loss::Losses,
+    translate::{StreamDecoder, StreamEncoder, Telling},
+};
+
+#[derive(Debug)]
+pub struct Interpreter {
+    decoder: StreamDecoder,
+    encoder: StreamEncoder,
+    /// Filled by the decoder, emptied at once: kept so that it is not allocated anew.
+    events: Vec<ChatEvent>,
+    /// How the caller's stream is framed.
+    framing: Framing,
+    wrote_any: bool,
+    ended: bool,
+    /// What the provider sent that is no answer in its dialect.
+    failed: Option<String>,
+}
+
+impl Interpreter {
+    pub(super) fn new(
+        from: Dialect,
+        framing: Framing,
+        accounting: Accounting,
+        to: Dialect,
+        telling: Telling,
+    ) -> Interpreter {
+        Interpreter {
+            decoder: StreamDecoder::new(from, framing, accounting),
+            framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
+            encoder: StreamEncoder::new(to, telling),
+            events: Vec::new(),
+            wrote_any: false,
+            ended: false,
+            failed: None,
+        }
+    }
+
+    /// Takes what came, in its pieces, and appends what the caller gets for it, if anything.
+    pub fn pass(&mut self, pieces: impl Iterator<Item = Bytes>, out: &mut impl Extend<Bytes>) {
+        for piece in pieces {
+            self.decoder.feed(&piece, &mut self.events);
+        }
+        self.write(out);
+    }
+
+    /// No more will come: two dialects end like this.
+    pub fn finish(&mut self, out: &mut impl Extend<Bytes>) {
+        self.decoder.finish(&mut self.events);
+        self.write(out);
+    }
+
+    fn write(&mut self, out: &mut impl Extend<Bytes>) {
+        let mut frames = Vec::new();
+        for event in self.events.drain(..) {
+            match &event {
+                ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
+                ChatEvent::Ended => self.ended = true,
+                _ => {}
+            }
+            self.encoder.write(&event, &mut frames);
+        }
+        if !frames.is_empty() {
+            self.wrote_any = true;
+            out.extend([Bytes::from(frames)]);
+        }
+    }
+
+    pub fn framing(&self) -> Framing {
+        self.framing
+    }
+
+    /// The caller was told the answer's end.
+    pub fn ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Why what came cannot be told.
+    pub fn failed(&self) -> Option<&str> {
+        self.failed.as_deref()
+    }
+
+    pub fn wrote_any(&self) -> bool {
+        self.wrote_any
+    }
+
+    /// The number for an event that the gateway adds.
+    pub fn next_sequence(&self) -> u64 {
+        self.encoder.next_sequence()
+    }
+
+    /// What of the answer so far could not be told.
+    pub fn losses(&self) -> Losses {
+        let mut losses = self.decoder.losses().clone();
+        losses.append(self.encoder.losses().clone());
+        losses
+    }
+}
