@@ -4,6 +4,7 @@
 //! line stands in only where the JSON has none.
 
 mod item;
+mod namespace;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod stream;
