@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
 mod chopped;
+mod clients;
 mod corpus;
 mod cut_events;
 mod errors;
