@@ -27,16 +27,20 @@ PATIENCE_S = 90
 PATHS = {CHAT: "/chat/completions", RESPONSES: "/responses", ANTHROPIC: "/messages", GEMINI: "GenerateContent"}
 
 
-def name_model(client, dialect):
+# Each cell is held twice: with a provider that just answers, and with one that thinks before.
+WAYS = {"plain": "", "thinking": ",reasoning"}
+
+
+def name_model(client, dialect, way):
     words = re.findall("[a-z0-9]+", client.name.lower())
-    return f"{'-'.join(words)}-on-{dialect}"
+    return f"{'-'.join(words)}-on-{dialect}-{way}"
 
 
-def write_script(client, folder):
+def write_script(client, folder, way):
     """The provider's lines: a call of the client's tool, then what the tool said."""
     arguments = json.dumps(client.arguments(folder), ensure_ascii=False)
     escaped = arguments.replace("%", "%25").replace(",", "%2C")
-    return f"tool={client.tool},arguments={escaped},quote-result"
+    return f"tool={client.tool},arguments={escaped},quote-result{WAYS[way]}"
 
 
 def read_version(client):
@@ -89,24 +93,33 @@ def judge(client, dialect, told, word, paths):
     return None
 
 
-def play(client, dialect, gateway, provider, folder):
+def play(client, dialect, way, gateway, provider, folder):
+    """What is wrong, or nothing."""
     word = (folder / "word.txt").read_text().strip()
     before = len(provider.asked())
-    command, surroundings = client.command(gateway.url, name_model(client, dialect), folder)
+    command, surroundings = client.command(gateway.url, name_model(client, dialect, way), folder)
     output, problem = run(command, surroundings, folder)
-    if problem is None:
-        try:
-            told = client.read(output)
-        except (ValueError, LookupError, TypeError) as error:
-            return "failed", f"its output is not understood ({error}): {output[-200:]!r}"
-        asked = [path for path in provider.asked()[before:] if "count" not in path.lower()]
-        problem = judge(client, dialect, told, word, asked)
-    return ("failed", problem) if problem else ("passed", "")
+    if problem is not None:
+        return problem
+    try:
+        told = client.read(output)
+    except (ValueError, LookupError, TypeError) as error:
+        return f"its output is not understood ({error}): {output[-200:]!r}"
+    asked = [path for path in provider.asked()[before:] if "count" not in path.lower()]
+    return judge(client, dialect, told, word, asked)
 
 
-def prepare(client, dialect):
+def play_cell(client, dialect, gateway, provider, folders):
+    for way in WAYS:
+        problem = play(client, dialect, way, gateway, provider, folders[client.name, dialect, way])
+        if problem:
+            return "failed", f"{way}: {problem}"
+    return "passed", ""
+
+
+def prepare(client, dialect, way):
     """A folder to work in, with the word that only a tool can find."""
-    folder = TARGET / "work" / name_model(client, dialect)
+    folder = TARGET / "work" / name_model(client, dialect, way)
     folder.mkdir(parents=True)
     (folder / "word.txt").write_text(f"heron-{secrets.token_hex(6)}\n")
     return folder
@@ -123,13 +136,14 @@ def main():
     if "node" not in missing:
         shutil.copytree(HERE / "drivers", TARGET / "node" / "drivers", dirs_exist_ok=True)
     chosen = [client for client in CLIENTS if only in client.name]
-    folders = {(client.name, dialect): prepare(client, dialect) for client in chosen for dialect in DIALECTS}
+    all_ways = [(client, dialect, way) for client in chosen for dialect in DIALECTS for way in WAYS]
+    folders = {(client.name, dialect, way): prepare(client, dialect, way) for client, dialect, way in all_ways}
     provider = Provider(binaries / "upstream-sim")
     try:
         channels = [
-            (name_model(client, dialect), dialect,
-             provider.scripted(write_script(client, folders[client.name, dialect])))
-            for client in chosen for dialect in DIALECTS]
+            (name_model(client, dialect, way), dialect,
+             provider.scripted(write_script(client, folders[client.name, dialect, way], way)))
+            for client, dialect, way in all_ways]
         gateway = Gateway(binaries / "sluice", TARGET / "work", channels)
         try:
             cells = {}
@@ -138,7 +152,7 @@ def main():
                     if client.ecosystem in missing:
                         cell = "not run", f"the package is not installed: {missing[client.ecosystem]}"
                     else:
-                        cell = play(client, dialect, gateway, provider, folders[client.name, dialect])
+                        cell = play_cell(client, dialect, gateway, provider, folders)
                     cells[client.name, dialect] = cell
                     print(f"{client.name} on {dialect}: {' - '.join(filter(None, cell))}", flush=True)
         finally:
