@@ -31,9 +31,9 @@ struct Memory {
 
 /// An object's id and its caller, as the first half of their SHA-256: what is remembered for a month must be small, and no
 /// caller may make up an id that is found as another's.
-type Name = [u8; 16];
+pub(crate) type Name = [u8; 16];
 
-fn name(caller: i64, id: &str) -> Name {
+pub(crate) fn name(caller: i64, id: &str) -> Name {
     let mut digest = Context::new(&SHA256);
     digest.update(&caller.to_le_bytes());
     digest.update(id.as_bytes());

@@ -32,6 +32,7 @@ use crate::{
     sign_in::SignIn,
     sweep::Findings,
     telemetry::Telemetry,
+    thoughts::Thoughts,
     upstream::{HttpUpstream, Upstream},
 };
 
@@ -60,6 +61,8 @@ pub struct App {
     pub held_bodies: Arc<HeldBodies>,
     pub budget: RetryBudget,
     pub affinity: Affinity,
+    /// For clients that do not keep what a model thought before it called a tool.
+    pub thoughts: Arc<Thoughts>,
     pub rng: Rng,
     pub telemetry: Telemetry,
     /// Who tries to sign in.
@@ -119,6 +122,7 @@ impl App {
             held_bodies: Arc::default(),
             budget: RetryBudget::default(),
             affinity: Affinity::default(),
+            thoughts: Arc::default(),
             rng,
             telemetry: Telemetry::new(),
             sign_in,

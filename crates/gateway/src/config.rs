@@ -21,7 +21,11 @@ mod tests;
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use dialect::Dialect;
-use store::{Nanos, keys::ResetPeriod, price::Price};
+use store::{
+    Nanos,
+    keys::{OnLoss, ResetPeriod},
+    price::Price,
+};
 
 use crate::{
     limits::{Caps, Patience},
@@ -80,6 +84,8 @@ pub struct KeyConfig {
     pub spend_limit: Option<Nanos>,
     /// Its output is limited to what it can pay: it never spends more than it has.
     pub strict: bool,
+    /// What becomes of requests that cannot be translated without loss.
+    pub losses: OnLoss,
     /// When that begins anew; `None`: never.
     pub reset_period: Option<ResetPeriod>,
 }

@@ -37,6 +37,7 @@ fn key(key: &KeyConfig) -> ConfigKey {
             spend_limit: key.spend_limit,
             reset_period: key.reset_period,
             strict: key.strict,
+            losses: key.losses,
             expires_ms: key.expires_ms,
             models: json!(key.models).to_string(),
             networks: json!(key.networks.0.iter().map(Network::to_string).collect::<Vec<_>>()).to_string(),

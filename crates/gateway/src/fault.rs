@@ -97,6 +97,13 @@ pub enum ClientFault {
         dialect: Dialect,
         reason: &'static str,
     },
+    /// The same, where the request could be told without the field, and the key wants it whole or not at all.
+    WouldLose {
+        model: String,
+        field: String,
+        dialect: Dialect,
+        reason: &'static str,
+    },
     /// A stored object that this caller did not make here, or that was forgotten.
     UnknownStored {
         id: String,
@@ -309,6 +316,14 @@ impl UpstreamFault {
                 }
             },
         }
+    }
+
+    /// It was told in another dialect than the caller's: what it says is kept, its words are not.
+    pub fn reworded(mut self) -> UpstreamFault {
+        if let UpstreamFault::Answered(answered) = &mut self {
+            answered.body = None;
+        }
+        self
     }
 
     pub fn status(&self) -> u16 {

@@ -52,6 +52,7 @@ pub mod sign_in;
 pub mod socket;
 pub mod sweep;
 pub mod telemetry;
+pub mod thoughts;
 pub mod totp;
 pub mod upstream;
 pub mod wanted;

@@ -105,6 +105,7 @@ fn as_value(line: &RequestLine) -> Value {
         "ending": line.ending,
         "status": line.status,
         "cause": line.cause,
+        "losses": line.losses.as_deref().map(parsed),
         "usage": line.usage.as_deref().map(parsed),
         "estimated": line.estimated,
         "unpriced": line.unpriced,

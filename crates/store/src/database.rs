@@ -20,10 +20,11 @@ use crate::{
 };
 
 /// Numbered steps, never changed once released.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../migrations/sqlite/0001_books.sql"),
     include_str!("../migrations/sqlite/0002_identity.sql"),
     include_str!("../migrations/sqlite/0003_request_log.sql"),
+    include_str!("../migrations/sqlite/0004_losses.sql"),
 ];
 /// Marks a database file as Sluice's: "Slui".
 const APPLICATION: i32 = 0x536C_7569;

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row};
 use crate::{
     database::Database,
     error::StoreError,
-    keys::{KeyHash, KeyTerms, ResetPeriod},
+    keys::{KeyHash, KeyTerms, OnLoss, ResetPeriod},
     limits::{self, LimitColumns},
     money::{Factor, Nanos},
 };
@@ -160,7 +160,8 @@ fn account(row: &Row<'_>) -> rusqlite::Result<AccountRow> {
 
 const KEYS: &str = "SELECT k.requests_per_minute, k.tokens_per_minute, k.max_in_flight, k.id, a.id, k.name, k.hash,
          k.previous_hash, k.previous_until_ms, k.spent_nanos, k.spent_before_nanos, k.spend_limit_nanos, k.reset_period,
-         k.expires_ms, k.models, k.networks, k.strict, NOT (k.status = 'active' AND u.status = 'active')
+         k.expires_ms, k.models, k.networks, k.strict, NOT (k.status = 'active' AND u.status = 'active'),
+         k.losses
      FROM api_keys k JOIN users u ON u.id = k.user_id JOIN accounts a ON a.user_id = u.id
      WHERE k.status IN ('active', 'disabled') AND u.status IN ('active', 'disabled') ORDER BY k.id";
 
@@ -183,6 +184,7 @@ fn key(row: &Row<'_>) -> rusqlite::Result<KeyRow> {
             models: row.get(14)?,
             networks: row.get(15)?,
             strict: row.get(16)?,
+            losses: OnLoss::read(row, 18)?,
         },
     })
 }

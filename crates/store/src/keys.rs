@@ -59,6 +59,36 @@ fn day_of_month(days: i64) -> u32 {
     (day_of_year - (153 * month + 2) / 5 + 1) as u32
 }
 
+/// What becomes of a request that cannot be told in a channel's dialect without losing something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnLoss {
+    /// It is sent, and what was lost is reported.
+    #[default]
+    Report,
+    /// It is not sent.
+    Refuse,
+}
+
+impl OnLoss {
+    pub const ALL: [OnLoss; 2] = [OnLoss::Report, OnLoss::Refuse];
+
+    pub const fn name(self) -> &'static str {
+        match self {
+            OnLoss::Report => "report",
+            OnLoss::Refuse => "refuse",
+        }
+    }
+
+    pub fn from_name(name: &str) -> Option<OnLoss> {
+        OnLoss::ALL.into_iter().find(|on_loss| on_loss.name() == name)
+    }
+
+    /// As a row has it; only known words are let into the column.
+    pub(crate) fn read(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<OnLoss> {
+        Ok(OnLoss::from_name(&row.get::<_, String>(column)?).unwrap_or_default())
+    }
+}
+
 /// What a key may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyTerms {
@@ -73,6 +103,7 @@ pub struct KeyTerms {
     pub networks: String,
     /// Its output is limited to what it can pay.
     pub strict: bool,
+    pub losses: OnLoss,
 }
 
 impl Default for KeyTerms {
@@ -85,6 +116,7 @@ impl Default for KeyTerms {
             models: "[]".to_owned(),
             networks: "[]".to_owned(),
             strict: false,
+            losses: OnLoss::default(),
         }
     }
 }
@@ -99,7 +131,7 @@ pub fn set_terms(
     set_period(transaction, key, terms.reset_period, now_ms)?;
     transaction.execute(
         "UPDATE api_keys SET spend_limit_nanos = ?2, expires_ms = ?3, models = ?4, networks = ?5, strict = ?6,
-             requests_per_minute = ?7, tokens_per_minute = ?8, max_in_flight = ?9
+             requests_per_minute = ?7, tokens_per_minute = ?8, max_in_flight = ?9, losses = ?10
          WHERE id = ?1",
         params![
             key,
@@ -111,6 +143,7 @@ pub fn set_terms(
             terms.limits.requests_per_minute.map(|requests| requests as i64),
             terms.limits.tokens_per_minute.map(|tokens| tokens as i64),
             terms.limits.max_in_flight,
+            terms.losses.name(),
         ],
     )?;
     Ok(())

@@ -56,6 +56,8 @@ pub struct Ended {
     /// HTTP status that the caller got; 0: none.
     pub status: u16,
     pub cause: Option<String>,
+    /// JSON list of what a translation could not carry; `None`: nothing, or there was none.
+    pub losses: Option<String>,
     /// JSON object of buckets; `None`: not known.
     pub usage: Option<String>,
     /// The same in the buckets that are summed up.
@@ -128,9 +130,9 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
     let mut insert = transaction.prepare_cached(
         "INSERT INTO requests (id, at_ms, account_id, key_id, dialect, operation, model, stream, channel, attempts,
              ending, status, cause, usage, estimated, unpriced, hold_nanos, charge_nanos, bytes_in, bytes_out,
-             queued_ms, first_byte_ms, total_ms, upstream_request_id)
+             queued_ms, first_byte_ms, total_ms, upstream_request_id, losses)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22,
-             ?23, ?24)
+             ?23, ?24, ?25)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut close = transaction.prepare_cached("DELETE FROM open_requests WHERE id = ?1")?;
@@ -166,6 +168,7 @@ fn write_ended(transaction: &Transaction<'_>, ended: &[Ended]) -> Result<(), Sto
             row.first_byte_ms.map(|ms| ms as i64),
             row.total_ms as i64,
             row.upstream_request_id,
+            row.losses,
         ])?;
         if row.was_opened {
             close.execute([row.id])?;

@@ -133,6 +133,7 @@ impl Rows {
             ending,
             status,
             cause: (!good).then(|| "the provider answered 503 and said that it is overloaded".to_owned()),
+            losses: None,
             usage: good.then(|| {
                 let Tokens { input, cache_read, output, .. } = tokens;
                 let total = input + cache_read + output;

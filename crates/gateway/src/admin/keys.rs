@@ -10,7 +10,7 @@ use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use store::{
     keys::{
-        ResetPeriod,
+        OnLoss, ResetPeriod,
         managed::{self, Change, Filter, Key as Row},
     },
     limits::LimitChange,
@@ -66,6 +66,8 @@ struct Key {
     max_in_flight: Option<u32>,
     /// Its output is limited to what it can pay.
     strict: bool,
+    /// report, refuse: what becomes of requests that cannot be translated without loss.
+    losses: &'static str,
     /// Until when the secret before the last rotation is good.
     previous_until_ms: Option<i64>,
     created_ms: i64,
@@ -91,6 +93,7 @@ fn shown(row: Row) -> Key {
         tokens_per_minute: row.terms.limits.tokens_per_minute,
         max_in_flight: row.terms.limits.max_in_flight,
         strict: row.terms.strict,
+        losses: row.terms.losses.name(),
         previous_until_ms: row.previous_until_ms.filter(|until_ms| *until_ms > unix_ms()),
         created_ms: row.created_ms,
     }
@@ -135,6 +138,8 @@ struct KeyInput {
     #[schema(value_type = Option<u32>)]
     max_in_flight: Option<Option<u32>>,
     strict: Option<bool>,
+    /// report, refuse.
+    losses: Option<String>,
 }
 
 impl KeyInput {
@@ -146,6 +151,7 @@ impl KeyInput {
         fields::not_negative("spend_limit", self.spend_limit.flatten())?;
         let period = self.reset_period.as_ref().and_then(Option::as_deref);
         fields::one_of("reset_period", period, &["day", "week", "month"])?;
+        fields::one_of("losses", self.losses.as_deref(), &OnLoss::ALL.map(OnLoss::name))?;
         if self.expires_ms.flatten().is_some_and(|expires_ms| expires_ms <= unix_ms()) {
             return Err(Problem::bad("expires_ms", "is past: disable the key instead"));
         }
@@ -163,6 +169,7 @@ impl KeyInput {
             reset_period: self.reset_period,
             expires_ms: self.expires_ms,
             strict: self.strict,
+            losses: self.losses.as_deref().and_then(OnLoss::from_name),
         })
     }
 }

@@ -117,12 +117,14 @@ struct RequestRow {
     stream: bool,
     /// Null for users, like all that is about channels.
     channel: Option<String>,
-    /// Each with `channel`, `started_ms`, `took_ms`, `status` and perhaps `fault`.
+    /// Each with `channel`, `started_ms`, `took_ms`, `status`, perhaps `translated` (into this dialect) and `fault`.
     attempts: Option<Value>,
     ending: String,
     /// 0: none was sent.
     status: u16,
     cause: Option<String>,
+    /// What a translation could not carry: each with `field`, `dialect` (which has no place for it) and `reason`; null: nothing.
+    losses: Option<Value>,
     /// Tokens in disjoint buckets, with their `total`; null: not known.
     usage: Option<Value>,
     estimated: bool,
@@ -153,6 +155,7 @@ fn shown(line: RequestLine, whole: bool) -> RequestRow {
         ending: line.ending,
         status: line.status,
         cause: line.cause.filter(|_| whole),
+        losses: line.losses.as_deref().map(parsed),
         usage: line.usage.as_deref().map(parsed),
         estimated: line.estimated,
         unpriced: line.unpriced,

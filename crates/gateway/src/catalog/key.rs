@@ -12,6 +12,7 @@ use foldhash::fast::RandomState;
 use store::{
     Nanos,
     directory::{AccountRow, Directory, GroupRow, KeyRow},
+    keys::OnLoss,
     limits::LimitColumns,
     purse::Purse,
 };
@@ -34,6 +35,8 @@ pub struct Key {
     pub models: Patterns,
     /// Its output is limited to what it can pay.
     pub strict: bool,
+    /// What cannot be translated without loss is not sent.
+    pub refuses_losses: bool,
     pub group: Arc<Group>,
     /// Its own, its user's and its group's.
     pub limits: Arc<Limits>,
@@ -172,6 +175,7 @@ fn build(row: &KeyRow, owner: &Owner, purses: &mut Purses, meters: &mut Meters) 
         account: owner.account.clone(),
         models: Patterns::read(&row.terms.models),
         strict: row.terms.strict,
+        refuses_losses: row.terms.losses == OnLoss::Refuse,
         group: owner.group.clone(),
         limits: Arc::new(Limits::new(meter, owner.user_meter.clone(), owner.group_meter.clone())),
         is_disabled: row.is_disabled,

@@ -37,6 +37,7 @@ pub(super) const KEY: &[&str] = &[
     "spend_limit",
     "reset_period",
     "strict",
+    "losses",
 ];
 pub(super) const PRICE: &[&str] = &[
     "model",

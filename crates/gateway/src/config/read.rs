@@ -4,6 +4,7 @@
 //! is replaced by its default so that reading goes on; such a config is never handed out.
 
 use std::{collections::HashMap, net::SocketAddr};
+use store::keys::OnLoss;
 
 use toml::de::DeTable;
 
@@ -159,6 +160,9 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
         let spend_limit = limit.and_then(|field| money::amount(report, &field));
         let reset_period = money::reset_period(report, &fields, spend_limit.is_some());
         let strict = fields.get(report, "strict").and_then(|field| field.flag(report)).unwrap_or_default();
+        let losses = fields.get(report, "losses");
+        let words = OnLoss::ALL.map(|on_loss| (on_loss.name(), on_loss));
+        let losses = losses.and_then(|field| field.one_of(report, &words)).unwrap_or_default();
         if let (Some(name), Some(secret)) = (name, secret) {
             keys.push(KeyConfig {
                 name,
@@ -170,6 +174,7 @@ fn keys(report: &mut Report<'_>, top: &Fields<'_>) -> Vec<KeyConfig> {
                 spend_limit,
                 reset_period,
                 strict,
+                losses,
             });
         }
     }

@@ -242,6 +242,16 @@ impl ClientFault {
                 ),
             )
             .param(shortened(field).into_owned()),
+            ClientFault::WouldLose { model, field, dialect, reason } => invalid(
+                "field_would_be_lost",
+                format!(
+                    "The model `{}` is served here in the dialect {}, which has no place for `{}`: {reason}. Your key does not send requests without such fields: ask without it, or have the operator set the key's `losses` to \"report\".",
+                    shortened(model),
+                    dialect.name(),
+                    shortened(field),
+                ),
+            )
+            .param(shortened(field).into_owned()),
             ClientFault::UnknownStored { id } => PublicError::new(
                 404,
                 NotFound,

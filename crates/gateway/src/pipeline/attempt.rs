@@ -125,7 +125,15 @@ pub async fn run(
         let translated = match lane {
             Lane::Relay => None,
             Lane::Translate(dialect) => {
-                match translation::open(&mut letter, &inbound, lease.request_id(), channel, *dialect) {
+                match translation::open(
+                    &mut letter,
+                    &app.thoughts,
+                    &inbound,
+                    &caller,
+                    &lease,
+                    channel,
+                    *dialect,
+                ) {
                     Ok(translated) => Some(translated),
                     Err(fault) => {
                         untold.get_or_insert(fault);
@@ -162,6 +170,7 @@ pub async fn run(
                 return Ok(Committed { status, headers, channel: channel.clone(), caller, lease, answer });
             }
             Some(Err(fault)) => {
+                let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
                 channel.health.failed(
                     &secret.health,

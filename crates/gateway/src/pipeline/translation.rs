@@ -5,8 +5,12 @@
 //! silence: what cannot be carried is a loss, or a fault that names it.
 
 mod interpreter;
+mod thinking;
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use bytes::Bytes;
 use dialect::{
@@ -14,19 +18,21 @@ use dialect::{
     chat::{ChatRequest, Tool},
     loss::Losses,
     translate::{
-        FromPath, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply, decode_request,
-        encode_reply, encode_request,
+        FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply,
+        decode_request, encode_reply, encode_request,
     },
 };
 use uuid::Uuid;
 
 pub use interpreter::Interpreter;
+use thinking::{Keeper, Listener};
 
 use crate::{
     catalog::Channel,
     fault::{ClientFault, UpstreamFault},
-    pipeline::inbound::Inbound,
+    pipeline::{caller::Caller, inbound::Inbound, lease::Lease},
     provider::{self, Quirk},
+    thoughts::Thoughts,
 };
 
 /// A whole answer up to this size is translated: it must be held for that. More than any answer of words has, and most
@@ -43,12 +49,18 @@ pub type Opened = Option<Result<Box<Letter>, ClientFault>>;
 /// Tells a request to a channel in a dialect that this speaks; it is opened once, however many channels are tried.
 pub fn open(
     letter: &mut Opened,
+    thoughts: &Arc<Thoughts>,
     inbound: &Inbound,
-    request_id: Uuid,
+    caller: &Caller,
+    lease: &Lease,
     channel: &Channel,
     to: Dialect,
 ) -> Result<Box<Translated>, ClientFault> {
-    let opened = letter.get_or_insert_with(|| Letter::open(inbound, request_id).map(Box::new));
+    let opened = letter.get_or_insert_with(|| {
+        let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock() };
+        let refuses_losses = caller.key.refuses_losses;
+        Letter::open(inbound, refuses_losses, keeper, lease.request_id()).map(Box::new)
+    });
     match opened {
         Ok(letter) => letter.tell(channel, to, &inbound.model).map(Box::new),
         Err(fault) => Err(fault.clone()),
@@ -65,6 +77,9 @@ pub struct Letter {
     json_array: bool,
     /// What a strict key's answer may have at most.
     output_limit: Option<u64>,
+    /// The key wants it told whole, or not at all.
+    refuses_losses: bool,
+    keeper: Keeper,
     /// For answers that come without an id.
     request_id: Uuid,
 }
@@ -79,10 +94,16 @@ pub struct Translated {
     from: Dialect,
     accounting: Accounting,
     telling: Telling,
+    listener: Option<Listener>,
 }
 
 impl Letter {
-    fn open(inbound: &Inbound, request_id: Uuid) -> Result<Letter, ClientFault> {
+    fn open(
+        inbound: &Inbound,
+        refuses_losses: bool,
+        keeper: Keeper,
+        request_id: Uuid,
+    ) -> Result<Letter, ClientFault> {
         let from = inbound.door.dialect;
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
         let mut request =
@@ -95,8 +116,16 @@ impl Letter {
             Tool::Function(_) | Tool::Server { .. } => None,
         };
         let custom_tools = request.tools.iter().filter_map(free_text).collect();
-        let (json_array, output_limit) = (inbound.wants_array(), inbound.output_limit);
-        Ok(Letter { from, request, custom_tools, json_array, output_limit, request_id })
+        Ok(Letter {
+            from,
+            request,
+            custom_tools,
+            json_array: inbound.wants_array(),
+            output_limit: inbound.output_limit,
+            refuses_losses,
+            keeper,
+            request_id,
+        })
     }
 
     fn tell(&self, channel: &Channel, to: Dialect, model: &str) -> Result<Translated, ClientFault> {
@@ -110,13 +139,23 @@ impl Letter {
                 reason,
             }));
         }
-        let encoded = encode_request(to, &self.request, &self.target(channel, to, model)).map_err(refused)?;
+        let target = self.target(channel, to, model);
+        let restored = self.keeper.restore(&self.request, to, &target);
+        let request = restored.as_ref().unwrap_or(&self.request);
+        let encoded = encode_request(to, request, &target).map_err(refused)?;
+        // Who offers no tools has no loop that goes on.
+        let listens = !request.tools.is_empty();
+        if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
+            let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
+            return Err(ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason });
+        }
         let apart = to == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
         Ok(Translated {
             door: Door::new(to, Operation::Chat),
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.from,
+            listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
             telling: Telling {
                 model: model.to_owned(),
@@ -151,18 +190,22 @@ impl Translated {
     }
 
     /// A whole answer in the caller's dialect, and what it lost.
-    pub fn reply(&self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
+    pub fn reply(&mut self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
         let reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
             let detail = format!("the answer cannot be translated: {}", what_is_wrong(&error));
             UpstreamFault::Unreadable { detail }
         })?;
+        if let Some(listener) = &mut self.listener {
+            listener.hear_reply(&reply);
+        }
         let encoded = encode_reply(self.from, &reply, &self.telling);
         Ok((encoded.body.into(), encoded.losses))
     }
 
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
-        Interpreter::new(self.door.dialect, framing, self.accounting, self.from, self.telling)
+        let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
+        Interpreter::new(decoder, self.listener, self.from, self.telling)
     }
 }
 

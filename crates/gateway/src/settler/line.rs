@@ -61,6 +61,13 @@ pub(crate) fn usage(usage: &Usage) -> String {
     text_of(out)
 }
 
+/// The losses alone.
+pub(crate) fn losses(losses: &Losses) -> String {
+    let mut out = Vec::new();
+    write_losses(&mut out, losses);
+    text_of(out)
+}
+
 /// What is written here is made of texts.
 fn text_of(out: Vec<u8>) -> String {
     String::from_utf8(out).unwrap_or_default()

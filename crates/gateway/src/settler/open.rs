@@ -91,6 +91,7 @@ impl Open {
             ending: settlement.ending.name(),
             status: settlement.status,
             cause: settlement.cause.as_deref().map(str::to_owned),
+            losses: (!settlement.losses.is_empty()).then(|| line::losses(&settlement.losses)),
             usage: settlement.usage.as_ref().map(line::usage),
             tokens: settlement.usage.as_ref().map(tokens).unwrap_or_default(),
             estimated: settlement.estimated,

@@ -9,7 +9,7 @@
 mod channels;
 mod commands;
 mod keys;
-mod local;
+pub mod local;
 mod money;
 mod polls;
 mod roles;

@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Words that only a whole answer holds.
-fn claims_an_end(dialect: &str, body: &[u8]) -> bool {
+pub fn claims_an_end(dialect: &str, body: &[u8]) -> bool {
     match dialect {
         "openai_chat" => contains(body, "[DONE]") || contains(body, "\"finish_reason\":\"stop\""),
         "openai_responses" => contains(body, "response.completed") || contains(body, "response.incomplete"),
@@ -42,7 +42,7 @@ fn following(sim: &Sim, script: &str) -> String {
     clocks.to_owned() + &four(&sim.scripted(script))
 }
 
-fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
+pub fn assert_broken(script: &str, dialect: &str, answer: &Answer) {
     assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}, {dialect}: {answer:?}");
     let told = events(&answer.body);
     let error = told.iter().position(|event| error_event(dialect, event).is_some());

@@ -1,8 +1,12 @@
 //! Every client on every channel: requests and answers that pass from one dialect into another.
 
 mod asked;
+mod breaks;
 mod grid;
+mod lanes;
+mod losses;
 mod said;
+mod thinking;
 
 use crate::harness::{DIALECTS, channel};
 

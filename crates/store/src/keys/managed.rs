@@ -10,7 +10,7 @@ use crate::{
     change::{ChangeError, Object},
     database::Database,
     error::StoreError,
-    keys::{KeyHash, KeyTerms, ResetPeriod, set_period},
+    keys::{KeyHash, KeyTerms, OnLoss, ResetPeriod, set_period},
     limits::{self, LimitChange},
     listing::Listing,
     money::Nanos,
@@ -25,7 +25,7 @@ const OBJECT: Object = Object {
     picture: "SELECT json_object('user_id', user_id, 'name', name, 'shown', prefix || '…' || last4, 'status', status,
          'spend_limit_nanos', spend_limit_nanos, 'reset_period', reset_period, 'expires_ms', expires_ms,
          'models', json(models), 'networks', json(networks), 'requests_per_minute', requests_per_minute,
-         'tokens_per_minute', tokens_per_minute, 'max_in_flight', max_in_flight, 'strict', strict,
+         'tokens_per_minute', tokens_per_minute, 'max_in_flight', max_in_flight, 'strict', strict, 'losses', losses,
          'previous_until_ms', previous_until_ms)
          FROM api_keys WHERE id = ?1 AND status <> 'gone'",
 };
@@ -62,6 +62,7 @@ pub struct Change {
     pub networks: Option<String>,
     pub limits: LimitChange,
     pub strict: Option<bool>,
+    pub losses: Option<OnLoss>,
 }
 
 /// A secret that was made, as it is kept.
@@ -83,7 +84,7 @@ pub struct Filter {
 
 const SELECT: &str = "SELECT k.id, k.user_id, u.name, k.source = 'config', k.name, k.prefix, k.last4, k.status,
          k.spend_limit_nanos, k.spent_nanos, k.spent_before_nanos, k.reset_period, k.expires_ms, k.models, k.networks,
-         k.requests_per_minute, k.tokens_per_minute, k.max_in_flight, k.strict, k.previous_until_ms, k.created_ms
+         k.requests_per_minute, k.tokens_per_minute, k.max_in_flight, k.strict, k.previous_until_ms, k.created_ms, k.losses
      FROM api_keys k JOIN users u ON u.id = k.user_id";
 
 const WHERE: &str = "k.status <> 'gone' AND (?1 IS NULL OR k.user_id = ?1) AND (?2 IS NULL OR k.name = ?2)
@@ -111,6 +112,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Key> {
             models: row.get(13)?,
             networks: row.get(14)?,
             strict: row.get(18)?,
+            losses: OnLoss::read(row, 21)?,
         },
         previous_until_ms: row.get(19)?,
         created_ms: row.get(20)?,
@@ -268,7 +270,8 @@ fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -
         "UPDATE api_keys SET name = coalesce(?2, name), status = coalesce(?3, status),
              spend_limit_nanos = CASE WHEN ?4 THEN ?5 ELSE spend_limit_nanos END,
              expires_ms = CASE WHEN ?6 THEN ?7 ELSE expires_ms END,
-             models = coalesce(?8, models), networks = coalesce(?9, networks), strict = coalesce(?10, strict)
+             models = coalesce(?8, models), networks = coalesce(?9, networks), strict = coalesce(?10, strict),
+             losses = coalesce(?11, losses)
          WHERE id = ?1",
         params![
             id,
@@ -281,6 +284,7 @@ fn write(transaction: &Transaction<'_>, id: i64, change: &Change, now_ms: i64) -
             change.models,
             change.networks,
             change.strict,
+            change.losses.map(OnLoss::name),
         ],
     )?;
     limits::change(transaction, "api_keys", id, &change.limits)?;

@@ -26,6 +26,8 @@ pub struct RequestLine {
     pub status: u16,
     pub cause: Option<String>,
     /// JSON.
+    pub losses: Option<String>,
+    /// JSON.
     pub usage: Option<String>,
     pub estimated: bool,
     pub unpriced: bool,
@@ -51,13 +53,14 @@ const NAMES: &str = "LEFT JOIN api_keys k ON k.id = r.key_id
 
 const ENDED: &str = "SELECT r.id, r.at_ms, r.account_id, u.name, r.key_id, k.name, r.dialect, r.operation, r.model,
     r.stream, r.channel, r.attempts, r.ending, r.status, r.cause, r.usage, r.estimated, r.unpriced, r.hold_nanos,
-    r.charge_nanos, r.bytes_in, r.bytes_out, r.queued_ms, r.first_byte_ms, r.total_ms, r.upstream_request_id
+    r.charge_nanos, r.bytes_in, r.bytes_out, r.queued_ms, r.first_byte_ms, r.total_ms, r.upstream_request_id,
+    r.losses
     FROM requests r";
 
 const OPEN: &str =
     "SELECT r.id, r.at_ms, r.account_id, u.name, r.key_id, k.name, r.dialect, r.operation, r.model,
     r.stream, NULL, '[]', 'open', 0, NULL, NULL, 0, 0, r.hold_nanos,
-    0, r.bytes_in, 0, 0, NULL, 0, NULL
+    0, r.bytes_in, 0, 0, NULL, 0, NULL, NULL
     FROM open_requests r";
 
 /// The rows of these ids, in the order of the ids.
@@ -108,5 +111,6 @@ fn line_of(row: &Row<'_>) -> rusqlite::Result<RequestLine> {
         first_byte_ms: row.get(23)?,
         total_ms: row.get(24)?,
         upstream_request_id: row.get(25)?,
+        losses: row.get(26)?,
     })
 }

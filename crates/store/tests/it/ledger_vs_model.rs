@@ -115,6 +115,7 @@ fn ended(id: u8, charge: i64, account: i64, key: i64, was_opened: bool) -> Ended
         ending: "completed",
         status: 200,
         cause: None,
+        losses: None,
         usage: None,
         tokens: Default::default(),
         estimated: false,

@@ -99,6 +99,7 @@ impl Made {
             ending: ENDINGS[self.ending],
             status: STATUSES[self.status],
             cause: None,
+            losses: None,
             usage: Some(r#"{"input":3,"cache_write_1h":2,"reasoning":1,"output":4,"total":10}"#.to_owned()),
             tokens: Tokens { input: 3, cache_read: 0, cache_write: 2, output: 5 },
             estimated,

@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported};
+use crate::reply::{REASONING, Reply, Reported, SIGNATURE};
 use serde_json::Value;
 
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -55,7 +55,8 @@ fn reasoning_item(reply: &Reply<'_>, with_summary: bool) -> String {
         true => filled(r#"{"type":"summary_text","text":@}"#, &[Text(&REASONING.concat())]),
         false => String::new(),
     };
-    filled(r#"{"id":"rs_sim@","type":"reasoning","summary":[@]}"#, &[Num(reply.id), Raw(&summary)])
+    let template = r#"{"id":"rs_sim@","type":"reasoning","summary":[@],"encrypted_content":@}"#;
+    filled(template, &[Num(reply.id), Raw(&summary), Text(SIGNATURE)])
 }
 
 fn text_part(text: &str) -> String {

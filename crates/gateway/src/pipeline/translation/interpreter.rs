@@ -5,16 +5,20 @@
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Dialect, Framing,
+    Dialect, Framing,
     event::ChatEvent,
     loss::Losses,
     translate::{StreamDecoder, StreamEncoder, Telling},
 };
 
+use super::thinking::Listener;
+
 #[derive(Debug)]
 pub struct Interpreter {
     decoder: StreamDecoder,
     encoder: StreamEncoder,
+    /// Where tools are offered.
+    listener: Option<Listener>,
     /// Filled by the decoder, emptied at once: kept so that it is not allocated anew.
     events: Vec<ChatEvent>,
     /// How the caller's stream is framed.
@@ -27,14 +31,14 @@ pub struct Interpreter {
 
 impl Interpreter {
     pub(super) fn new(
-        from: Dialect,
-        framing: Framing,
-        accounting: Accounting,
+        decoder: StreamDecoder,
+        listener: Option<Listener>,
         to: Dialect,
         telling: Telling,
     ) -> Interpreter {
         Interpreter {
-            decoder: StreamDecoder::new(from, framing, accounting),
+            decoder,
+            listener,
             framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
             encoder: StreamEncoder::new(to, telling),
             events: Vec::new(),
@@ -65,6 +69,9 @@ impl Interpreter {
                 ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
                 ChatEvent::Ended => self.ended = true,
                 _ => {}
+            }
+            if let Some(listener) = &mut self.listener {
+                listener.hear(&event);
             }
             self.encoder.write(&event, &mut frames);
         }

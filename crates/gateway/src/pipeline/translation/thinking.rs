@@ -1,0 +1,203 @@
+//! Thinking goes on over a tool loop whether the client keeps it or not.
+//!
+//! In: answers on their way to the caller, and his later requests. Out: what stood before each call is remembered, and put
+//! back where the caller's own history lacks it. Never for another caller, never in another dialect than it came from.
+
+use std::sync::Arc;
+
+use dialect::{
+    Dialect,
+    chat::{ChatReply, ChatRequest, Content, Opaque, Part, Role, Turn},
+    event::{ChatEvent, Delta, Opening},
+    translate::{Replay, Target},
+};
+
+use crate::{
+    clock::Clock,
+    thoughts::{LONGEST, Thought, Thoughts},
+};
+
+/// Whose thinking, and where it is kept.
+#[derive(Clone, Debug)]
+pub(super) struct Keeper {
+    pub(super) thoughts: Arc<Thoughts>,
+    pub(super) caller: i64,
+    pub(super) clock: Clock,
+}
+
+impl Keeper {
+    /// The request with what its history lacks; `None`: nothing is known that it lacks.
+    pub(super) fn restore(
+        &self,
+        request: &ChatRequest,
+        to: Dialect,
+        target: &Target<'_>,
+    ) -> Option<ChatRequest> {
+        // Where nothing goes back, it would only be listed as lost.
+        if to == Dialect::OpenaiChat && target.replay == Replay::Nothing {
+            return None;
+        }
+        let now_ms = self.clock.now_ms();
+        let mut restored: Option<ChatRequest> = None;
+        for (at, turn) in request.turns.iter().enumerate() {
+            if turn.role != Role::Assistant || keeps_own(turn, to, target) {
+                continue;
+            }
+            let known = |part: &Part| match &part.content {
+                Content::ToolCall { id, .. } => {
+                    self.thoughts.recall(self.caller, id, now_ms).filter(|thought| thought.from == to)
+                }
+                _ => None,
+            };
+            let thoughts: Vec<Option<Arc<Thought>>> = turn.parts.iter().map(known).collect();
+            if thoughts.iter().any(Option::is_some) {
+                let request = restored.get_or_insert_with(|| request.clone());
+                put_back(&mut request.turns[at], &thoughts);
+            }
+        }
+        restored
+    }
+}
+
+/// The client kept what this provider gave it.
+fn keeps_own(turn: &Turn, to: Dialect, target: &Target<'_>) -> bool {
+    turn.parts.iter().any(|part| {
+        let told = matches!(&part.content, Content::Reasoning { text } if !text.is_empty());
+        part.opaque.iter().any(|token| token.dialect == to)
+            || to == Dialect::OpenaiChat
+                && (told || target.replay == Replay::Details && !part.opaque.is_empty())
+    })
+}
+
+/// Thinking stands first in a turn, and between calls before the call that it led to.
+fn put_back(turn: &mut Turn, thoughts: &[Option<Arc<Thought>>]) {
+    let mut first = true;
+    let mut parts: Vec<Part> = Vec::with_capacity(turn.parts.len() + 1);
+    for (mut part, thought) in std::mem::take(&mut turn.parts).into_iter().zip(thoughts) {
+        // What the client kept without its token is the same thinking.
+        if matches!(part.content, Content::Reasoning { .. }) && part.opaque.is_empty() {
+            continue;
+        }
+        if let Some(thought) = thought {
+            let at = if std::mem::take(&mut first) { 0 } else { parts.len() };
+            parts.splice(at..at, thought.before.iter().cloned());
+            part.opaque.extend(thought.on_call.iter().cloned());
+        }
+        parts.push(part);
+    }
+    turn.parts = parts;
+}
+
+/// Hears an answer to its end, and remembers what was thought before its calls.
+#[derive(Debug)]
+pub(super) struct Listener {
+    keeper: Keeper,
+    from: Dialect,
+    /// The provider wants the words back, and gives no token.
+    keeps_words: bool,
+    before: Vec<Part>,
+    /// The part that thinks, by its number.
+    open: Option<(u32, Part)>,
+    calls: Vec<Call>,
+    /// Bytes held so far. Beyond the bound nothing more is kept, and this answer is not remembered.
+    held: usize,
+}
+
+#[derive(Debug)]
+struct Call {
+    part: u32,
+    id: String,
+    before: Vec<Part>,
+    on_call: Vec<Opaque>,
+}
+
+impl Listener {
+    pub(super) fn new(keeper: Keeper, from: Dialect, target: &Target<'_>) -> Listener {
+        let keeps_words = target.replay == Replay::Text;
+        Listener { keeper, from, keeps_words, before: Vec::new(), open: None, calls: Vec::new(), held: 0 }
+    }
+
+    /// Of the first candidate: no other has tools to go on with.
+    pub(super) fn hear(&mut self, event: &ChatEvent) {
+        match event {
+            ChatEvent::Opened { candidate: 0, part, opening } => match opening {
+                Opening::Reasoning => self.open = Some((*part, Part::reasoning("", Vec::new()))),
+                Opening::Whole(whole) => self.keep((**whole).clone()),
+                Opening::ToolCall { id, .. } => {
+                    let (id, before) = (id.clone(), std::mem::take(&mut self.before));
+                    self.calls.push(Call { part: *part, id, before, on_call: Vec::new() });
+                }
+                Opening::Text | Opening::Refusal => {}
+            },
+            ChatEvent::Delta { candidate: 0, part, delta } if self.held <= LONGEST => self.add(*part, delta),
+            ChatEvent::Closed { candidate: 0, part } => {
+                if let Some((_, thinking)) = self.open.take_if(|(open, _)| open == part) {
+                    self.keep(thinking);
+                }
+            }
+            ChatEvent::Stopped { candidate: 0, .. } => self.remember(),
+            _ => {}
+        }
+    }
+
+    fn add(&mut self, part: u32, delta: &Delta) {
+        if let Some((_, thinking)) = self.open.as_mut().filter(|(open, _)| *open == part) {
+            match (delta, &mut thinking.content) {
+                (Delta::Text(more), Content::Reasoning { text }) => {
+                    self.held += more.len();
+                    text.push_str(more);
+                }
+                (Delta::Opaque(token), _) => {
+                    self.held += token.value.len();
+                    thinking.opaque.push(token.clone());
+                }
+                _ => {}
+            }
+        } else if let Delta::Opaque(token) = delta
+            && let Some(call) = self.calls.iter_mut().find(|call| call.part == part)
+        {
+            self.held += token.value.len();
+            call.on_call.push(token.clone());
+        }
+    }
+
+    fn keep(&mut self, part: Part) {
+        let thinks = matches!(&part.content, Content::Reasoning { text } if self.keeps_words && !text.is_empty() || !part.opaque.is_empty());
+        if thinks {
+            self.before.push(part);
+        }
+    }
+
+    /// A whole answer.
+    pub(super) fn hear_reply(&mut self, reply: &ChatReply) {
+        for (part, number) in reply.candidates.first().into_iter().flat_map(|first| &first.parts).zip(0..) {
+            match &part.content {
+                Content::Reasoning { .. } => self.keep(part.clone()),
+                Content::ToolCall { id, .. } => {
+                    let before = std::mem::take(&mut self.before);
+                    self.calls.push(Call {
+                        part: number,
+                        id: id.clone(),
+                        before,
+                        on_call: part.opaque.clone(),
+                    });
+                }
+                _ => {}
+            }
+        }
+        self.remember();
+    }
+
+    fn remember(&mut self) {
+        let calls = std::mem::take(&mut self.calls);
+        if self.held > LONGEST {
+            return;
+        }
+        let Keeper { thoughts, caller, clock } = &self.keeper;
+        for Call { id, before, on_call, .. } in calls {
+            if !before.is_empty() || !on_call.is_empty() {
+                thoughts.remember(*caller, &id, Thought { from: self.from, before, on_call }, clock.now_ms());
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! What a model thought before it called a tool, for clients that do not keep it: a bounded, forgetting memory.
+//!
+//! In: the id of a call, with its caller and the thinking that stood before it. Out: that thinking, to the same caller
+//! only, so that the call's result can be sent with it. It lives in memory: what was forgotten costs the next step its
+//! thinking, not its answer.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use dialect::{
+    Dialect,
+    chat::{Content, Opaque, Part},
+};
+
+use crate::affinity::{Name, name};
+
+/// Calls remembered; the oldest are forgotten first.
+const REMEMBERED: usize = 100_000;
+/// Bytes of all thinking that is remembered: some ten thousand steps of ordinary length.
+const REMEMBERED_BYTES: usize = 128 * 1024 * 1024;
+/// Thinking before one call that is remembered at most: longer than any budget for it.
+pub const LONGEST: usize = 512 * 1024;
+/// How long a call is remembered, in milliseconds: tools that people must allow take their time.
+const KEPT_MS: u64 = 6 * 3600 * 1000;
+/// Longer ids are no provider's.
+const LONGEST_ID: usize = 256;
+
+/// What stood before a call, and on it.
+#[derive(Debug, PartialEq)]
+pub struct Thought {
+    /// The provider's dialect: the only one that it may go back to.
+    pub from: Dialect,
+    pub before: Vec<Part>,
+    pub on_call: Vec<Opaque>,
+}
+
+impl Thought {
+    fn bytes(&self) -> usize {
+        let tokens = |tokens: &[Opaque]| tokens.iter().map(|token| token.value.len()).sum::<usize>();
+        let part = |part: &Part| {
+            let text = if let Content::Reasoning { text } = &part.content { text.len() } else { 0 };
+            size_of::<Part>() + text + tokens(&part.opaque)
+        };
+        size_of::<Thought>() + self.before.iter().map(part).sum::<usize>() + tokens(&self.on_call)
+    }
+}
+
+#[derive(Debug, Default)]
+pub struct Thoughts {
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    kept: HashMap<Name, Kept>,
+    /// In the order in which they came.
+    order: VecDeque<Name>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Kept {
+    thought: Arc<Thought>,
+    bytes: usize,
+    at_ms: u64,
+}
+
+impl Thoughts {
+    pub fn remember(&self, caller: i64, call: &str, thought: Thought, now_ms: u64) {
+        let bytes = thought.bytes();
+        if call.is_empty() || call.len() > LONGEST_ID || bytes > LONGEST {
+            return;
+        }
+        let name = name(caller, call);
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.bytes += bytes;
+        match memory.kept.insert(name, Kept { thought: Arc::new(thought), bytes, at_ms: now_ms }) {
+            Some(before) => memory.bytes -= before.bytes,
+            None => memory.order.push_back(name),
+        }
+        memory.forget(now_ms);
+    }
+
+    pub fn recall(&self, caller: i64, call: &str, now_ms: u64) -> Option<Arc<Thought>> {
+        if call.is_empty() || call.len() > LONGEST_ID {
+            return None;
+        }
+        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = memory.kept.get(&name(caller, call))?;
+        (!kept.is_old(now_ms)).then(|| kept.thought.clone())
+    }
+}
+
+impl Memory {
+    /// Forgets the oldest: what is past its time, or does not fit.
+    fn forget(&mut self, now_ms: u64) {
+        while let Some(oldest) = self.order.front() {
+            let old = self.kept.get(oldest).is_none_or(|kept| kept.is_old(now_ms));
+            if !old && self.order.len() <= REMEMBERED && self.bytes <= REMEMBERED_BYTES {
+                return;
+            }
+            let gone = self.order.pop_front().and_then(|oldest| self.kept.remove(&oldest));
+            self.bytes -= gone.map_or(0, |kept| kept.bytes);
+        }
+    }
+}
+
+impl Kept {
+    fn is_old(&self, now_ms: u64) -> bool {
+        now_ms.saturating_sub(self.at_ms) > KEPT_MS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dialect::chat::OpaqueKind;
+
+    use super::*;
+
+    const ALICE: i64 = 1;
+    const BOB: i64 = 2;
+
+    fn thought(token: &str) -> Thought {
+        let value = token.to_owned();
+        let token = Opaque { dialect: Dialect::AnthropicMessages, kind: OpaqueKind::Signature, value };
+        let before = vec![Part::reasoning("so it is", vec![token])];
+        Thought { from: Dialect::AnthropicMessages, before, on_call: Vec::new() }
+    }
+
+    #[test]
+    fn only_the_caller_finds_it_and_not_for_ever() {
+        let thoughts = Thoughts::default();
+        thoughts.remember(ALICE, "call", thought("a"), 5);
+        assert_eq!(thoughts.recall(ALICE, "call", 6).as_deref(), Some(&thought("a")));
+        assert_eq!(thoughts.recall(BOB, "call", 6), None);
+        assert_eq!(thoughts.recall(ALICE, "other", 6), None);
+        assert!(thoughts.recall(ALICE, "call", 5 + KEPT_MS).is_some());
+        assert_eq!(thoughts.recall(ALICE, "call", 6 + KEPT_MS), None);
+        // The next one that comes takes it out.
+        thoughts.remember(BOB, "call", thought("b"), 6 + KEPT_MS);
+        let memory = thoughts.memory.lock().unwrap();
+        assert_eq!((memory.kept.len(), memory.order.len(), memory.bytes), (1, 1, thought("b").bytes()));
+    }
+
+    #[test]
+    fn the_oldest_go_first_by_number() {
+        let thoughts = Thoughts::default();
+        for number in 0..=REMEMBERED {
+            thoughts.remember(ALICE, &format!("c{number}"), thought("a"), 5);
+        }
+        assert_eq!(thoughts.recall(ALICE, "c0", 6), None);
+        assert!(thoughts.recall(ALICE, "c1", 6).is_some());
+        assert_eq!(thoughts.memory.lock().unwrap().order.len(), REMEMBERED);
+    }
+
+    #[test]
+    fn the_oldest_go_first_by_size_and_what_is_too_long_is_not_kept() {
+        let thoughts = Thoughts::default();
+        let long = "x".repeat(LONGEST - 1024);
+        let count = REMEMBERED_BYTES / LONGEST + 8;
+        for number in 0..count {
+            thoughts.remember(ALICE, &format!("c{number}"), thought(&long), 5);
+        }
+        let bytes = thoughts.memory.lock().unwrap().bytes;
+        assert!(bytes <= REMEMBERED_BYTES && bytes > REMEMBERED_BYTES - LONGEST, "{bytes}");
+        assert_eq!(thoughts.recall(ALICE, "c0", 6), None);
+        assert!(thoughts.recall(ALICE, &format!("c{}", count - 1), 6).is_some());
+        thoughts.remember(ALICE, "too long", thought(&"x".repeat(LONGEST)), 6);
+        assert_eq!(thoughts.recall(ALICE, "too long", 6), None);
+        // One in the place of another is counted once.
+        for _ in 0..3 {
+            thoughts.remember(BOB, "again", thought("b"), 7);
+        }
+        let memory = thoughts.memory.lock().unwrap();
+        assert_eq!(memory.bytes, memory.kept.values().map(|kept| kept.bytes).sum::<usize>());
+    }
+}

@@ -1,0 +1,232 @@
+//! Answers that break, providers that fail, clients that leave: as in the relay lane, in the caller's words.
+
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::time::{Instant, timeout};
+use upstream_sim::{Outcome, Sim};
+
+use super::{
+    asked::{self, Turn},
+    one_each, pairs,
+    said::Said,
+};
+use crate::{
+    harness::{
+        DIALECTS, GEMINI_ARRAY, KEY, Parrot, World, assert_error, channel, error_event, events, post, said,
+        side_by_side,
+    },
+    midstream::{assert_broken, claims_an_end},
+    wire::{End, Request},
+};
+
+fn text(from: &str, to: &str, stream: bool) -> Request {
+    asked::request(from, to, asked::body(from, Turn::Text), stream)
+}
+
+#[tokio::test]
+async fn what_breaks_in_the_middle_is_told_in_the_callers_dialect() {
+    let cases = [
+        ("stall=2", "timed_out", "upstream: silent past timeouts.idle"),
+        ("reset=2", "cut", "upstream: broke off"),
+        ("fin=2", "cut", "upstream: broke off"),
+        ("cut=2,eof-delimited", "cut", "upstream: ended without its end"),
+        ("cut=3,gzip-sse", "cut", "upstream: ended without its end"),
+        ("no-terminal", "cut", "upstream: ended without its end"),
+        ("no-terminal,tool,reasoning", "cut", "upstream: ended without its end"),
+        ("error-event=3,error=overloaded", "cut", "upstream: error event"),
+        ("error-event=2,chop=5", "cut", "upstream: error event"),
+    ]
+    .map(|(script, ending, cause)| async move {
+        let clocks = if script.contains("stall") { "[timeouts]\nidle = \"400ms\"\n" } else { "" };
+        let world = World::start(|sim| clocks.to_owned() + &one_each(&sim.scripted(script))).await;
+        for (from, to) in pairs() {
+            let answer = world.ask(&text(from, to, true)).await;
+            assert_broken(&format!("{script}, {to}"), from, &answer);
+            let line = world.settlement(&answer).await;
+            assert_eq!(line["ending"], ending, "{script}, {from} to {to}: {line}");
+            assert!(line["cause"].as_str().unwrap().starts_with(cause), "{script}, {from} to {to}: {line}");
+            assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "nothing is tried again: {line}");
+        }
+        world.close().await;
+    });
+    side_by_side(cases).await;
+}
+
+#[tokio::test]
+async fn a_broken_array_is_closed_with_an_error_element() {
+    for script in ["reset=2", "cut=2", "no-terminal", "error-event=2"] {
+        for to in ["openai_chat", "openai_responses", "anthropic_messages"] {
+            let world = World::start(|sim| channel("c", to, &sim.scripted(script), "sim")).await;
+            let body = asked::body("gemini_generate", Turn::Text).to_string();
+            let answer = world.ask(&post(GEMINI_ARRAY, body)).await;
+            assert_eq!((answer.status, answer.end), (200, End::Whole), "{script}, {to}: {answer:?}");
+            let elements = answer.json().as_array().unwrap().clone();
+            let (last, before) = elements.split_last().unwrap();
+            assert!(!before.is_empty() && last.get("error").is_some(), "{script}, {to}: {answer:?}");
+            assert!(!claims_an_end("gemini_generate", &answer.body), "{script}, {to}: {answer:?}");
+            world.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn errors_of_every_provider_come_in_the_callers_dialect() {
+    for (script, status) in [
+        ("status=429", 429),
+        ("error=overloaded", 503),
+        ("error=context_length", 400),
+        ("error=server", 500),
+        ("status=503,body=html", 503),
+        ("error=bad_request,status=200", 400),
+    ] {
+        for (from, to) in pairs() {
+            for stream in [false, true] {
+                // One each: a limit that was reached rests the channel.
+                let world = World::start(|sim| channel("c", to, &sim.scripted(script), "sim")).await;
+                let answer = world.ask(&text(from, "sim", stream)).await;
+                let case = format!("{script}, {from} to {to}, {stream}: {answer:?}");
+                match script {
+                    "error=overloaded" => assert!(matches!(answer.status, 503 | 529), "{case}"),
+                    _ if script.ends_with("status=200") => assert!(answer.status >= 400, "{case}"),
+                    _ => assert_eq!(answer.status, status, "{case}"),
+                }
+                assert_error(from, &answer.json(), answer.status);
+                world.close().await;
+            }
+        }
+    }
+    // About our own account: nobody reads it.
+    let world = World::start(|sim| one_each(&sim.scripted("error=invalid_key"))).await;
+    for (from, to) in pairs().filter(|(from, _)| *from == "openai_chat") {
+        let answer = world.ask(&text(from, to, false)).await;
+        assert_eq!(answer.status, 503, "{answer:?}");
+        assert_error(from, &answer.json(), 503);
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_no_answer_in_its_dialect_is_taken_to_another_channel() {
+    for (to, document, events) in [
+        (
+            "openai_chat",
+            r#"{"choices":7}"#,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"choices\n\n",
+        ),
+        (
+            "anthropic_messages",
+            r#"{"content":7}"#,
+            "event: content_block_start\ndata: {\"type\":\"content_block_start\n\n",
+        ),
+        (
+            "gemini_generate",
+            r#"{"candidates":7}"#,
+            "data: {\"candidates\":[{\"content\":{\"parts\":[{\"functionCall\":{}}]}}]}\n\n",
+        ),
+    ] {
+        let from = if to == "openai_chat" { "gemini_generate" } else { "openai_chat" };
+        for (stream, said) in [
+            (false, said(200, "content-type: application/json\r\n", document, 0)),
+            (true, said(200, "content-type: text/event-stream\r\n", events, 0)),
+        ] {
+            let parrot = Parrot::start(|_| said, false).await;
+            let world = World::start(|sim| {
+                channel("bad", to, &parrot.url(), "sim")
+                    + "priority = 1\n"
+                    + &channel("good", "openai_responses", &sim.url(), "sim")
+            })
+            .await;
+            let answer = world.ask(&text(from, "sim", stream)).await;
+            let line = world.settlement(&answer).await;
+            assert_eq!((answer.status, &line["channel"]), (200, &json!("good")), "{to}: {line}");
+            assert_eq!(line["attempts"].as_array().unwrap().len(), 2, "{line}");
+            let fault = line["attempts"][0]["fault"].as_str().unwrap();
+            assert!(fault.starts_with("upstream: "), "{line}");
+            world.close().await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
+    let world = World::start(|sim| {
+        channel("long", "openai_chat", &sim.scripted("large-reply=3000000"), "long")
+            + &channel("longer", "openai_chat", &sim.scripted("large-reply=17000000"), "longer")
+    })
+    .await;
+    let answer = world.ask(&text("anthropic_messages", "long", false)).await;
+    assert_eq!(Said::whole("anthropic_messages", &answer.json()).text.len(), 3_000_000);
+    let answer = world.ask(&text("anthropic_messages", "longer", false)).await;
+    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(world.settlement(&answer).await["ending"], "failed");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_takes_the_provider_with_it() {
+    let world = World::start(|sim| one_each(&sim.scripted("events=10000,every=20"))).await;
+    let count = pairs().count();
+    let mut clients = Vec::new();
+    for (from, to) in pairs() {
+        let mut client = world.client().await;
+        client.send(&text(from, to, true).bytes()).await;
+        client.until(|body| !body.is_empty()).await;
+        clients.push(client);
+    }
+    let left = Instant::now();
+    clients.into_iter().for_each(|client| client.leave());
+    let gone = world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some()));
+    timeout(Duration::from_secs(1), gone).await.expect("seen to leave in a second");
+    for served in world.sim.log() {
+        assert!(matches!(served.outcome, Outcome::PeerClosed { .. }), "{served:?}");
+        assert!(served.ended.unwrap() < left + Duration::from_secs(1));
+    }
+    for line in world.settlements(count).await {
+        assert_eq!(line["ending"], "client_left", "{line}");
+        assert!(line["usage"]["total"].as_u64().is_some_and(|total| total > 0), "{line}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn with_drain_it_is_read_on_and_charged_by_what_the_provider_says() {
+    let sim = Sim::start().await;
+    let drains =
+        |to: &&str| channel(to, to, &sim.scripted("every=20,events=20"), to) + "on_client_left = \"drain\"\n";
+    let channels: String = DIALECTS.iter().map(drains).collect();
+    let priced = "[[price]]\nmodel = \"*\"\ninput = 2.5\noutput = 10\n";
+    let text_of =
+        format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\nspend_limit = 100\n{priced}{channels}");
+    let world = World::with(sim, &text_of);
+    for (from, to) in pairs() {
+        let mut client = world.client().await;
+        client.send(&text(from, to, true).bytes()).await;
+        client.until(|body| !body.is_empty()).await;
+        client.leave();
+    }
+    let lines = world.settlements(pairs().count()).await;
+    for served in world.sim.log() {
+        assert_eq!(served.outcome, Outcome::Answered, "{served:?}");
+    }
+    for line in lines {
+        assert_eq!((&line["ending"], &line["estimated"]), (&json!("client_left"), &json!(false)), "{line}");
+        let count = |name: &str| line["usage"][name].as_i64().unwrap_or_default();
+        let cost = store::Nanos(count("input") * 2_500 + count("output") * 10_000).to_string();
+        assert!(count("output") > 0 && line["charge"] == cost, "{cost}: {line}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn pings_and_comments_of_another_dialect_are_no_bytes_of_the_callers() {
+    let world = World::start(|sim| one_each(&sim.scripted("pings=3,comments,crlf"))).await;
+    for (from, to) in pairs() {
+        let answer = world.ask(&text(from, to, true)).await;
+        let said = Said::streamed(from, &answer.body);
+        assert!(said.text.starts_with("Hello from"), "{from} to {to}: {said:?}");
+        let told = events(&answer.body);
+        assert!(told.iter().all(|event| error_event(from, event).is_none() && !event.contains("\"ping\"")));
+    }
+    world.close().await;
+}

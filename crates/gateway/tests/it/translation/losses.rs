@@ -1,0 +1,223 @@
+//! What cannot be carried is told, or refused where the key wants that.
+
+use serde_json::{Value, json};
+
+use super::{
+    asked::{self, Turn},
+    one_each, pairs,
+};
+use crate::{
+    admin::local::operated_with,
+    harness::{KEY, World, assert_error, channel, post},
+    wire::Request,
+};
+
+const CAREFUL: &str = "sk-a-key-that-loses-nothing";
+
+/// The caller's usual key, and one that wants its requests whole.
+fn careful() -> String {
+    format!("[[key]]\nname = \"careful\"\nsecret = \"{CAREFUL}\"\nlosses = \"refuse\"\n")
+}
+
+fn by_careful(mut request: Request) -> Request {
+    request.headers[0].1 = format!("Bearer {CAREFUL}");
+    request
+}
+
+/// A field that each dialect has and `to` has no place for: its name as the losses call it.
+fn adds(from: &str, to: &str, body: &mut Value) -> Option<&'static str> {
+    match (from, to) {
+        ("openai_chat", "openai_responses" | "anthropic_messages") => {
+            body["seed"] = json!(7);
+            Some("seed")
+        }
+        ("openai_chat", "gemini_generate") => {
+            body["metadata"] = json!({"a": "b"});
+            Some("metadata")
+        }
+        ("openai_responses", "gemini_generate" | "anthropic_messages") => {
+            body["metadata"] = json!({"a": "b"});
+            Some("metadata")
+        }
+        ("anthropic_messages", "openai_responses") => {
+            body["top_k"] = json!(5);
+            Some("top_k")
+        }
+        ("gemini_generate", "openai_responses") => {
+            body["generationConfig"]["topK"] = json!(5);
+            Some("top_k")
+        }
+        ("gemini_generate", _) => {
+            body["safetySettings"] =
+                json!([{"category": "HARM_CATEGORY_HARASSMENT", "threshold": "BLOCK_NONE"}]);
+            Some("safetySettings")
+        }
+        _ => None,
+    }
+}
+
+#[tokio::test]
+async fn a_loss_is_in_the_head_and_in_the_line_and_a_careful_key_is_refused() {
+    let world = World::start(|sim| careful() + &one_each(&sim.url())).await;
+    let mut cases = 0;
+    for (from, to) in pairs() {
+        for stream in [false, true] {
+            let mut body = asked::body(from, Turn::Text);
+            let Some(field) = adds(from, to, &mut body) else { continue };
+            cases += 1;
+            let case = format!("{from} to {to}, {field}");
+            let request = asked::request(from, to, body, stream);
+            let answer = world.ask(&request).await;
+            assert_eq!(answer.status, 200, "{case}: {answer:?}");
+            let told = answer.header("x-sluice-losses").unwrap_or_else(|| panic!("{case}: {answer:?}"));
+            assert!(told.split(", ").any(|loss| loss == format!("{field}={to}")), "{case}: {told}");
+            let line = world.settlement(&answer).await;
+            let losses = line["losses"].as_array().unwrap();
+            let loss = losses.iter().find(|loss| loss["field"] == field).unwrap();
+            assert_eq!(loss["dialect"], to, "{case}: {line}");
+            assert!(loss["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{case}: {line}");
+
+            let before = world.sim.log().len();
+            let answer = world.ask(&by_careful(request)).await;
+            assert_eq!(answer.status, 400, "{case}: {answer:?}");
+            assert_error(from, &answer.json(), 400);
+            assert!(answer.text().contains(&format!("`{field}`")), "{case}: {answer:?}");
+            assert!(answer.text().contains(to), "{case}: {answer:?}");
+            assert_eq!(world.sim.log().len(), before, "{case}: nothing went out");
+            assert_eq!(world.settlement(&answer).await["ending"], "refused", "{case}");
+            // Without the field it is served.
+            let whole = asked::request(from, to, asked::body(from, Turn::Text), stream);
+            assert_eq!(world.ask(&by_careful(whole)).await.status, 200, "{case}");
+        }
+    }
+    assert!(cases >= 14, "{cases}");
+    world.close().await;
+}
+
+/// With a field that only some dialects have.
+fn seeded(request: Request) -> Request {
+    let mut body: Value = serde_json::from_slice(&request.body).unwrap();
+    body["seed"] = json!(7);
+    Request { body: body.to_string().into_bytes(), ..request }
+}
+
+#[tokio::test]
+async fn a_careful_key_is_served_by_the_channel_that_has_a_place_for_the_field() {
+    let world = World::start(|sim| {
+        careful()
+            + &channel("claude", "anthropic_messages", &sim.url(), "sim")
+            + "priority = 2\n"
+            + &channel("gemini", "gemini_generate", &sim.url(), "sim")
+    })
+    .await;
+    let request = seeded(asked::request("openai_chat", "sim", asked::body("openai_chat", Turn::Text), false));
+    let answer = world.ask(&request).await;
+    assert_eq!(world.settlement(&answer).await["channel"], "claude");
+    let answer = world.ask(&by_careful(request)).await;
+    let line = world.settlement(&answer).await;
+    assert_eq!((answer.status, &line["channel"]), (200, &json!("gemini")), "{line}");
+    assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_left_out_is_refused_unless_some_channel_can_be_told_it() {
+    let world = World::start(|sim| {
+        one_each(&sim.url())
+            + &channel("claude", "anthropic_messages", &sim.url(), "both")
+            + "priority = 2\n"
+            + &channel("gemini", "gemini_generate", &sim.url(), "both")
+    })
+    .await;
+    let mut two = asked::body("openai_chat", Turn::Text);
+    two["n"] = json!(2);
+    let mut stored = asked::body("openai_responses", Turn::Text);
+    stored["previous_response_id"] = json!("resp_of_somebody");
+    let mut cached = asked::body("gemini_generate", Turn::Text);
+    cached["cachedContent"] = json!("cachedContents/x");
+    for (from, to, body, field) in [
+        ("openai_chat", "anthropic_messages", &two, "n"),
+        ("openai_responses", "gemini_generate", &stored, "previous_response_id"),
+        ("gemini_generate", "openai_chat", &cached, "cachedContent"),
+    ] {
+        let answer = world.ask(&asked::request(from, to, body.clone(), false)).await;
+        assert_eq!(answer.status, 400, "{answer:?}");
+        assert_error(from, &answer.json(), 400);
+        assert!(answer.text().contains(&format!("`{field}`")) && answer.text().contains(to), "{answer:?}");
+        if from.starts_with("openai") {
+            let error = &answer.json()["error"];
+            assert_eq!((&error["code"], &error["param"]), (&json!("field_not_supported"), &json!(field)));
+        }
+        assert_eq!(world.settlement(&answer).await["ending"], "refused");
+    }
+    assert_eq!(world.sim.log().len(), 0);
+    // One of two channels has a place for it.
+    let answer = world.ask(&asked::request("openai_chat", "both", two, false)).await;
+    let line = world.settlement(&answer).await;
+    assert_eq!((answer.status, &line["channel"]), (200, &json!("gemini")), "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_not_the_dialect_is_the_callers_fault_and_names_the_field() {
+    let world = World::start(|sim| one_each(&sim.url())).await;
+    for (from, path, body, field) in [
+        ("openai_chat", "/v1/chat/completions", r#"{"model":"gemini_generate","messages":7}"#, "messages"),
+        ("openai_responses", "/v1/responses", r#"{"model":"gemini_generate","input":7}"#, "input"),
+        (
+            "anthropic_messages",
+            "/v1/messages",
+            r#"{"model":"gemini_generate","max_tokens":9,"messages":{}}"#,
+            "messages",
+        ),
+        ("gemini_generate", "/v1beta/models/openai_chat:generateContent", r#"{"contents":"hi"}"#, "contents"),
+    ] {
+        let answer = world.ask(&post(path, body)).await;
+        assert_eq!(answer.status, 400, "{from}: {answer:?}");
+        assert_error(from, &answer.json(), 400);
+        assert!(answer.text().contains(&format!("`{field}`")), "{from}: {answer:?}");
+        assert_eq!(world.settlement(&answer).await["ending"], "refused");
+    }
+    assert_eq!(world.sim.log().len(), 0);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn the_books_keep_what_was_lost_and_a_managed_key_is_made_careful_at_once() {
+    let sim = upstream_sim::Sim::start().await;
+    let channels = one_each(&sim.url());
+    let (world, mut operator) = operated_with(sim, "losses", &channels);
+    let user = json!({"name": "ann", "unlimited": true});
+    let user = operator.good("POST", "/api/v1/users", Some(user)).await;
+    let made = operator.good("POST", "/api/v1/keys", Some(json!({"name": "k", "user_id": user["id"]}))).await;
+    assert_eq!(made["losses"], "report", "{made}");
+    let body = asked::body("openai_chat", Turn::Text);
+    let mut request = seeded(asked::request("openai_chat", "anthropic_messages", body, false));
+    request.headers[0].1 = format!("Bearer {}", made["secret"].as_str().unwrap());
+    let answer = world.ask(&request).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    world.settlement(&answer).await;
+    world.check().await;
+    let id = answer.header("x-request-id").unwrap();
+    let shown = operator.good("GET", &format!("/api/v1/requests/{id}"), None).await;
+    let lost = |loss: &Value| loss["field"] == "seed" && loss["dialect"] == "anthropic_messages";
+    assert!(shown["losses"].as_array().unwrap().iter().any(lost), "{shown}");
+    assert_eq!(shown["attempts"][0]["translated"], "anthropic_messages", "{shown}");
+
+    let path = format!("/api/v1/keys/{}", made["id"]);
+    let problem = operator.refused("PATCH", &path, Some(json!({"losses": "ignore"})), 400, "bad_input").await;
+    assert_eq!(problem["errors"][0]["field"], "losses", "{problem}");
+    let changed = operator.good("PATCH", &path, Some(json!({"losses": "refuse"}))).await;
+    assert_eq!(changed["losses"], "refuse", "{changed}");
+    let answer = world.ask(&request).await;
+    assert_eq!(
+        (answer.status, &answer.json()["error"]["code"]),
+        (400, &json!("field_would_be_lost")),
+        "{answer:?}"
+    );
+    operator.good("PATCH", &path, Some(json!({"losses": "report"}))).await;
+    assert_eq!(world.ask(&request).await.status, 200);
+    let file = operator.good("GET", "/api/v1/keys?name=app", None).await["items"][0].clone();
+    assert_eq!(file["losses"], "report", "{KEY}");
+    world.close().await;
+}

@@ -1,0 +1,129 @@
+//! Clients that keep nothing of what a model thought go on using tools, and nobody else gets it.
+
+use serde_json::{Value, json};
+
+use super::{
+    asked::{self, CALL, Turn},
+    one_each,
+    said::Said,
+};
+use crate::harness::{DIALECTS, World};
+
+const OTHER: &str = "sk-another-caller-of-the-test";
+/// The provider's token, whatever the dialect.
+const TOKEN: &str = "c2x1aWNlLXNpbS1zaWduYXR1cmU=";
+
+async fn world() -> World {
+    World::start(|sim| {
+        let other = format!("[[key]]\nname = \"other\"\nsecret = \"{OTHER}\"\n");
+        other + &one_each(&sim.scripted("tool,reasoning"))
+    })
+    .await
+}
+
+/// Asks for thinking, in the dialect's own words.
+fn thoughtful(dialect: &str, turn: Turn) -> Value {
+    let mut body = asked::body(dialect, turn);
+    match dialect {
+        "openai_chat" => body["reasoning_effort"] = json!("high"),
+        "openai_responses" => body["reasoning"] = json!({"effort": "high"}),
+        "anthropic_messages" => body["thinking"] = json!({"type": "enabled", "budget_tokens": 2000}),
+        _ => body["generationConfig"]["thinkingConfig"] = json!({"thinkingBudget": 2000}),
+    }
+    body
+}
+
+/// The tokens that a provider was sent, in the places where it looks for them; and whether it is to think.
+fn tokens(dialect: &str, body: &Value) -> Vec<Value> {
+    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
+    match dialect {
+        "openai_responses" => {
+            let items = list(&body["input"]);
+            let at = items.iter().position(|item| item["type"] == "reasoning");
+            at.map(|at| {
+                assert_eq!(items[at + 1]["type"], "function_call", "right before what it led to: {body}");
+                items[at]["encrypted_content"].clone()
+            })
+            .into_iter()
+            .collect()
+        }
+        "anthropic_messages" => {
+            let blocks = list(&body["messages"][1]["content"]);
+            let first = blocks.first().filter(|block| block["type"] == "thinking");
+            first
+                .map(|block| {
+                    assert!(
+                        block["thinking"].as_str().is_some_and(|text| text.starts_with("The caller wants"))
+                    );
+                    block["signature"].clone()
+                })
+                .into_iter()
+                .collect()
+        }
+        _ => {
+            let parts = list(&body["contents"][1]["parts"]);
+            parts.iter().filter_map(|part| part.get("thoughtSignature").cloned()).collect()
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_keeps_nothing_goes_on_thinking_and_another_gets_nothing() {
+    let world = world().await;
+    for to in ["openai_responses", "anthropic_messages", "gemini_generate"] {
+        for from in DIALECTS.into_iter().filter(|from| *from != to) {
+            for stream in [false, true] {
+                let case = format!("{from} to {to}, stream: {stream}");
+                let first = world.ask(&asked::request(from, to, thoughtful(from, Turn::Tool), stream)).await;
+                assert_eq!(first.status, 200, "{case}: {first:?}");
+                let said =
+                    if stream { Said::streamed(from, &first.body) } else { Said::whole(from, &first.json()) };
+                // Of the answer it keeps the call and its id, and nothing else.
+                let history = thoughtful(from, Turn::Result).to_string().replace(CALL, &said.ids[0]);
+                let request = asked::request(from, to, serde_json::from_str(&history).unwrap(), stream);
+                let read =
+                    || -> Value { serde_json::from_slice(&world.sim.log().last().unwrap().body).unwrap() };
+
+                let mut stranger = request.clone();
+                stranger.headers[0].1 = format!("Bearer {OTHER}");
+                assert_eq!(world.ask(&stranger).await.status, 200, "{case}");
+                let body = read();
+                assert_eq!(tokens(to, &body), Vec::<Value>::new(), "{case}: {body}");
+                assert!(!body.to_string().contains(TOKEN), "{case}: {body}");
+
+                let second = world.ask(&request).await;
+                assert_eq!(second.status, 200, "{case}: {second:?}");
+                let body = read();
+                assert_eq!(tokens(to, &body), [TOKEN], "{case}: {body}");
+                if to == "anthropic_messages" {
+                    assert_eq!(body["thinking"]["type"], "enabled", "{case}: {body}");
+                }
+            }
+        }
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_a_client_kept_itself_is_not_told_twice() {
+    let world = world().await;
+    let first = world
+        .ask(&asked::request(
+            "openai_chat",
+            "anthropic_messages",
+            thoughtful("openai_chat", Turn::Tool),
+            false,
+        ))
+        .await;
+    let message = first.json()["choices"][0]["message"].clone();
+    let id = message["tool_calls"][0]["id"].clone();
+    assert_eq!(message["reasoning_details"][0]["signature"], TOKEN, "{message}");
+    let mut body = thoughtful("openai_chat", Turn::Result);
+    body["messages"][2] = message;
+    body["messages"][3]["tool_call_id"] = id;
+    let second = world.ask(&asked::request("openai_chat", "anthropic_messages", body, false)).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    let body = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+    assert_eq!(body.matches(TOKEN).count(), 1, "{body}");
+    world.close().await;
+}
