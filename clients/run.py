@@ -27,8 +27,8 @@ PATIENCE_S = 90
 PATHS = {CHAT: "/chat/completions", RESPONSES: "/responses", ANTHROPIC: "/messages", GEMINI: "GenerateContent"}
 
 
-# Each cell is held twice: with a provider that just answers, and with one that thinks before.
-WAYS = {"plain": "", "thinking": ",reasoning"}
+# Each cell is held twice: with a provider that just answers, and with one that thinks before, and wants its thinking back.
+WAYS = {"plain": "", "thinking": ",reasoning,wants-signature"}
 
 
 def name_model(client, dialect, way):

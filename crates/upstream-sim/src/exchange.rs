@@ -7,9 +7,9 @@ use crate::ask::Ask;
 use crate::conversation;
 use crate::error_body::{ErrorKind, Failure};
 use crate::head::unix_seconds;
-use crate::operation::{Operation, Target};
+use crate::operation::{Dialect, Operation, Target};
 use crate::record::Tracked;
-use crate::reply::{Call, Reply, Reported, TOOL_ARGUMENTS, TOOL_NAME};
+use crate::reply::{Call, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS, TOOL_NAME};
 use crate::request::Head;
 use crate::script::{Ending, Script};
 use crate::served::{Outcome, Usage};
@@ -83,6 +83,17 @@ impl<'a> Exchange<'a> {
         Some(Call { name, arguments: script.arguments.as_deref().unwrap_or(TOOL_ARGUMENTS) })
     }
 
+    /// Whether a tool's result comes without the thinking that led to its call: its signature, or (in Responses) the
+    /// name of the item that the provider keeps. Chat has neither.
+    fn lacks_signature(&self) -> bool {
+        let has = |words: &str| memchr::memmem::find(self.body, words.as_bytes()).is_some();
+        self.script.wants_signature
+            && self.target.dialect != Dialect::OpenaiChat
+            && conversation::find_result(self.body).is_some()
+            && !has(SIGNATURE)
+            && !(self.target.dialect == Dialect::OpenaiResponses && has("item_reference"))
+    }
+
     /// Whether the answer is to be a stream.
     pub(crate) fn streams(&self) -> bool {
         let can_stream = matches!(self.target.operation, Operation::Chat | Operation::Completion);
@@ -106,6 +117,7 @@ impl<'a> Exchange<'a> {
         let own_fault = || match self.target.operation {
             Operation::Unknown => Some((ErrorKind::ModelMissing, 404)),
             _ if self.ask.is_none() => Some((ErrorKind::BadRequest, 400)),
+            Operation::Chat if self.lacks_signature() => Some((ErrorKind::BadRequest, 400)),
             _ => None,
         };
         match kind {

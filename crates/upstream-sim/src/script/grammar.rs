@@ -119,6 +119,7 @@ impl Script {
             "gzip-sse" => self.gzip_sse = true,
             "tool" => self.tool = true,
             "quote-result" => self.quotes_result = true,
+            "wants-signature" => self.wants_signature = true,
             "reasoning" => self.reasoning = true,
             "echo" => self.echo = true,
             _ => return Err(bad(format!("`{word}` is not a known word"))),
@@ -246,6 +247,7 @@ impl Script {
         bare(self.gzip_sse, "gzip-sse");
         bare(self.tool && self.tool_name.is_none(), "tool");
         bare(self.quotes_result, "quote-result");
+        bare(self.wants_signature, "wants-signature");
         bare(self.reasoning, "reasoning");
         bare(self.echo, "echo");
         let mut pair = |key: &str, value: Option<String>| {

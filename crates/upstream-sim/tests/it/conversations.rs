@@ -89,3 +89,19 @@ async fn who_does_not_offer_the_tool_gets_prose() {
         assert!(answer.contains("You asked for sim-large"), "{path}: {answer}");
     }
 }
+
+#[tokio::test]
+async fn a_result_without_the_signature_of_its_thinking_is_refused() {
+    let sim = Sim::start().await;
+    let script = format!("{SCRIPT},reasoning,wants-signature");
+    for (path, stream_path, first, second) in conversations("heron") {
+        assert_eq!(ask(&sim, &script, path, &first.to_string()).await.status, 200, "{path}: no result yet");
+        let bare = ask(&sim, &script, stream_path, &second.to_string()).await;
+        assert_eq!(bare.status, if path == CHAT { 200 } else { 400 }, "{path}");
+        // Wherever a dialect puts it: where it goes is the codecs' affair.
+        let answer = ask(&sim, "tool,reasoning", path, &first.to_string()).await.json();
+        let mut signed = second;
+        signed["said"] = answer;
+        assert_eq!(ask(&sim, &script, path, &signed.to_string()).await.status, 200, "{path}");
+    }
+}
