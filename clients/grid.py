@@ -27,6 +27,16 @@ and with one that thinks first and refuses the second turn unless its signature 
 |---|---|---|{rule}|
 """
 
+KNOWN = """
+## Beyond the grid
+
+- `ai` with `@ai-sdk/openai`, responses, names earlier texts by their ids (`item_reference`), because it takes the provider
+  for one that keeps them. Only a Responses provider does; on other channels a further turn is refused with a 400 that names
+  `input.item_reference`. With `providerOptions: { openai: { store: false } }` it sends the texts, and all is well.
+- Codex offers a web search and a namespace of tools in each request. In chat there is no search: it is left out, and listed
+  in `x-sluice-losses`. The namespace becomes part of the tools' names on the way.
+"""
+
 REPEAT = """
 ## To repeat it
 
@@ -51,19 +61,20 @@ def _plain(reason):
 
 
 def write(cells, versions, seconds):
-    rows, reasons = [], []
+    rows, reasons = [], {}
     for client in CLIENTS:
         shown = []
         for dialect in DIALECTS:
             state, reason = cells[client.name, dialect]
             shown.append(SHOWN[state])
             if reason:
-                reasons.append(f"- {client.name} on `{dialect}`, {state}: {_plain(reason)}")
+                reasons.setdefault((state, _plain(reason)), []).append(f"{client.name} on `{dialect}`")
         rows.append(f"| {client.name} | {versions[client.name]} | `{client.speaks}` | {' | '.join(shown)} |")
     count = {state: sum(cell[0] == state for cell in cells.values()) for state in SHOWN}
     totals = f"\n{count['passed']} passed, {count['failed']} failed, {count['not run']} not run; {seconds:.0f} s.\n"
     head = HEAD.format(
-        date=datetime.datetime.now(datetime.UTC).date(),
+        date=datetime.datetime.now(datetime.timezone.utc).date(),
         columns=" | ".join(f"on `{dialect}`" for dialect in DIALECTS), rule="|".join("---" for _ in DIALECTS))
-    why = "\n## Why not\n\n" + "\n".join(reasons) + "\n" if reasons else ""
-    DOCUMENT.write_text(head + "\n".join(rows) + "\n" + totals + why + REPEAT)
+    lines = [f"- {state}: {reason}\n  ({'; '.join(which)})\n" for (state, reason), which in reasons.items()]
+    why = "\n## Why not\n\n" + "".join(lines) if lines else ""
+    DOCUMENT.write_text(head + "\n".join(rows) + "\n" + totals + why + KNOWN + REPEAT)

@@ -14,10 +14,14 @@ HERE = pathlib.Path(__file__).parent
 TARGET = HERE.parent / "target" / "clients"
 PYTHON = TARGET / "python" / "bin" / "python"
 MODULES = TARGET / "node" / "node_modules"
-# The SDKs need a newer Node than many systems have; it comes from the same registry as they do.
-NODE = next(iter(sorted(MODULES.glob("node-linux-*/bin/node"))), MODULES / "node")
 # An installation that hangs is as good as none.
 PATIENCE_S = 900
+
+
+def find_node():
+    """The SDKs need a newer Node than many systems have: on Linux it is installed with them."""
+    found = sorted(MODULES.glob("node-linux-*/bin/node"))
+    return found[0] if found else pathlib.Path(shutil.which("node") or "node")
 
 
 def _run(command, **options):

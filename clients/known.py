@@ -10,7 +10,7 @@ import os
 import pathlib
 from collections.abc import Callable
 
-from install import HERE, MODULES, NODE, PYTHON, TARGET
+from install import HERE, MODULES, PYTHON, TARGET, find_node
 from servers import KEY
 
 CHAT, RESPONSES, ANTHROPIC, GEMINI = "openai_chat", "openai_responses", "anthropic_messages", "gemini_generate"
@@ -56,7 +56,7 @@ def _surroundings(folder):
     """Nothing of whoever runs this reaches a client: no keys, no settings, no proxies."""
     home = folder / "home"
     home.mkdir(exist_ok=True)
-    return {"HOME": str(home), "PATH": f"{NODE.parent}:{os.environ['PATH']}", "LANG": "C.UTF-8", "NO_COLOR": "1"}
+    return {"HOME": str(home), "PATH": f"{find_node().parent}:{os.environ['PATH']}", "LANG": "C.UTF-8", "NO_COLOR": "1"}
 
 
 def _sdk(name, ecosystem, package, speaks, file, *words):
@@ -67,7 +67,7 @@ def _sdk(name, ecosystem, package, speaks, file, *words):
             program = [PYTHON, HERE / "drivers" / file]
         else:
             # Modules are looked for beside the file.
-            program = [NODE, TARGET / "node" / "drivers" / file]
+            program = [find_node(), TARGET / "node" / "drivers" / file]
         return [*program, *words], _surroundings(folder) | told
 
     return Client(name, ecosystem, package, speaks, "look_up", lambda _: ARGUMENTS, command, _last_line)
@@ -99,7 +99,7 @@ def _codex(url, model, folder):
              "-c", "model_provider=sluice"]
     for key, value in provider.items():
         words += ["-c", f"model_providers.sluice.{key}={json.dumps(value)}"]
-    return [NODE, MODULES / "@openai" / "codex" / "bin" / "codex.js", *words, PROMPT], _surroundings(folder) | {
+    return [find_node(), MODULES / "@openai" / "codex" / "bin" / "codex.js", *words, PROMPT], _surroundings(folder) | {
         "SLUICE_KEY": KEY}
 
 
@@ -117,7 +117,7 @@ def _gemini(url, model, folder):
     # Without it, an address of one's own is taken for a sign-in that does not exist.
     settings.write_text(json.dumps({"security": {"auth": {"selectedType": "gemini-api-key"}}}))
     words = ["-p", PROMPT, "--model", model, "--output-format", "json", "--skip-trust", "--approval-mode", "yolo"]
-    return [NODE, MODULES / "@google" / "gemini-cli" / "bundle" / "gemini.js", *words], surroundings | {
+    return [find_node(), MODULES / "@google" / "gemini-cli" / "bundle" / "gemini.js", *words], surroundings | {
         "GOOGLE_GEMINI_BASE_URL": url, "GEMINI_API_KEY": KEY, "GEMINI_CLI_NO_RELAUNCH": "1"}
 
 
