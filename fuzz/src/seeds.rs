@@ -1,6 +1,7 @@
-//! What fuzzing begins with: the fixtures of the dialects, with the first bytes that each law reads its choices from.
+//! What fuzzing begins with: the fixtures of the dialects, and recorded traffic where it is at hand, with the first bytes
+//! that each law reads its choices from.
 //!
-//! In: the fixtures' folder. Out: a file per seed, in a folder per target. It must never write anywhere else.
+//! In: the folders of both. Out: a file per seed, in a folder per target. It must never write anywhere else.
 
 use std::{
     fs, io,
@@ -8,6 +9,7 @@ use std::{
 };
 
 use dialect::Dialect;
+use serde_json::Value;
 
 /// A conversation that fields are added to, by dialect.
 fn base(dialect: Dialect) -> &'static str {
@@ -40,9 +42,20 @@ impl Seeds {
     }
 }
 
+/// Longer inputs than fuzzing makes are no use to it.
+const LONGEST: usize = 4096;
+
 /// Writes all seeds under `corpus`, and says how many.
-pub fn write(fixtures: &Path, corpus: &Path) -> io::Result<usize> {
+pub fn write(fixtures: &Path, recordings: &Path, corpus: &Path) -> io::Result<usize> {
     let mut seeds = Seeds { corpus: corpus.to_owned(), written: 0 };
+    write_fixtures(fixtures, &mut seeds)?;
+    if let Ok(index) = fs::read_to_string(recordings.join("index.tsv")) {
+        write_recordings(recordings, &index, &mut seeds)?;
+    }
+    Ok(seeds.written)
+}
+
+fn write_fixtures(fixtures: &Path, seeds: &mut Seeds) -> io::Result<()> {
     for (at, dialect) in (0u8..).zip(Dialect::ALL) {
         let name = dialect.name();
         let mut files: Vec<PathBuf> = Vec::new();
@@ -83,5 +96,38 @@ pub fn write(fixtures: &Path, corpus: &Path) -> io::Result<usize> {
             }
         }
     }
-    Ok(seeds.written)
+    Ok(())
+}
+
+fn write_recordings(recordings: &Path, index: &str, seeds: &mut Seeds) -> io::Result<()> {
+    for row in index.lines().skip(1) {
+        let columns: Vec<&str> = row.split('\t').collect();
+        let dialect = match columns.get(2) {
+            Some(&"openai-chat") => Dialect::OpenaiChat,
+            Some(&"openai-responses") => Dialect::OpenaiResponses,
+            Some(&"anthropic-messages") => Dialect::AnthropicMessages,
+            Some(&"gemini-generate") => Dialect::GeminiGenerate,
+            _ => continue,
+        };
+        let (Some(status), Some(path)) = (columns.get(4), columns.get(7)) else { continue };
+        let record: Value = serde_json::from_str(&fs::read_to_string(recordings.join(path))?)?;
+        let name = dialect.name();
+        let request = record["request"]["body"].to_string();
+        if request.len() < LONGEST {
+            seeds.write(&format!("request_{name}"), &plainly(1, request.as_bytes()))?;
+        }
+        if let Some(frames) = record["response"]["sse"].as_array() {
+            let stream: String = frames.iter().filter_map(Value::as_str).collect();
+            if stream.len() < LONGEST {
+                seeds.write(&format!("stream_{name}"), &[&[0, 0, 5, 3], stream.as_bytes()].concat())?;
+            }
+            continue;
+        }
+        let reply = record["response"]["body"].to_string();
+        if reply.len() < LONGEST {
+            let target = if *status == "200" { format!("reply_{name}") } else { "error".to_owned() };
+            seeds.write(&target, &plainly(1, reply.as_bytes()))?;
+        }
+    }
+    Ok(())
 }
