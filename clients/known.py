@@ -124,7 +124,7 @@ def _gemini(url, model, folder):
 def _read_gemini(output):
     said = json.loads(output[output.index("{"):])
     tokens = [model["tokens"] for model in said["stats"]["models"].values()]
-    return {"text": said["response"], "usage": [[one["prompt"], one["candidates"]] for one in tokens]}
+    return {"text": said["response"], "usage": [[one["prompt"], one["candidates"] + one["thoughts"]] for one in tokens]}
 
 
 CLIENTS = [

@@ -71,7 +71,7 @@ def run(command, surroundings, folder):
     return output, None
 
 
-def judge(client, dialect, told, word, paths):
+def judge(client, dialect, told, word, asked):
     """What is wrong with what happened; nothing, where all is well."""
     if word not in told["text"]:
         return f"the answer lacks the tool's word: {told['text'][:120]!r}"
@@ -85,11 +85,14 @@ def judge(client, dialect, told, word, paths):
             return f"it was not streamed: {told['pieces']} events"
         if len(told["usage"]) != 2:
             return f"{len(told['usage'])} turns"
-    if not told["usage"] or any(not tokens for turn in told["usage"] for tokens in turn):
-        return f"usage is missing: {told['usage']}"
+    paths = [line["path"] for line in asked]
     strange = [path for path in paths if not path.split("?")[0].endswith(PATHS[dialect])]
     if strange or len(paths) < 2:
         return f"the provider was asked {paths}"
+    # Agents tell the sum of their turns.
+    reported = [[line["usage"]["input"], line["usage"]["output"]] for line in asked]
+    if told["usage"] not in (reported, [[sum(column) for column in zip(*reported)]]):
+        return f"usage is told as {told['usage']}, and was {reported}"
     return None
 
 
@@ -105,7 +108,7 @@ def play(client, dialect, way, gateway, provider, folder):
         told = client.read(output)
     except (ValueError, LookupError, TypeError) as error:
         return f"its output is not understood ({error}): {output[-200:]!r}"
-    asked = [path for path in provider.asked()[before:] if "count" not in path.lower()]
+    asked = [line for line in provider.asked()[before:] if "count" not in line["path"].lower()]
     return judge(client, dialect, told, word, asked)
 
 

@@ -29,9 +29,9 @@ class Provider:
         return f"{self.url}/~{urllib.parse.quote(script, safe='')}"
 
     def asked(self):
-        """The paths of all requests so far."""
+        """All requests so far: path, and usage as input and output."""
         with urllib.request.urlopen(self.url + "/~log", timeout=PATIENCE_S) as answer:
-            return [line["path"] for line in json.load(answer)]
+            return json.load(answer)
 
     def stop(self):
         self.process.terminate()
