@@ -19,9 +19,10 @@ Real clients against a running `sluice`, on a channel of each dialect. Written b
 Each cell is a conversation of two turns, streamed. In the first the provider calls the client's tool; in the second it
 quotes what the tool said, and that holds a word which nobody else knows. A cell has *passed* when the call arrived with
 its arguments exact, the result went upstream, the text that holds the word was streamed back, the usage told is what
-the provider counted, and the provider was asked in the channel's dialect and no other. It is held twice: with a provider
-that just answers, and with one that thinks first and refuses the second turn unless its signature comes back (chat has
-none; clients that drop it pass by the gateway's memory). The provider is the fake one of
+the provider counted, and the provider was asked in the channel's dialect and no other. It is held three times: with a
+provider that just answers, with one that thinks first and refuses the second turn unless its signature comes back (chat has
+none; clients that drop it pass by the gateway's memory), and with one that also says a sentence and makes two calls at once. The
+provider is the fake one of
 `crates/upstream-sim`, so this says how clients and translation get on, and nothing about a provider's own departures.
 
 | client | version | speaks | {columns} |

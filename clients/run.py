@@ -27,8 +27,12 @@ PATIENCE_S = 90
 PATHS = {CHAT: "/chat/completions", RESPONSES: "/responses", ANTHROPIC: "/messages", GEMINI: "GenerateContent"}
 
 
-# Each cell is held twice: with a provider that just answers, and with one that thinks before, and wants its thinking back.
-WAYS = {"plain": "", "thinking": ",reasoning,wants-signature"}
+# How often a cell is held: what the provider does beside calling and answering, and how many calls it makes.
+WAYS = {
+    "plain": ("", 1),
+    "thinking": (",reasoning,wants-signature", 1),
+    "busy": (",busy,reasoning,wants-signature", 2),
+}
 
 
 def name_model(client, dialect, way):
@@ -40,7 +44,7 @@ def write_script(client, folder, way):
     """The provider's lines: a call of the client's tool, then what the tool said."""
     arguments = json.dumps(client.arguments(folder), ensure_ascii=False)
     escaped = arguments.replace("%", "%25").replace(",", "%2C")
-    return f"tool={client.tool},arguments={escaped},quote-result{WAYS[way]}"
+    return f"tool={client.tool},arguments={escaped},quote-result{WAYS[way][0]}"
 
 
 def read_version(client):
@@ -71,14 +75,14 @@ def run(command, surroundings, folder):
     return output, None
 
 
-def judge(client, dialect, told, word, asked):
+def judge(client, dialect, way, told, word, asked):
     """What is wrong with what happened; nothing, where all is well."""
     if word not in told["text"]:
         return f"the answer lacks the tool's word: {told['text'][:120]!r}"
     if "called" in told:
         expected = {"tool": client.tool, "arguments": ARGUMENTS}
-        if told["called"] != expected:
-            return f"the call arrived as {json.dumps(told['called'], ensure_ascii=False)[:200]}"
+        if told["called"] != [expected] * WAYS[way][1]:
+            return f"the calls arrived as {json.dumps(told['called'], ensure_ascii=False)[:200]}"
         if told["more_calls"]:
             return "the second answer has calls, too"
         if told["pieces"] < 3:
@@ -109,7 +113,7 @@ def play(client, dialect, way, gateway, provider, folder):
     except (ValueError, LookupError, TypeError) as error:
         return f"its output is not understood ({error}): {output[-200:]!r}"
     asked = [line for line in provider.asked()[before:] if "count" not in line["path"].lower()]
-    return judge(client, dialect, told, word, asked)
+    return judge(client, dialect, way, told, word, asked)
 
 
 def play_cell(client, dialect, gateway, provider, folders):

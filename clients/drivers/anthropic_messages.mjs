@@ -18,10 +18,11 @@ async function turn() {
 }
 
 const first = await turn();
-const call = told.only(first.calls);
-const result = told.call(call.name, call.input);
+const results = first.calls.map((call) => ({
+  type: "tool_result", tool_use_id: call.id, content: told.call(call.name, call.input),
+}));
 messages.push({ role: "assistant", content: first.message.content });
-messages.push({ role: "user", content: [{ type: "tool_result", tool_use_id: call.id, content: result }] });
+messages.push({ role: "user", content: results });
 const second = await turn();
 const text = second.message.content.filter((block) => block.type === "text").map((block) => block.text).join("");
 told.report(text, second.pieces, second.calls);

@@ -22,11 +22,11 @@ def turn():
 
 
 _, message, _ = turn()
-[call] = [block for block in message.content if block.type == "tool_use"]
+calls = [block for block in message.content if block.type == "tool_use"]
 assert message.stop_reason == "tool_use", message.stop_reason
-result = told.call(call.name, call.input)
 messages.append({"role": "assistant", "content": message.content})
-messages.append({"role": "user", "content": [{"type": "tool_result", "tool_use_id": call.id, "content": result}]})
+messages.append({"role": "user", "content": [
+    {"type": "tool_result", "tool_use_id": call.id, "content": told.call(call.name, call.input)} for call in calls]})
 text, message, pieces = turn()
 assert message.stop_reason == "end_turn", message.stop_reason
 told.report(text, pieces, [block for block in message.content if block.type == "tool_use"])

@@ -27,11 +27,12 @@ def turn():
 
 
 parts, _ = turn()
-[call] = [part.function_call for part in parts if part.function_call]
-result = told.call(call.name, call.args)
+calls = [part.function_call for part in parts if part.function_call]
 contents.append(types.Content(role="model", parts=parts))
-contents.append(types.Content(role="user", parts=[types.Part(
-    function_response=types.FunctionResponse(id=call.id, name=call.name, response={"output": result}))]))
+contents.append(types.Content(role="user", parts=[
+    types.Part(function_response=types.FunctionResponse(
+        id=call.id, name=call.name, response={"output": told.call(call.name, call.args)}))
+    for call in calls]))
 parts, pieces = turn()
 text = "".join(part.text or "" for part in parts if not part.thought)
 told.report(text, pieces, [part for part in parts if part.function_call])

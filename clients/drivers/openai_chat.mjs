@@ -22,8 +22,10 @@ async function turn() {
 }
 
 const first = await turn();
-const call = told.only(first.message.tool_calls);
-const result = told.call(call.function.name, JSON.parse(call.function.arguments));
-messages.push(first.message, { role: "tool", tool_call_id: call.id, content: result });
+messages.push(first.message);
+for (const call of first.message.tool_calls) {
+  const result = told.call(call.function.name, JSON.parse(call.function.arguments));
+  messages.push({ role: "tool", tool_call_id: call.id, content: result });
+}
 const second = await turn();
 told.report(second.message.content, second.pieces, second.message.tool_calls ?? []);

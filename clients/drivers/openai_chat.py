@@ -30,10 +30,12 @@ def turn():
     return text, list(calls.values()), pieces
 
 
-_, [call], _ = turn()
-result = told.call(call["name"], json.loads(call["arguments"]))
-messages.append({"role": "assistant", "content": None, "tool_calls": [{
-    "id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}]})
-messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+text, calls, _ = turn()
+messages.append({"role": "assistant", "content": text or None, "tool_calls": [
+    {"id": call["id"], "type": "function", "function": {"name": call["name"], "arguments": call["arguments"]}}
+    for call in calls]})
+for call in calls:
+    result = told.call(call["name"], json.loads(call["arguments"]))
+    messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
 text, calls, pieces = turn()
 told.report(text, pieces, calls)

@@ -20,9 +20,10 @@ async function turn() {
 }
 
 const first = await turn();
-const call = told.only(first.calls);
-const result = told.call(call.name, JSON.parse(call.arguments));
 for (const { parsed_arguments: _, ...item } of first.response.output) input.push(item);
-input.push({ type: "function_call_output", call_id: call.call_id, output: result });
+for (const call of first.calls) {
+  const result = told.call(call.name, JSON.parse(call.arguments));
+  input.push({ type: "function_call_output", call_id: call.call_id, output: result });
+}
 const second = await turn();
 told.report(second.response.output_text, second.pieces, second.calls);

@@ -25,10 +25,10 @@ def turn():
 
 
 _, response, _ = turn()
-[call] = [item for item in response.output if item.type == "function_call"]
-result = told.call(call.name, json.loads(call.arguments))
 # As the SDK's own examples do: all that came goes back.
 items += [item.model_dump(exclude_none=True, exclude={"parsed_arguments"}) for item in response.output]
-items.append({"type": "function_call_output", "call_id": call.call_id, "output": result})
+for call in [item for item in response.output if item.type == "function_call"]:
+    result = told.call(call.name, json.loads(call.arguments))
+    items.append({"type": "function_call_output", "call_id": call.call_id, "output": result})
 text, response, pieces = turn()
 told.report(text, pieces, [item for item in response.output if item.type == "function_call"])

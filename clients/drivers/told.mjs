@@ -13,12 +13,12 @@ export const description = "Looks a place up.";
 export const question = "What does the tool say about the place? Use it, then answer.";
 export const schema = JSON.parse(SLUICE_SCHEMA);
 
-let called = null;
+const called = [];
 const usage = [];
 
 /** The tool: takes down what it was called with, and says its word. */
 export function call(name, args) {
-  called = { tool: name, arguments: args };
+  called.push({ tool: name, arguments: args });
   return `The word is ${SLUICE_WORD}.`;
 }
 
@@ -29,9 +29,4 @@ export function used(input, output) {
 /** `pieces`: the events of the last stream; `calls`: the calls in it, of which there should be none. */
 export function report(text, pieces, calls) {
   console.log(JSON.stringify({ text, pieces, more_calls: calls.length, called, usage }));
-}
-
-export function only(items) {
-  if (items.length !== 1) throw new Error(`one call was to come, not ${items.length}: ${JSON.stringify(items)}`);
-  return items[0];
 }

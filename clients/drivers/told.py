@@ -12,14 +12,13 @@ TOOL, DESCRIPTION = "look_up", "Looks a place up."
 QUESTION = "What does the tool say about the place? Use it, then answer."
 SCHEMA = json.loads(os.environ["SLUICE_SCHEMA"])
 
-_arguments = None
+_called = []
 _usage = []
 
 
 def call(name, arguments):
     """The tool: takes down what it was called with, and says its word."""
-    global _arguments
-    _arguments = {"tool": name, "arguments": arguments}
+    _called.append({"tool": name, "arguments": arguments})
     return f"The word is {WORD}."
 
 
@@ -29,4 +28,4 @@ def used(input_tokens, output_tokens):
 
 def report(text, pieces, calls):
     """`pieces`: the events of the last stream; `calls`: the calls in it, of which there should be none."""
-    print(json.dumps({"text": text, "pieces": pieces, "more_calls": len(calls), "called": _arguments, "usage": _usage}))
+    print(json.dumps({"text": text, "pieces": pieces, "more_calls": len(calls), "called": _called, "usage": _usage}))

@@ -55,6 +55,7 @@ impl<'a> Exchange<'a> {
     pub(crate) fn reply(&self) -> Reply<'a> {
         let ask = self.ask;
         let quoted = self.script.quotes_result.then(|| conversation::find_result(self.body)).flatten();
+        let call = self.call().filter(|_| quoted.is_none());
         Reply {
             id: self.tracked.id(),
             model: self.model,
@@ -62,7 +63,8 @@ impl<'a> Exchange<'a> {
             include_usage: ask.is_some_and(|ask| ask.include_usage),
             usage: self.script.usage,
             counted: Usage { input: (self.body.len() as u64 / 4).max(1), output: 0 },
-            tool: self.call().filter(|_| quoted.is_none()),
+            tool: call,
+            busy: self.script.busy && call.is_some(),
             quoted,
             reasoning: self.script.reasoning,
         }

@@ -14,6 +14,8 @@ pub(crate) const REASONING_TOKENS: u64 = 7;
 pub(crate) const SIGNATURE: &str = "c2x1aWNlLXNpbS1zaWduYXR1cmU=";
 /// The arguments of a tool call, unless the script says others.
 pub(crate) const TOOL_ARGUMENTS: &str = r#"{"city":"Lisbon","unit":"celsius"}"#;
+/// What a busy answer says before its call.
+pub(crate) const PREFACE: &str = "Let me look that up.";
 /// The tool called when the request offers none.
 pub(crate) const TOOL_NAME: &str = "get_weather";
 
@@ -31,6 +33,8 @@ pub(crate) struct Reply<'a> {
     pub(crate) counted: Usage,
     /// The call to be made instead of saying something.
     pub(crate) tool: Option<Call<'a>>,
+    /// A sentence before the call, and the call once more beside it.
+    pub(crate) busy: bool,
     /// What a tool said, to be quoted.
     pub(crate) quoted: Option<String>,
     pub(crate) reasoning: bool,

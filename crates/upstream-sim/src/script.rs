@@ -59,6 +59,8 @@ pub struct Script {
     pub(crate) arguments: Option<String>,
     /// The call is made once: when the conversation has a tool's result, the answer quotes it.
     pub(crate) quotes_result: bool,
+    /// A sentence goes before the call, and the same call again beside it.
+    pub(crate) busy: bool,
     /// A tool's result is refused unless the thinking before its call comes back signed.
     pub(crate) wants_signature: bool,
     pub(crate) reasoning: bool,

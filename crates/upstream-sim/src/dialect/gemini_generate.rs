@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{Call, REASONING, Reply, Reported, SIGNATURE};
+use crate::reply::{Call, PREFACE, REASONING, Reply, Reported, SIGNATURE};
 
 /// `candidatesTokenCount` leaves the thoughts out, the total has them.
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -53,6 +53,11 @@ fn thought(text: &str) -> String {
     filled(r#"{"text":@,"thought":true}"#, &[Text(text)])
 }
 
+/// The call beside the first one, which alone is signed.
+fn called_again(call: Call<'_>) -> String {
+    filled(r#"{"functionCall":{"name":@,"args":@}}"#, &[Text(call.name), Raw(call.arguments)])
+}
+
 fn called(reply: &Reply<'_>, call: Call<'_>) -> String {
     let signature =
         if reply.reasoning { format!(r#","thoughtSignature":"{SIGNATURE}""#) } else { String::new() };
@@ -65,6 +70,9 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
         Some(call) => called(reply, call),
         None => said(text),
     };
+    if let (true, Some(call)) = (reply.busy, reply.tool) {
+        parts = format!("{},{parts},{}", said(PREFACE), called_again(call));
+    }
     if reply.reasoning {
         parts = format!("{},{parts}", thought(&REASONING.concat()));
     }
@@ -81,6 +89,9 @@ pub(super) fn open(telling: &mut Telling<'_>) {
         for piece in REASONING {
             chunk(telling, &thought(piece), "");
         }
+    }
+    if telling.reply.busy {
+        chunk(telling, &said(PREFACE), "");
     }
 }
 
@@ -99,6 +110,9 @@ pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
 }
 
 pub(super) fn close(telling: &mut Telling<'_>) {
+    if let (true, Some(call)) = (telling.reply.busy, telling.reply.tool) {
+        chunk(telling, &called_again(call), "");
+    }
     chunk(telling, &said(""), STOP);
     telling.frames.close();
 }

@@ -119,6 +119,7 @@ impl Script {
             "gzip-sse" => self.gzip_sse = true,
             "tool" => self.tool = true,
             "quote-result" => self.quotes_result = true,
+            "busy" => self.busy = true,
             "wants-signature" => self.wants_signature = true,
             "reasoning" => self.reasoning = true,
             "echo" => self.echo = true,
@@ -247,6 +248,7 @@ impl Script {
         bare(self.gzip_sse, "gzip-sse");
         bare(self.tool && self.tool_name.is_none(), "tool");
         bare(self.quotes_result, "quote-result");
+        bare(self.busy, "busy");
         bare(self.wants_signature, "wants-signature");
         bare(self.reasoning, "reasoning");
         bare(self.echo, "echo");

@@ -105,3 +105,33 @@ async fn a_result_without_the_signature_of_its_thinking_is_refused() {
         assert_eq!(ask(&sim, &script, path, &signed.to_string()).await.status, 200, "{path}");
     }
 }
+
+#[tokio::test]
+async fn a_busy_answer_says_a_sentence_and_calls_twice() {
+    let sim = Sim::start().await;
+    let script = format!("{SCRIPT},busy,reasoning");
+    for (path, stream_path, first, second) in conversations("heron") {
+        let plain = ask(&sim, &script, path, &first.to_string()).await.text();
+        let mut body = first.clone();
+        if path != GEMINI {
+            body["stream"] = true.into();
+        }
+        let events = ask(&sim, &script, stream_path, &body.to_string()).await.events();
+        let streamed: String = events.iter().map(|event| format!("{}\n", event.data)).collect();
+        for said in [&plain, &streamed] {
+            let preface = said.find("Let me look that up.").unwrap_or_else(|| panic!("{path}: {said}"));
+            assert!(preface < said.find("look_up").unwrap(), "{path}: {said}");
+        }
+        let marks = match path {
+            CHAT => ["\"call_sim", "\"call_simb"],
+            RESPONSES => ["\"fc_sim", "\"fc_simb"],
+            MESSAGES => ["\"toolu_sim", "\"toolu_simb"],
+            _ => ["functionCall", "functionCall"],
+        };
+        for said in [&plain, &streamed] {
+            assert!(said.find(marks[0]) < said.rfind(marks[1]), "{path}: {said}");
+        }
+        let quoted = ask(&sim, &script, path, &second.to_string()).await.text();
+        assert!(quoted.contains("The tool said") && !quoted.contains("Let me"), "{path}: {quoted}");
+    }
+}

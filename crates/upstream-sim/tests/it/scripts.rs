@@ -45,7 +45,7 @@ fn every_word_is_read_and_written_back() {
         "length=wrong-short",
         "length=wrong-long",
         "huge-line=100000,large-reply=5",
-        "tool=find_ship,arguments={\"a\":1%2C\"b\":\"50%25\"},quote-result,wants-signature",
+        "tool=find_ship,arguments={\"a\":1%2C\"b\":\"50%25\"},quote-result,wants-signature,busy",
         "usage=none",
         "usage=null",
         "usage=1:2",
