@@ -5,6 +5,7 @@
 
 mod item;
 mod namespace;
+pub(crate) mod reference;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod stream;

@@ -12,7 +12,7 @@ use crate::{
     loss::Losses,
     openai_responses::{
         item::{self, Ids},
-        namespace,
+        namespace, reference,
         reply::{self, Head, Progress},
     },
     translate::{Sequence, Telling, put_object},
@@ -65,6 +65,11 @@ impl Encoder {
             usage: None,
             telling,
         }
+    }
+
+    /// Before the end is told.
+    pub(crate) fn named_texts(&self) -> Vec<(String, String)> {
+        reference::texts_of(&self.output)
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
