@@ -33,8 +33,9 @@ KNOWN = """
 ## Beyond the grid
 
 - `ai` with `@ai-sdk/openai`, responses, names earlier texts by their ids (`item_reference`), because it takes the provider
-  for one that keeps them. Only a Responses provider does; on other channels a further turn is refused with a 400 that names
-  `input.item_reference`. With `providerOptions: { openai: { store: false } }` it sends the texts, and all is well.
+  for one that keeps them. On channels of other dialects the gateway remembers them for it, six hours and in memory: after a
+  restart such a turn is a 400 that names `input.item_reference`. With `providerOptions: { openai: { store: false } }` it
+  sends the texts.
 - Codex offers a web search and a namespace of tools in each request. In chat there is no search: it is left out, and listed
   in `x-sluice-losses`. The namespace becomes part of the tools' names on the way.
 """
