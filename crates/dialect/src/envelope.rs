@@ -274,7 +274,8 @@ pub(crate) fn locate(body: &[u8], part: &str) -> Range<usize> {
 pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     let mut changes: Vec<(Range<usize>, Bytes)> = Vec::new();
     if let (Some(model), Some(gap)) = (edits.model, &envelope.model_gap) {
-        let value = serde_json::Value::from(model).to_string();
+        // A text can always be written.
+        let value = serde_json::to_string(model).unwrap_or_default();
         changes.push((gap.span.clone(), Bytes::from([gap.text, &value].concat())));
     }
     if let (true, Some(gap)) = (edits.ask_usage, &envelope.usage_gap) {

@@ -183,7 +183,7 @@ impl App {
     }
 
     /// Enters a request: from here on it ends exactly once.
-    pub fn open_lease(&self, head: &Head, connection: Arc<Connection>) -> Lease {
+    pub fn open_lease(&self, head: &Head, connection: Arc<Connection>) -> Box<Lease> {
         let mark = self.flow.open(head.request_id, connection, RECEIVING_LIMIT);
         let reserved = self.settlements.clone().try_reserve_owned().ok();
         Lease::open(mark, head.door, reserved, self.shutdown.clone())

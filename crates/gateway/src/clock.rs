@@ -9,12 +9,7 @@ pub const DAY_MS: i64 = 24 * 60 * 60 * 1000;
 
 /// Milliseconds since 1970, UTC.
 pub fn unix_ms() -> i64 {
-    ms_since_1970(SystemTime::now())
-}
-
-/// The same of a moment.
-pub fn ms_since_1970(at: SystemTime) -> i64 {
-    at.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as i64
 }
 
 /// A monotonic clock with a fixed start; follows tokio's clock, so a paused one too.

@@ -81,10 +81,12 @@ impl Connection {
         self.closed_ms.load(Ordering::Relaxed)
     }
 
-    /// A request head is in: whatever comes next, no head is under way, and the idle time begins anew.
+    /// A request head is in: whatever comes next, no head is under way, and the idle time begins anew, with its first byte.
     pub(crate) fn head_arrived(&self) {
-        self.head_ms.store(0, Ordering::Relaxed);
-        self.idle_ms.store(self.clock.now_ms(), Ordering::Relaxed);
+        let head_ms = self.head_ms.swap(0, Ordering::Relaxed);
+        // Pipelined, it came in while another was answered, and nobody noted when.
+        let arrived_ms = if head_ms == 0 { self.clock.now_ms() } else { head_ms };
+        self.idle_ms.store(arrived_ms, Ordering::Relaxed);
     }
 
     pub(crate) fn request_began(&self) {

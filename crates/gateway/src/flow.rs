@@ -326,11 +326,10 @@ pub struct Mark {
 
 impl Mark {
     /// The request now waits for something else, for at most `limit`.
-    pub fn enter(&self, phase: Phase, limit: Duration) {
+    pub fn enter(&self, phase: Phase, limit: Duration, now_ms: u64) {
         if self.entry.has_left() {
             return; // What remains of it has one limit for all.
         }
-        let now_ms = self.flow.clock.now_ms();
         self.entry.phase.store(phase as u8, Ordering::Relaxed);
         self.entry.since_ms.store(now_ms, Ordering::Relaxed);
         self.entry.touched_ms.store(now_ms, Ordering::Relaxed);

@@ -1,6 +1,6 @@
 //! What one request was, when it is over: the value that every lease sends exactly once.
 
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc};
 
 use dialect::{Dialect, Door, Usage, loss::Losses};
 use store::Factor;
@@ -30,7 +30,6 @@ pub struct AttemptRecord {
 #[derive(Debug)]
 pub struct Settlement {
     pub request_id: Uuid,
-    pub at: SystemTime,
     pub door: Door,
     /// The caller's key by name; `None`: it was not recognised.
     pub key: Option<Arc<str>>,
@@ -69,8 +68,18 @@ pub struct Settlement {
 pub type Settled = Box<Settlement>;
 
 impl Settlement {
+    /// When the request came in, in milliseconds since 1970: its id says it.
+    pub fn at_ms(&self) -> u64 {
+        at_ms(self.request_id)
+    }
+
     /// The channel that delivered, or that was tried last.
     pub fn channel(&self) -> Option<&Arc<str>> {
         self.attempts.last().map(|attempt| &attempt.channel)
     }
+}
+
+/// When a request came in, by its id (RFC 9562, version 7): the first 48 bits are milliseconds since 1970.
+pub fn at_ms(request_id: Uuid) -> u64 {
+    (request_id.as_u128() >> 80) as u64
 }

@@ -46,6 +46,9 @@ pub type Sink = Box<dyn Write + Send>;
 /// Lines that wait for a slow reader before settlements are left in their queue.
 const LINES_WAITING: usize = 4 * 1024 * 1024;
 
+/// The room for lines that is kept between two batches: what a batch of a busy second needs.
+const LINES_KEPT: usize = 1024 * 1024;
+
 /// The batch window. A process that is killed may leave out of its books what happened within it: settlements, and requests
 /// that had just been admitted. Everything older is there, unless the disk was slower than the window.
 pub const WINDOW: Duration = Duration::from_millis(200);
@@ -138,8 +141,8 @@ impl Desk {
         self.measuring.begin();
         self.observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
         for settlement in batch.drain(..) {
-            line::write(&mut self.lines.waiting, &settlement);
-            self.rows.ended.extend(self.open.end(&settlement));
+            let parts = line::write(&mut self.lines.waiting, &settlement);
+            self.rows.ended.extend(self.open.end(settlement, &parts));
         }
         let gathered = !self.rows.ended.is_empty();
         if !self.rows.is_empty() {
@@ -178,7 +181,7 @@ struct Lines {
     /// Here while nothing is under way.
     sink: Option<Sink>,
     waiting: Vec<u8>,
-    under_way: Option<JoinHandle<Sink>>,
+    under_way: Option<JoinHandle<(Sink, Vec<u8>)>>,
 }
 
 impl Lines {
@@ -191,7 +194,7 @@ impl Lines {
             let mut lines = std::mem::take(&mut self.waiting);
             self.under_way = Some(tokio::task::spawn_blocking(move || {
                 write_away(&mut *sink, &mut lines);
-                sink
+                (sink, lines)
             }));
         }
     }
@@ -199,7 +202,13 @@ impl Lines {
     /// Resolves when the write under way is done; never, when there is none.
     async fn written(&mut self) {
         let Some(writing) = &mut self.under_way else { return std::future::pending().await };
-        (self.sink, self.under_way) = (done(writing).await, None);
+        let written = done(writing).await;
+        self.under_way = None;
+        let Some((sink, room)) = written else { return };
+        self.sink = Some(sink);
+        if self.waiting.is_empty() && room.capacity() <= LINES_KEPT {
+            self.waiting = room;
+        }
     }
 }
 

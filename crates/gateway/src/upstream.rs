@@ -2,9 +2,11 @@
 //!
 //! In: a request whose body is slices of the caller's. Out: the answer's head and a body to be polled. Dropping either
 //! closes or releases the connection; redirects are not followed, nothing that an upstream may have
-//! seen is sent again. Only this file and its `connector` name the client library.
+//! seen is sent again. Only this file, its `connector` and its `pool` name the
+//! client library.
 
 mod connector;
+mod pool;
 
 use std::{
     collections::VecDeque,
@@ -20,23 +22,13 @@ use std::{
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use hyper_util::{
-    client::legacy::Client,
-    rt::{TokioExecutor, TokioTimer},
-};
 use tokio::time::Duration;
 
-use self::connector::{Connector, timed_out};
+use self::{
+    connector::Connector,
+    pool::{Pool, Received},
+};
 use crate::{config::Proxy, flow::Entry};
-
-/// Idle connections are closed after this: shorter than what providers keep, so that few are stale when used.
-const POOL_IDLE: Duration = Duration::from_secs(30);
-/// Idle connections kept per channel.
-/// The most that a connection reads at once, and keeps to read into while it is idle; also the longest head of an answer.
-/// Left alone, the buffer of each connection that a long answer came over grows to 400 KB, and stays.
-const READ_BUFFER: usize = 64 * 1024;
-const POOL_MAX_IDLE: usize = 1024;
 
 /// A way to an upstream. The simulation puts a scripted one in the place of the network.
 pub trait Upstream: Send + Sync + fmt::Debug {
@@ -111,7 +103,7 @@ impl Body for RequestBody {
 /// An answer's body.
 #[derive(Debug)]
 pub enum ReplyBytes {
-    Network(Incoming),
+    Network(Received),
     Scripted(Scripted),
 }
 
@@ -129,7 +121,7 @@ impl ReplyBytes {
     pub fn poll_bytes(&mut self, context: &mut Context<'_>) -> Poll<Option<Result<Bytes, String>>> {
         loop {
             let frame = match self {
-                ReplyBytes::Network(body) => Pin::new(body)
+                ReplyBytes::Network(body) => body
                     .poll_frame(context)
                     .map(|frame| frame.map(|frame| frame.map_err(|error| chain(&error)))),
                 ReplyBytes::Scripted(body) => body
@@ -179,10 +171,7 @@ fn chain(error: &dyn std::error::Error) -> String {
 }
 
 /// One channel's connections.
-#[derive(Clone)]
-pub struct HttpUpstream {
-    client: Client<Connector, RequestBody>,
-}
+pub struct HttpUpstream(Arc<Pool>);
 
 impl fmt::Debug for HttpUpstream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -193,26 +182,13 @@ impl fmt::Debug for HttpUpstream {
 impl HttpUpstream {
     /// `sockets` counts this channel's open connections into the whole.
     pub fn new(connect: Duration, proxy: Option<&Proxy>, sockets: Arc<AtomicI64>) -> HttpUpstream {
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(POOL_IDLE)
-            .pool_max_idle_per_host(POOL_MAX_IDLE)
-            .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(READ_BUFFER)
-            .build(Connector::new(connect, proxy, sockets));
-        HttpUpstream { client }
+        HttpUpstream(Arc::new(Pool::new(Connector::new(connect, proxy, sockets))))
     }
 }
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<RequestBody>) -> Sending {
-        let response = self.client.request(request);
-        Box::pin(async move {
-            match response.await {
-                Ok(response) => Ok(response.map(ReplyBytes::Network)),
-                Err(error) if timed_out(&error) => Err(SendError::ConnectTimedOut),
-                Err(error) if error.is_connect() => Err(SendError::Connect(chain(&error))),
-                Err(error) => Err(SendError::Broken(chain(&error))),
-            }
-        })
+        let sending = self.0.clone().send(request);
+        Box::pin(async move { Ok(sending.await?.map(ReplyBytes::Network)) })
     }
 }

@@ -192,7 +192,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 3 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 4 })));
     }
 
     #[test]

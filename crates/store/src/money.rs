@@ -74,17 +74,43 @@ impl Nanos {
     }
 }
 
-/// Dollars as a decimal, as short as it is exact: `0.0025`, `12`, `-3.5`.
+/// The longest amount as text: a sign, ten digits, a point and nine decimals.
+const LONGEST_TEXT: usize = 21;
+
+/// Dollars as a decimal, as short as it is exact: `0.0025`, `12`, `-3.5`. Digit by digit, from the last: three amounts
+/// are written for every request.
 impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.unsigned_abs();
-        let (whole, rest) = (nanos / NANOS_PER_USD as u64, nanos % NANOS_PER_USD as u64);
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let fraction = format!("{rest:0DECIMALS$}");
-        match fraction.trim_end_matches('0') {
-            "" => write!(f, "{sign}{whole}"),
-            fraction => write!(f, "{sign}{whole}.{fraction}"),
+        let (mut whole, mut rest) = (nanos / NANOS_PER_USD as u64, nanos % NANOS_PER_USD as u64);
+        let mut decimals = if rest == 0 { 0 } else { DECIMALS };
+        while decimals > 0 && rest.is_multiple_of(10) {
+            (rest, decimals) = (rest / 10, decimals - 1);
         }
+        let mut text = [0; LONGEST_TEXT];
+        let mut start = LONGEST_TEXT;
+        let mut put = |byte: u8| {
+            start -= 1;
+            text[start] = byte;
+        };
+        for _ in 0..decimals {
+            put(b'0' + (rest % 10) as u8);
+            rest /= 10;
+        }
+        if decimals > 0 {
+            put(b'.');
+        }
+        loop {
+            put(b'0' + (whole % 10) as u8);
+            whole /= 10;
+            if whole == 0 {
+                break;
+            }
+        }
+        if self.0 < 0 {
+            put(b'-');
+        }
+        f.write_str(str::from_utf8(&text[start..]).unwrap_or_default())
     }
 }
 

@@ -37,7 +37,8 @@ impl Admission {
         Admission { slots: Arc::new(Semaphore::new(bounds.in_flight)), waiting: AtomicUsize::new(0) }
     }
 
-    /// `tokens`: what the request may need, of those that its limits count.
+    /// `tokens`: what the request may need, of those that its limits count. The waits are boxed: they are rare, and every
+    /// request would carry the room for them.
     pub async fn admit(
         &self,
         caller: &Caller,
@@ -48,11 +49,11 @@ impl Admission {
     ) -> Result<(), Fault> {
         let taken = match caller.key.limits.take(tokens, lease.clock()) {
             Ok(taken) => taken,
-            Err(short) => self.wait_for_limits(caller, config, tokens, short, lease).await?,
+            Err(short) => Box::pin(self.wait_for_limits(caller, config, tokens, short, lease)).await?,
         };
         let slot = match self.slots.clone().try_acquire_owned() {
             Ok(slot) => slot,
-            Err(_) => self.wait(config.bounds.queue, lease).await?,
+            Err(_) => Box::pin(self.wait(config.bounds.queue, lease)).await?,
         };
         lease.admit(slot, taken, caller.key.payer(), terms);
         Ok(())

@@ -17,13 +17,13 @@ use dialect::{
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use self::gain::{ERROR_WAIT, Waiting, earlier, gain_plain, gain_stream, read_error};
+use self::gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error};
 use crate::{
     app::App,
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{ClientFault, Fault, Rejection, UpstreamFault},
+    fault::{Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
     pipeline::{
         caller::Caller,
@@ -32,7 +32,7 @@ use crate::{
         plan::{Candidate, Lane, Plan},
         rewrite,
         source::Source,
-        translation::{self, Interpreter, Opened, Translated},
+        translation::{self, Interpreter, Translated, Translator},
     },
     provider::Quirk,
     upstream::{RequestBody, SendError},
@@ -45,7 +45,7 @@ pub struct Committed {
     pub headers: HeaderMap,
     pub channel: Arc<Channel>,
     pub caller: Caller,
-    pub lease: Lease,
+    pub lease: Box<Lease>,
     pub answer: Answer,
 }
 
@@ -70,7 +70,7 @@ pub enum Answer {
 #[derive(Debug)]
 pub struct Failed {
     pub fault: Fault,
-    pub lease: Lease,
+    pub lease: Box<Lease>,
 }
 
 /// One channel's answer, before it is joined with the lease.
@@ -87,13 +87,13 @@ pub async fn run(
     caller: Caller,
     mut inbound: Box<Inbound>,
     plan: Plan,
-    mut lease: Lease,
+    mut lease: Box<Lease>,
 ) -> Result<Committed, Box<Failed>> {
     let attempts = &catalog.config.attempts;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
-    let mut soonest_ms = u64::MAX;
-    let (mut letter, mut untold): (Opened, Option<ClientFault>) = (None, None);
+    let mut soonest_ms = plan.soonest_ms;
+    let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
     for Candidate { channel, lane } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
@@ -101,11 +101,9 @@ pub async fn run(
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let (Some(endpoint), now_ms) = (channel.endpoint(lane.door(inbound.door)), lease.mark().now_ms())
-        else {
-            continue;
-        };
+        let Some(endpoint) = channel.endpoint(lane.door(inbound.door)) else { continue };
         let now = Instant::now();
+        let now_ms = lease.clock().at_ms(now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
         if total_at.is_some_and(|total_at| now >= total_at) {
             told.get_or_insert(UpstreamFault::Silent { clock: "total" });
@@ -125,34 +123,20 @@ pub async fn run(
         let translated = match lane {
             Lane::Relay => None,
             Lane::Translate(dialect) => {
-                match translation::open(
-                    &mut letter,
-                    &app.thoughts,
-                    &inbound,
-                    &caller,
-                    &lease,
-                    channel,
-                    *dialect,
-                ) {
-                    Ok(translated) => Some(translated),
-                    Err(fault) => {
-                        untold.get_or_insert(fault);
-                        continue;
-                    }
-                }
+                let translator = translator.get_or_insert_with(|| {
+                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
+                });
+                let Some(told) = translator.tell(channel, *dialect, &inbound.model) else { continue };
+                Some(told)
             }
         };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, translated.as_ref().map(|translated| translated.door.dialect), place);
-        let outcome = app
-            .shutdown
-            .until_ending(pin!(attempt(
-                &inbound, translated, channel, endpoint, secret, total_at, &mut lease
-            )))
-            .await;
+        lease.attempt_began(channel, lane.dialect(), place, now_ms);
+        let attempt = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
+        let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
@@ -160,8 +144,7 @@ pub async fn run(
             }
             Some(Ok(gained)) => {
                 secret.health.accepted();
-                lease.attempt_measured(gained.status.as_u16());
-                lease.first_byte();
+                lease.attempt_answered(gained.status.as_u16());
                 if !matches!(&gained.answer, Answer::Whole { usage: Some(_), .. }) {
                     lease.keep_prompt(inbound.take_prompt());
                 }
@@ -198,9 +181,10 @@ pub async fn run(
         lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
+    let untold = translator.and_then(|translator| translator.refusal());
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
-        // Nobody was there to whom it could be told.
+        // Nobody is there to whom it could be told, also not later.
         (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
         (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
         (None, _) => Fault::Rejection(Rejection::ChannelsResting {
@@ -237,7 +221,7 @@ async fn attempt(
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
-    total_at: Option<Instant>,
+    (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
 ) -> Result<Gained, UpstreamFault> {
     let timeouts = channel.timeouts();
@@ -246,9 +230,9 @@ async fn attempt(
     } else {
         ("first_byte", timeouts.first_byte)
     };
-    let (began, entry) = (Instant::now(), lease.mark().entry.clone());
+    let entry = lease.mark().entry.clone();
     let longest = timeouts.connect + limit + ERROR_WAIT + timeouts.idle;
-    lease.enter(Phase::Waiting, longest);
+    lease.enter_at(Phase::Waiting, longest, lease.clock().at_ms(began));
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
@@ -277,7 +261,7 @@ async fn attempt(
         let answered = classify(parts.status.as_u16(), &parts.headers, &body, whole, &channel.redaction);
         return Err(UpstreamFault::Answered(Box::new(answered)));
     }
-    let source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
+    let mut source = source.map_err(|detail| UpstreamFault::Unreadable { detail })?;
     let options = match &translated {
         None => tap_options(inbound, channel),
         // It goes by what the provider says, and nothing is taken out: the interpreter does not pass it on.
@@ -287,10 +271,15 @@ async fn attempt(
     };
     let most_held = if translated.is_some() { translation::WHOLE_BYTES } else { gain::HELD_BYTES };
     let waiting = Waiting { clock, first_at, total_at, idle: timeouts.idle, most_held };
-    let answer = if inbound.stream {
-        gain_stream(source, options, channel, waiting, lease).await?
+    // A stream that was asked for may come as a document all the same.
+    let (early, framing) = if inbound.stream {
+        begin_stream(&mut source, waiting, lease).await?
     } else {
-        gain_plain(source, Vec::new(), options, channel, waiting, lease).await?
+        (Vec::new(), Framing::Document)
+    };
+    let answer = match framing {
+        Framing::Document => gain_plain(source, early, options, channel, waiting, lease).await?,
+        framing => gain_stream(source, (early, framing), options, channel, waiting).await?,
     };
     let Some(translated) = translated else {
         return Ok(Gained { status: parts.status, headers: parts.headers, answer });

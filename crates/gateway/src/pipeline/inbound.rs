@@ -21,7 +21,6 @@ use uuid::Uuid;
 
 use crate::{
     fault::{ClientFault, Fault, Rejection},
-    flow::Phase,
     pipeline::lease::Lease,
 };
 
@@ -123,7 +122,6 @@ impl Received {
     where
         B: Body<Data = Bytes>,
     {
-        lease.enter(Phase::Receiving, RECEIVING_LIMIT);
         let promised = body.size_hint().exact();
         if promised.is_some_and(|promised| promised > limit as u64) {
             return Err(Fault::Client(ClientFault::BodyTooLarge { limit }));

@@ -3,7 +3,7 @@
 //! A lease is made when the request head is in, gains its admission places later, moves along the pipeline and at
 //! last into the response body. Its `Drop` settles: synchronous, infallible, once. Nothing else may send a settlement.
 
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use std::{borrow::Cow, sync::Arc};
 
 use dialect::{Delivered, Dialect, Door, Prompt, loss::Losses};
 use store::Factor;
@@ -54,10 +54,9 @@ impl Lease {
         door: Door,
         reserved: Option<OwnedPermit<Box<Settlement>>>,
         shutdown: Arc<Shutdown>,
-    ) -> Lease {
+    ) -> Box<Lease> {
         let record = Settlement {
             request_id: mark.entry.request_id,
-            at: SystemTime::now(),
             door,
             key: None,
             payer: None,
@@ -80,7 +79,7 @@ impl Lease {
             total_ms: 0,
             upstream_request_id: None,
         };
-        Lease {
+        Box::new(Lease {
             record: Some(Box::new(record)),
             reserved,
             mark,
@@ -92,7 +91,7 @@ impl Lease {
             prompt: None,
             delivered: None,
             decided: false,
-        }
+        })
     }
 
     pub fn request_id(&self) -> Uuid {
@@ -118,7 +117,11 @@ impl Lease {
     }
 
     pub fn enter(&self, phase: Phase, limit: Duration) {
-        self.mark.enter(phase, limit);
+        self.enter_at(phase, limit, self.mark.now_ms());
+    }
+
+    pub fn enter_at(&self, phase: Phase, limit: Duration, now_ms: u64) {
+        self.mark.enter(phase, limit, now_ms);
     }
 
     /// Admission gave these; they go back when the lease is dropped.
@@ -143,11 +146,17 @@ impl Lease {
     }
 
     /// `translated`: into this dialect.
-    pub fn attempt_began(&mut self, channel: &Channel, translated: Option<Dialect>, place: Place) {
+    pub fn attempt_began(
+        &mut self,
+        channel: &Channel,
+        translated: Option<Dialect>,
+        place: Place,
+        now_ms: u64,
+    ) {
         self.channel_place = Some(place);
         self.mark.attempt(&channel.name);
         self.mark.entry.set_drains(channel.config.on_client_left == OnClientLeft::Drain);
-        let started_ms = self.mark.elapsed_ms();
+        let started_ms = now_ms.saturating_sub(self.mark.entry.arrived_ms);
         self.record().discount = channel.discount;
         self.record().attempts.push(AttemptRecord {
             channel: channel.name.clone(),
@@ -169,19 +178,20 @@ impl Lease {
         self.mark.entry.set_drains(false);
     }
 
-    /// The attempt under way has an answer.
-    pub fn attempt_measured(&mut self, status: u16) {
+    /// The attempt under way has an answer, and the first meaningful byte is here.
+    pub fn attempt_answered(&mut self, status: u16) {
+        let elapsed_ms = self.attempt_measured(status);
+        self.record().first_byte_ms.get_or_insert(elapsed_ms);
+    }
+
+    /// Writes down what became of the attempt; the time since the request came in.
+    fn attempt_measured(&mut self, status: u16) -> u64 {
         let elapsed_ms = self.mark.elapsed_ms();
         if let Some(attempt) = self.record().attempts.last_mut() {
             attempt.took_ms = elapsed_ms.saturating_sub(attempt.started_ms);
             attempt.status = status;
         }
-    }
-
-    /// The first meaningful byte is here.
-    pub fn first_byte(&mut self) {
-        let elapsed_ms = self.mark.elapsed_ms();
-        self.record().first_byte_ms.get_or_insert(elapsed_ms);
+        elapsed_ms
     }
 
     /// Keeps what an estimate needs of the request: its body is not needed again.

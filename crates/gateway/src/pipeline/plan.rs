@@ -20,6 +20,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Plan {
     pub candidates: Vec<Candidate>,
+    /// When the first of those is back that rest and were left out; `u64::MAX`: none were.
+    pub soonest_ms: u64,
 }
 
 /// A channel, and how it is asked.
@@ -46,6 +48,14 @@ impl Lane {
         }
         // Other operations have no canonical form: there is nothing between their dialects.
         channel.chat_dialect().filter(|_| door.operation == Operation::Chat).map(Lane::Translate)
+    }
+
+    /// The channel's dialect, where that is not the caller's.
+    pub fn dialect(self) -> Option<Dialect> {
+        match self {
+            Lane::Relay => None,
+            Lane::Translate(dialect) => Some(dialect),
+        }
     }
 
     /// Where the request goes in at the channel.
@@ -120,7 +130,8 @@ impl Plan {
             let lanes = translated(&a.3).cmp(&translated(&b.3));
             a.0.cmp(&b.0).then(b.1.cmp(&a.1)).then(lanes).then(b.2.total_cmp(&a.2))
         });
-        Ok(Plan { candidates: candidates.into_iter().map(|(_, _, _, candidate)| candidate).collect() })
+        let candidates = candidates.into_iter().map(|(_, _, _, candidate)| candidate).collect();
+        Ok(Plan { candidates, soonest_ms })
     }
 
     /// A request about a stored object goes to the channel that made it, and to no other: no other has it.
@@ -150,7 +161,10 @@ impl Plan {
                     return Err(Fault::Client(ClientFault::UnknownModel { model: model.to_owned() }));
                 }
                 match channel.secret(0, now_ms) {
-                    Ok(_) => Ok(Some(Plan { candidates: vec![Candidate { channel, lane: Lane::Relay }] })),
+                    Ok(_) => {
+                        let candidates = vec![Candidate { channel, lane: Lane::Relay }];
+                        Ok(Some(Plan { candidates, soonest_ms: u64::MAX }))
+                    }
                     Err(until_ms) => Err(Fault::Rejection(Rejection::ChannelsResting {
                         model: inbound.model.clone(),
                         retry_after_ms: until_ms.saturating_sub(now_ms),

@@ -121,7 +121,7 @@ pub fn tell(
     dialect: Dialect,
     error: &PublicError,
     request_id: Uuid,
-    lease: Option<Lease>,
+    lease: Option<Box<Lease>>,
 ) -> Response<ReplyBody> {
     let status = status_for(dialect, error.status);
     let body = match &error.original {

@@ -44,33 +44,40 @@ const LEAST_THINKING: u64 = 2048;
 /// OpenAI's responses refuse a lower limit.
 const LEAST_RESPONSE: u64 = 16;
 
-/// The caller's request once it had to be opened; or why it cannot be.
-pub type Opened = Option<Result<Box<Letter>, ClientFault>>;
+/// What a request needs where it is translated: it is opened once, however many channels are tried.
+#[derive(Debug)]
+pub struct Translator {
+    /// Or why it cannot be opened.
+    letter: Result<Letter, ClientFault>,
+    /// Why the first channel could not be told that could not.
+    refused: Option<ClientFault>,
+}
 
-/// Tells a request to a channel in a dialect that this speaks; it is opened once, however many channels are tried.
-pub fn open(
-    letter: &mut Opened,
-    thoughts: &Arc<Thoughts>,
-    inbound: &Inbound,
-    caller: &Caller,
-    lease: &Lease,
-    channel: &Channel,
-    to: Dialect,
-) -> Result<Box<Translated>, ClientFault> {
-    let opened = letter.get_or_insert_with(|| {
+impl Translator {
+    pub fn new(thoughts: &Arc<Thoughts>, inbound: &Inbound, caller: &Caller, lease: &Lease) -> Translator {
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock() };
-        let refuses_losses = caller.key.refuses_losses;
-        Letter::open(inbound, refuses_losses, keeper, lease.request_id()).map(Box::new)
-    });
-    match opened {
-        Ok(letter) => letter.tell(channel, to, &inbound.model).map(Box::new),
-        Err(fault) => Err(fault.clone()),
+        let letter = Letter::open(inbound, caller.key.refuses_losses, keeper, lease.request_id());
+        Translator { letter, refused: None }
+    }
+
+    /// Tells the request to a channel in a dialect that this speaks; `None`: it cannot be told.
+    pub fn tell(&mut self, channel: &Channel, to: Dialect, model: &str) -> Option<Box<Translated>> {
+        let told = match &self.letter {
+            Ok(letter) => letter.tell(channel, to, model),
+            Err(fault) => Err(fault.clone()),
+        };
+        told.map(Box::new).map_err(|fault| self.refused.get_or_insert(fault)).ok()
+    }
+
+    /// Why it could not be told.
+    pub fn refusal(self) -> Option<ClientFault> {
+        self.refused
     }
 }
 
 /// The caller's request, opened.
 #[derive(Debug)]
-pub struct Letter {
+struct Letter {
     from: Dialect,
     request: ChatRequest,
     /// Tools whose input is free text: where they went out as functions, the answer is told as the caller knows them.

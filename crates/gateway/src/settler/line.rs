@@ -2,14 +2,29 @@
 //!
 //! Written by hand, field by field: this runs for every request, and a general serializer was a twentieth of its cost.
 
+use std::{
+    fmt::Display,
+    io::Write,
+    ops::Range,
+    time::{Duration, UNIX_EPOCH},
+};
+
 use dialect::{Usage, loss::Losses};
 
 use crate::settlement::{AttemptRecord, Settlement};
 
+/// Parts of a line that the books keep just as it has them.
+pub(super) struct Parts<'a> {
+    pub(super) attempts: &'a str,
+    pub(super) losses: Option<&'a str>,
+    pub(super) usage: Option<&'a str>,
+}
+
 /// Appends the line and its end.
-pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
+pub(super) fn write<'a>(out: &'a mut Vec<u8>, settlement: &Settlement) -> Parts<'a> {
     let mut line = Object::open(out);
-    line.text("at", &humantime::format_rfc3339_millis(settlement.at).to_string());
+    let at = UNIX_EPOCH + Duration::from_millis(settlement.at_ms());
+    line.display("at", humantime::format_rfc3339_millis(at));
     let mut id = uuid::Uuid::encode_buffer();
     line.text("request_id", settlement.request_id.hyphenated().encode_lower(&mut id));
     line.text("dialect", settlement.door.dialect.name());
@@ -18,21 +33,20 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
     line.text("model", &settlement.model);
     line.value("stream", if settlement.stream { b"true" } else { b"false" });
     line.optional("channel", settlement.channel().map(|channel| &**channel));
-    write_attempts(line.name("attempts"), &settlement.attempts);
+    let attempts = write_attempts(line.name("attempts"), &settlement.attempts);
     line.text("ending", settlement.ending.name());
     line.number("status", u64::from(settlement.status));
     line.optional("cause", settlement.cause.as_deref());
-    if !settlement.losses.is_empty() {
-        write_losses(line.name("losses"), &settlement.losses);
-    }
-    match &settlement.usage {
-        Some(usage) => write_usage(line.name("usage"), usage),
-        None => line.value("usage", b"null"),
+    let losses =
+        (!settlement.losses.is_empty()).then(|| write_losses(line.name("losses"), &settlement.losses));
+    let usage = settlement.usage.as_ref().map(|usage| write_usage(line.name("usage"), usage));
+    if usage.is_none() {
+        line.value("usage", b"null");
     }
     line.value("estimated", if settlement.estimated { b"true" } else { b"false" });
-    line.text("hold", &settlement.charge.hold.to_string());
-    line.text("charge", &settlement.charge.amount.to_string());
-    line.text("overrun", &settlement.charge.overrun().to_string());
+    line.display("hold", settlement.charge.hold);
+    line.display("charge", settlement.charge.amount);
+    line.display("overrun", settlement.charge.overrun());
     line.value("unpriced", if settlement.charge.unpriced { b"true" } else { b"false" });
     line.number("bytes_in", settlement.bytes_in);
     line.number("bytes_out", settlement.bytes_out);
@@ -45,35 +59,13 @@ pub(super) fn write(out: &mut Vec<u8>, settlement: &Settlement) {
     line.optional("upstream_request_id", settlement.upstream_request_id.as_deref());
     line.close();
     out.push(b'\n');
+    let text = |range| str::from_utf8(&out[range]).unwrap_or_default();
+    Parts { attempts: text(attempts), losses: losses.map(text), usage: usage.map(text) }
 }
 
-/// The attempts alone, as the books keep them.
-pub(crate) fn attempts(attempts: &[AttemptRecord]) -> String {
-    let mut out = Vec::new();
-    write_attempts(&mut out, attempts);
-    text_of(out)
-}
-
-/// The usage alone.
-pub(crate) fn usage(usage: &Usage) -> String {
-    let mut out = Vec::new();
-    write_usage(&mut out, usage);
-    text_of(out)
-}
-
-/// The losses alone.
-pub(crate) fn losses(losses: &Losses) -> String {
-    let mut out = Vec::new();
-    write_losses(&mut out, losses);
-    text_of(out)
-}
-
-/// What is written here is made of texts.
-fn text_of(out: Vec<u8>) -> String {
-    String::from_utf8(out).unwrap_or_default()
-}
-
-fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) {
+/// Where it was written.
+fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize> {
+    let start = out.len();
     out.push(b'[');
     for (index, attempt) in attempts.iter().enumerate() {
         if index > 0 {
@@ -93,10 +85,12 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) {
         object.close();
     }
     out.push(b']');
+    start..out.len()
 }
 
-/// What was lost: which field, which dialect has no place for it, and why.
-fn write_losses(out: &mut Vec<u8>, losses: &Losses) {
+/// Where it was written: which field, which dialect has no place for it, and why.
+fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
+    let start = out.len();
     out.push(b'[');
     for (index, loss) in losses.rows().iter().enumerate() {
         if index > 0 {
@@ -109,15 +103,18 @@ fn write_losses(out: &mut Vec<u8>, losses: &Losses) {
         object.close();
     }
     if losses.more() > 0 {
-        out.extend_from_slice(b",{\"more\":");
-        out.extend_from_slice(itoa::Buffer::new().format(losses.more()).as_bytes());
-        out.push(b'}');
+        out.push(b',');
+        let mut object = Object::open(out);
+        object.number("more", losses.more() as u64);
+        object.close();
     }
     out.push(b']');
+    start..out.len()
 }
 
-/// Buckets that are nought are left out; the total is always there.
-fn write_usage(out: &mut Vec<u8>, usage: &Usage) {
+/// Where it was written. Buckets that are nought are left out; the total is always there.
+fn write_usage(out: &mut Vec<u8>, usage: &Usage) -> Range<usize> {
+    let start = out.len();
     let mut object = Object::open(out);
     for (name, count) in usage.buckets() {
         if count > 0 {
@@ -126,6 +123,7 @@ fn write_usage(out: &mut Vec<u8>, usage: &Usage) {
     }
     object.number("total", usage.total());
     object.close();
+    start..out.len()
 }
 
 /// A JSON object being written.
@@ -178,6 +176,13 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// What is written without anything that JSON would want escaped.
+    fn display(&mut self, name: &str, value: impl Display) {
+        let out = self.name(name);
+        // Writing into memory cannot fail.
+        let _ = write!(out, "\"{value}\"");
+    }
+
     fn close(self) {
         self.out.push(b'}');
     }
@@ -185,7 +190,7 @@ impl<'a> Object<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::{sync::Arc, time::SystemTime};
+    use std::sync::Arc;
 
     use dialect::{Dialect, Door, Operation};
     use serde_json::{Value, json};
@@ -198,7 +203,6 @@ mod tests {
     fn a_line_is_json_whatever_the_texts_hold() {
         let settlement = Settlement {
             request_id: uuid::Uuid::nil(),
-            at: SystemTime::UNIX_EPOCH,
             door: Door::new(Dialect::OpenaiChat, Operation::Chat),
             key: None,
             payer: None,

@@ -3,7 +3,7 @@
 //! In: the requests in flight, and settlements. Out: rows for the store: of those that run for a while, and of those that have
 //! ended. A stranger's must not come into the books.
 
-use std::{collections::HashSet, sync::atomic::Ordering, time::Duration};
+use std::{borrow::Cow, collections::HashSet, mem::take, sync::atomic::Ordering, time::Duration};
 
 use dialect::Usage;
 use store::{
@@ -12,8 +12,11 @@ use store::{
     usage::Tokens,
 };
 
-use super::line;
-use crate::{clock::ms_since_1970, flow::Flow, settlement::Settlement};
+use super::line::Parts;
+use crate::{
+    flow::Flow,
+    settlement::{Settled, Settlement, at_ms},
+};
 
 /// A request that is over sooner than this is written once, when it is over. With [`LOOK_EVERY`] and the time that a write
 /// takes it stays within the batch window.
@@ -40,7 +43,7 @@ impl Open {
             self.0.insert(id);
             opened.push(Opened {
                 id,
-                at_ms: unix_ms(entry.request_id),
+                at_ms: at_ms(entry.request_id) as i64,
                 account: admitted.payer.account,
                 key: admitted.payer.key,
                 dialect: admitted.door.dialect.name(),
@@ -61,7 +64,7 @@ impl Open {
         let id = settlement.request_id.into_bytes();
         self.0.insert(id).then(|| Opened {
             id,
-            at_ms: ms_since_1970(settlement.at),
+            at_ms: settlement.at_ms() as i64,
             account: payer.account,
             key: payer.key,
             dialect: settlement.door.dialect.name(),
@@ -74,25 +77,25 @@ impl Open {
     }
 
     /// The row of a request that has ended; `None` for a stranger's: he must not be able to fill the books.
-    pub(super) fn end(&mut self, settlement: &Settlement) -> Option<Ended> {
+    pub(super) fn end(&mut self, mut settlement: Settled, parts: &Parts<'_>) -> Option<Ended> {
         let (payer, charge) = (settlement.payer?, settlement.charge);
         let id = settlement.request_id.into_bytes();
         Some(Ended {
             id,
-            at_ms: ms_since_1970(settlement.at),
+            at_ms: settlement.at_ms() as i64,
             account: payer.account,
             key: payer.key,
             dialect: settlement.door.dialect.name(),
             operation: settlement.door.operation.name(),
-            model: settlement.model.clone(),
+            model: take(&mut settlement.model),
             stream: settlement.stream,
             channel: settlement.channel().cloned(),
-            attempts: line::attempts(&settlement.attempts),
+            attempts: parts.attempts.to_owned(),
             ending: settlement.ending.name(),
             status: settlement.status,
-            cause: settlement.cause.as_deref().map(str::to_owned),
-            losses: (!settlement.losses.is_empty()).then(|| line::losses(&settlement.losses)),
-            usage: settlement.usage.as_ref().map(line::usage),
+            cause: settlement.cause.take().map(Cow::into_owned),
+            losses: parts.losses.map(str::to_owned),
+            usage: parts.usage.map(str::to_owned),
             tokens: settlement.usage.as_ref().map(tokens).unwrap_or_default(),
             estimated: settlement.estimated,
             unpriced: charge.unpriced,
@@ -103,7 +106,7 @@ impl Open {
             queued_ms: settlement.queued_ms,
             first_byte_ms: settlement.first_byte_ms,
             total_ms: settlement.total_ms,
-            upstream_request_id: settlement.upstream_request_id.clone(),
+            upstream_request_id: settlement.upstream_request_id.take(),
             was_opened: self.0.remove(&id),
         })
     }
@@ -118,10 +121,4 @@ fn tokens(usage: &Usage) -> Tokens {
         cache_write: sum(&[usage.cache_write, usage.cache_write_1h]),
         output: sum(&[usage.output, usage.reasoning, usage.audio_output, usage.image_output]),
     }
-}
-
-/// When a request came in, which its id says.
-fn unix_ms(request_id: uuid::Uuid) -> i64 {
-    let bytes = request_id.into_bytes();
-    bytes[..6].iter().fold(0, |ms, byte| ms << 8 | i64::from(*byte))
 }

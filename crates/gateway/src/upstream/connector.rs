@@ -18,7 +18,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::{
     client::legacy::connect::{
-        Connected, Connection, HttpConnector,
+        HttpConnector,
         proxy::{SocksV5, Tunnel},
     },
     rt::TokioIo,
@@ -45,7 +45,6 @@ impl fmt::Display for ConnectTimedOut {
 
 impl std::error::Error for ConnectTimedOut {}
 
-#[derive(Clone)]
 pub(super) struct Connector {
     egress: HttpsConnector<Egress>,
     within: Duration,
@@ -98,6 +97,21 @@ impl Connector {
     }
 }
 
+impl Connector {
+    /// Opens a connection to where this URL leads; it is always ready to.
+    pub(super) fn connect(&self, target: Uri) -> Connecting<Counted> {
+        let connecting = self.egress.clone().call(target);
+        let (within, sockets) = (self.within, self.sockets.clone());
+        Box::pin(async move {
+            match tokio::time::timeout(within, connecting).await {
+                Ok(Ok(stream)) => Ok(Counted::new(stream, sockets)),
+                Ok(Err(error)) => Err(error),
+                Err(_) => Err(ConnectTimedOut.into()),
+            }
+        })
+    }
+}
+
 fn proxy_authorization(proxy: &Proxy) -> Option<HeaderValue> {
     let (user, password) = proxy.credentials.as_ref()?;
     let token = BASE64_STANDARD.encode(format!("{user}:{}", password.reveal()));
@@ -137,27 +151,6 @@ impl Service<Uri> for Egress {
     }
 }
 
-impl Service<Uri> for Connector {
-    type Response = Counted;
-    type Error = BoxError;
-    type Future = Connecting<Counted>;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        self.egress.poll_ready(context)
-    }
-
-    fn call(&mut self, target: Uri) -> Self::Future {
-        let (connecting, within, sockets) = (self.egress.call(target), self.within, self.sockets.clone());
-        Box::pin(async move {
-            match tokio::time::timeout(within, connecting).await {
-                Ok(Ok(stream)) => Ok(Counted::new(stream, sockets)),
-                Ok(Err(error)) => Err(error),
-                Err(_) => Err(ConnectTimedOut.into()),
-            }
-        })
-    }
-}
-
 /// A connection that is counted for as long as it is open.
 pub(super) struct Counted {
     stream: MaybeHttpsStream<TokioIo<TcpStream>>,
@@ -174,12 +167,6 @@ impl Counted {
 impl Drop for Counted {
     fn drop(&mut self) {
         self.sockets.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-impl Connection for Counted {
-    fn connected(&self) -> Connected {
-        self.stream.connected()
     }
 }
 

@@ -63,19 +63,16 @@ pub(super) async fn read_error(source: &mut Source, total_at: Option<Instant>) -
     }
 }
 
-/// Reads a stream up to its first meaningful frame.
-pub(super) async fn gain_stream(
-    mut source: Source,
-    options: TapOptions,
-    channel: &Channel,
+/// Reads as far as it takes to tell what an answer is that was asked for as a stream: what was read, and its framing.
+pub(super) async fn begin_stream(
+    source: &mut Source,
     waiting: Waiting,
     lease: &Lease,
-) -> Result<Answer, UpstreamFault> {
+) -> Result<(Vec<Bytes>, Framing), UpstreamFault> {
     let mut early: Vec<Bytes> = Vec::new();
-    let framing = loop {
-        let bytes = next_before(&mut source, waiting.first_at, waiting.clock)
-            .await?
-            .ok_or(UpstreamFault::Truncated)?;
+    loop {
+        let bytes =
+            next_before(source, waiting.first_at, waiting.clock).await?.ok_or(UpstreamFault::Truncated)?;
         lease.mark().touch(lease.mark().now_ms());
         // Blanks before the first event say nothing, however many; a byte order mark is too short to be thrown away.
         let blanks = early.iter().map(Bytes::len).sum::<usize>();
@@ -85,12 +82,19 @@ pub(super) async fn gain_stream(
         }
         early.push(bytes);
         if let Some(framing) = sniffed(&early) {
-            break framing;
+            return Ok((early, framing));
         }
-    };
-    if framing == Framing::Document {
-        return gain_plain(source, early, options, channel, waiting, lease).await;
     }
+}
+
+/// Reads a stream up to its first meaningful frame.
+pub(super) async fn gain_stream(
+    mut source: Source,
+    (early, framing): (Vec<Bytes>, Framing),
+    options: TapOptions,
+    channel: &Channel,
+    waiting: Waiting,
+) -> Result<Answer, UpstreamFault> {
     let mut tap = Box::new(Tap::new(options, framing));
     let (mut start, mut counted, mut held) = (Vec::new(), 0, 0);
     let mut early = early.into_iter();
@@ -168,9 +172,9 @@ pub(super) async fn gain_plain(
         };
         let Some(bytes) = next else { break };
         held += bytes.len();
-        lease.mark().touch(lease.mark().now_ms());
-        // Some providers send blanks while they think: the answer has begun only with its first other byte.
         let now = Instant::now();
+        lease.mark().touch(lease.clock().at_ms(now));
+        // Some providers send blanks while they think: the answer has begun only with its first other byte.
         match &mut pace {
             Some(pace) => pace.bytes(bytes.len(), now),
             None if bytes.iter().any(|byte| !byte.is_ascii_whitespace()) => {

@@ -41,11 +41,11 @@ enum Kind {
 pub(super) type Polled = Poll<Option<Result<Frame<Bytes>, Aborted>>>;
 
 impl ReplyBody {
-    pub fn whole(body: Bytes, lease: Option<Lease>) -> ReplyBody {
+    pub fn whole(body: Bytes, lease: Option<Box<Lease>>) -> ReplyBody {
         if let Some(lease) = &lease {
             lease.mark().entry.bytes_out.store(body.len() as u64, std::sync::atomic::Ordering::Relaxed);
         }
-        ReplyBody(Kind::Whole { body: (!body.is_empty()).then_some(body), _lease: lease.map(Box::new) })
+        ReplyBody(Kind::Whole { body: (!body.is_empty()).then_some(body), _lease: lease })
     }
 
     pub(super) fn passing(body: Passing) -> ReplyBody {

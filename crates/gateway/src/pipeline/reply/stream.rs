@@ -39,7 +39,7 @@ pub(super) struct Stream {
     app: Arc<App>,
     caller: Caller,
     channel: Arc<Channel>,
-    lease: Lease,
+    lease: Box<Lease>,
     dialect: Dialect,
     framing: Framing,
     /// What may go out now.
@@ -65,7 +65,7 @@ impl Stream {
         app: &Arc<App>,
         caller: Caller,
         channel: Arc<Channel>,
-        mut lease: Lease,
+        mut lease: Box<Lease>,
         start: Vec<Bytes>,
         framing: Framing,
         source: Source,
