@@ -64,7 +64,7 @@ bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.
 clients: tools ## Real clients on every dialect, written to docs/COMPATIBILITY.md (installs them; ONLY=NAME: one)
 	@command -v python3 >/dev/null || { echo "python3, which drives the clients, is missing: apt-get install python3-venv" >&2; exit 1; }
 	$(CARGO) build --quiet --locked -p gateway --bin sluice -p upstream-sim
-	python3 clients/run.py "$(ONLY)"
+	python3 -B clients/run.py "$(ONLY)"
 
 # Seconds for each of the targets, and which of them.
 SECONDS_EACH ?= 60

@@ -64,7 +64,7 @@ def _sdk(name, ecosystem, package, speaks, file, *words):
         told = {"SLUICE_URL": url, "SLUICE_KEY": KEY, "SLUICE_MODEL": model,
                 "SLUICE_WORD": (folder / "word.txt").read_text().strip(), "SLUICE_SCHEMA": json.dumps(SCHEMA)}
         if ecosystem == "python":
-            program = [PYTHON, HERE / "drivers" / file]
+            program = [PYTHON, "-B", HERE / "drivers" / file]
         else:
             # Modules are looked for beside the file.
             program = [find_node(), TARGET / "node" / "drivers" / file]
