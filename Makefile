@@ -10,7 +10,7 @@ CARGO ?= cargo
 # The demo's address.
 LISTEN ?= 127.0.0.1:3000
 
-.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench clients fuzz tools nginx
+.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench bench-settled bench-log clients fuzz tools nginx
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ incident-small: tools ## The same, a hundred times smaller
 
 bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.md
 	$(CARGO) run --profile dist --locked -p bench --bin bench
+
+bench-settled: tools ## Ten minutes of full load on the books; a section of docs/BENCHMARKS.md
+	$(CARGO) run --profile dist --locked -p bench --bin bench-settled
+
+bench-log: tools ## The request log with ten million requests in it (10 GB of disk); a section of docs/BENCHMARKS.md
+	$(CARGO) run --profile dist --locked -p bench --bin bench-log
 
 clients: tools ## Real clients on every dialect, written to docs/COMPATIBILITY.md (installs them; ONLY=NAME: one)
 	@command -v python3 >/dev/null || { echo "python3, which drives the clients, is missing: apt-get install python3-venv" >&2; exit 1; }

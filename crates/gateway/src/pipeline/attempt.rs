@@ -135,8 +135,8 @@ pub async fn run(
         }
         tried += 1;
         lease.attempt_began(channel, lane.dialect(), place, now_ms);
-        let attempt = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
-        let outcome = app.shutdown.until_ending(pin!(attempt)).await;
+        let trying = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
+        let outcome = app.shutdown.until_ending(pin!(trying)).await;
         match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
