@@ -10,7 +10,7 @@ CARGO ?= cargo
 # The demo's address.
 LISTEN ?= 127.0.0.1:3000
 
-.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench tools nginx
+.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench bench-settled bench-log tools nginx
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,12 @@ incident-small: tools ## The same, a hundred times smaller
 
 bench: tools nginx ## Speed and memory beside nginx, written to docs/BENCHMARKS.md
 	$(CARGO) run --profile dist --locked -p bench --bin bench
+
+bench-settled: tools ## Ten minutes of full load on the books; a section of docs/BENCHMARKS.md
+	$(CARGO) run --profile dist --locked -p bench --bin bench-settled
+
+bench-log: tools ## The request log with ten million requests in it (10 GB of disk); a section of docs/BENCHMARKS.md
+	$(CARGO) run --profile dist --locked -p bench --bin bench-log
 
 # What is missing is installed where that is possible, and else said.
 tools:

@@ -3,7 +3,7 @@
 //! In: the document as it stands, and a part of it. Out: the document with that part replaced. A part that was measured by one
 //! program is never touched by another.
 
-const PARTS: [&str; 3] = ["settled", "soak", "request-log"];
+const PARTS: [&str; 2] = ["settled", "request-log"];
 
 /// The document with the part of this name replaced, or added at the end.
 pub fn with_part(document: &str, name: &str, text: &str) -> String {
@@ -48,13 +48,13 @@ mod tests {
 
     #[test]
     fn a_part_is_replaced_and_outlives_a_new_document() {
-        let first = with_part("# B\n", "soak", "one\n");
-        assert_eq!(first, "# B\n\n<!-- begin soak -->\none\n<!-- end soak -->\n");
-        let two = with_part(&with_part(&first, "request-log", "log"), "soak", "two");
+        let first = with_part("# B\n", "settled", "one\n");
+        assert_eq!(first, "# B\n\n<!-- begin settled -->\none\n<!-- end settled -->\n");
+        let two = with_part(&with_part(&first, "request-log", "log"), "settled", "two");
         assert!(two.contains("two") && !two.contains("one") && two.contains("log"));
         let new = keeping_parts("# New\n", &two);
-        assert!(new.starts_with("# New\n\n<!-- begin soak -->\ntwo\n"), "{new}");
-        assert_eq!(keeping_parts("# Newer\n", &new).matches("begin soak").count(), 1);
+        assert!(new.starts_with("# New\n\n<!-- begin settled -->\ntwo\n"), "{new}");
+        assert_eq!(keeping_parts("# Newer\n", &new).matches("begin settled").count(), 1);
         assert_eq!(keeping_parts("# New\n", "# Old\n"), "# New\n");
     }
 }

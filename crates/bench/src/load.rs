@@ -12,6 +12,7 @@ pub mod paced;
 pub mod reply;
 pub mod request;
 pub mod saturation;
+pub mod steady;
 pub mod streams;
 
 use std::time::Duration;

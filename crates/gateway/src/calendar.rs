@@ -28,6 +28,7 @@ pub async fn watch(app: Arc<App>) {
             match tokio::task::spawn_blocking(move || turn(&turning, due)).await {
                 Ok(true) => day = Some(today),
                 Ok(false) => {}
+                Err(error) if error.is_panic() => error!("what changes by the date panicked: trying again"),
                 Err(_) => return,
             }
         }

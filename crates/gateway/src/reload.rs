@@ -64,8 +64,13 @@ pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result
         };
         if asked || changed {
             let (app, path) = (app.clone(), path.clone());
-            let Ok(settled) = tokio::task::spawn_blocking(move || reload(&app, &path)).await else {
-                return Ok(());
+            let settled = match tokio::task::spawn_blocking(move || reload(&app, &path)).await {
+                Ok(settled) => settled,
+                Err(error) if error.is_panic() => {
+                    error!("reading the configuration panicked: the one before stays in force");
+                    true
+                }
+                Err(_) => return Ok(()),
             };
             // What the database would not take is tried again at the next look.
             if let (Ok(found), true) = (found, settled) {

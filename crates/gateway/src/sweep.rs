@@ -76,8 +76,19 @@ pub async fn watch(app: Arc<App>) {
                 let done = database.read(|connection| sweep.step(connection));
                 (sweep, done)
             });
-            let Ok((stepped, done)) = step.await else { return };
-            sweep = stepped;
+            let done = match step.await {
+                Ok((stepped, done)) => {
+                    sweep = stepped;
+                    done
+                }
+                Err(error) if error.is_panic() => {
+                    error!("the sweep of the books panicked: it begins anew");
+                    sweep = Sweep::default();
+                    next_round = tokio::time::Instant::now() + ROUND_EVERY;
+                    continue;
+                }
+                Err(_) => return,
+            };
             match done {
                 Ok(Some(found)) => {
                     of_books = found;

@@ -15,6 +15,7 @@ use bench::{
         sizes::Sizes,
         table::Row,
     },
+    document,
     load::answerer,
     machine::{self, Cores, Machine},
     process::{build_siblings, profile, sibling},
@@ -71,7 +72,7 @@ fn main() -> ExitCode {
         }
     };
     let done = match options.answer {
-        Some(address) => be_the_upstream(address),
+        Some(address) => answerer::be(address),
         None => run(options),
     };
     match done {
@@ -119,7 +120,9 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
     println!("cells: best / median of {} rounds; took {:.0} s", sizes.rounds, began.elapsed().as_secs_f64());
     if let Some(file) = write {
         let text = report::document(&rows, &sizes, &machine, &versions, &notes);
-        std::fs::write(&file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+        let before = std::fs::read_to_string(&file).unwrap_or_default();
+        std::fs::write(&file, document::keeping_parts(&text, &before))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
         println!("written to {}", file.display());
     }
     Ok(())
@@ -129,10 +132,6 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
 fn runtime() -> Result<Runtime, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.map_err(|error| format!("no runtime: {error}"))
-}
-
-fn be_the_upstream(address: SocketAddr) -> Result<(), String> {
-    runtime()?.block_on(answerer::serve(address)).map_err(|error| format!("{address}: {error}"))
 }
 
 /// Holds fewer streams where so many files may not be open.

@@ -2,7 +2,11 @@
 //!
 //! Its request lines go where the caller says: settlement is on in every run.
 
-use std::{net::SocketAddr, path::Path, process::Stdio};
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
 
 use crate::{
     load::{connection::Connection, request},
@@ -46,13 +50,17 @@ impl Sluice {
 
 /// Writes a configuration with the one key.
 pub fn write(file: &Path, address: SocketAddr, blocks: &str) -> Result<(), String> {
-    // One process owns its books: the one that is still running when its successor starts has others.
-    let books = file.with_extension(format!("{}.db", address.port()));
+    let books = books(file, address);
     let text = format!(
         "listen = \"{address}\"\n[store]\nurl = \"sqlite:{}\"\n{blocks}\n[[key]]\nname = \"bench\"\nsecret = \"{KEY}\"\n",
         books.display()
     );
     std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// Where its books are. One process owns them: the one that is still running when its successor starts has others.
+pub fn books(file: &Path, address: SocketAddr) -> PathBuf {
+    file.with_extension(format!("{}.db", address.port()))
 }
 
 /// What writing the books has taken so far, by Sluice's own metrics.
