@@ -309,7 +309,6 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
             if let Some(detail) = interpreter.failed() {
                 return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
             }
-            losses.append(interpreter.losses());
             let framing = interpreter.framing();
             Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
         }
