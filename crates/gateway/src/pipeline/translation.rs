@@ -15,12 +15,13 @@ use std::{
 use bytes::Bytes;
 use dialect::{
     Accounting, Dialect, Door, Framing, Operation,
-    chat::{ChatRequest, Tool},
+    chat::{ChatRequest, Extra, Tool},
     loss::Losses,
     translate::{
         FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply,
-        decode_request, encode_reply, encode_request,
+        decode_request, encode_reply, encode_request, named_texts,
     },
+    tree::Json,
 };
 use uuid::Uuid;
 
@@ -102,6 +103,8 @@ pub struct Translated {
     accounting: Accounting,
     telling: Telling,
     listener: Option<Listener>,
+    /// Where the caller may name this answer's texts by their ids in his next request.
+    keeper: Option<Keeper>,
 }
 
 impl Letter {
@@ -115,6 +118,9 @@ impl Letter {
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
         let mut request =
             decode_request(from, &inbound.body, path).map_err(|error| fault_of(error, &inbound.model))?;
+        if let Some(known) = keeper.put_texts(&request) {
+            request = known;
+        }
         if let Some(limit) = inbound.output_limit {
             request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
         }
@@ -162,6 +168,7 @@ impl Letter {
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.from,
+            keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
             telling: Telling {
@@ -174,6 +181,12 @@ impl Letter {
                 json_array: self.json_array,
             },
         })
+    }
+
+    /// The caller takes the provider for one that keeps answers, unless he says that it is not to.
+    fn names_texts(&self) -> bool {
+        let told_not_to = |extra: &Extra| extra.key == "store" && extra.value == Json::Bool(false);
+        self.from == Dialect::OpenaiResponses && !self.request.extras.0.iter().any(told_not_to)
     }
 
     /// What is known of the model there.
@@ -206,13 +219,16 @@ impl Translated {
             listener.hear_reply(&reply);
         }
         let encoded = encode_reply(self.from, &reply, &self.telling);
+        if let Some(keeper) = &self.keeper {
+            keeper.keep_texts(named_texts(self.from, &encoded.body));
+        }
         Ok((encoded.body.into(), encoded.losses))
     }
 
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.from, self.telling)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling)
     }
 }
 
