@@ -217,7 +217,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
-    translated: Option<Box<Translated>>,
+    mut translated: Option<Box<Translated>>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
@@ -236,7 +236,7 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, translated.as_deref(), channel, endpoint, secret, &entry)
+    let request = build(inbound, translated.as_deref_mut(), channel, endpoint, secret, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -320,7 +320,7 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
 /// The request as this channel gets it.
 fn build(
     inbound: &Inbound,
-    translated: Option<&Translated>,
+    translated: Option<&mut Translated>,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
@@ -331,7 +331,8 @@ fn build(
         None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, renamed)),
         Some(translated) => {
             let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
-            (uri, vec![translated.body.clone()])
+            // It is this channel's alone.
+            (uri, vec![std::mem::take(&mut translated.body)])
         }
     };
     let headers = rewrite::request_headers(inbound, channel, endpoint, secret, endpoint.door);

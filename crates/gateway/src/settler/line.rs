@@ -88,7 +88,7 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize>
     start..out.len()
 }
 
-/// Where it was written: which field, which dialect has no place for it, and why.
+/// Where it was written: which field was lost, which dialect has no place for it, and why.
 fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
     let start = out.len();
     out.push(b'[');
