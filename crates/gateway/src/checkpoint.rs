@@ -7,23 +7,31 @@ use std::sync::Arc;
 
 use tokio::{
     task::spawn_blocking,
-    time::{Duration, MissedTickBehavior, interval},
+    time::{Duration, Instant, MissedTickBehavior, interval},
 };
 use tracing::warn;
 
 use crate::{app::App, telemetry::thread_cpu};
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// Rows written before they are worked into the database: the ends of the indexes are written to by every batch, and into the
+/// database only once for all of them.
+const ROWS: u64 = 10_000;
+/// Fewer rows wait no longer: what a power loss may cost is bounded in time too.
+const LONGEST: Duration = Duration::from_secs(60);
 
 /// Looks for ever.
 pub async fn watch(app: Arc<App>) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut last = Instant::now();
     loop {
         looks.tick().await;
-        if !app.database.wants_checkpoint() {
+        let rows = app.database.since_checkpoint();
+        if rows < ROWS && (rows == 0 || last.elapsed() < LONGEST) {
             continue;
         }
+        last = Instant::now();
         let (database, cpu) = (app.database.clone(), app.telemetry.books_cpu.clone());
         let done = spawn_blocking(move || {
             let (done, spent) = thread_cpu(|| database.checkpoint());

@@ -83,14 +83,18 @@ impl Connection {
 
     /// A request head is in: whatever comes next, no head is under way, and the idle time begins anew, with its first byte.
     pub(crate) fn head_arrived(&self) {
-        let head_ms = self.head_ms.swap(0, Ordering::Relaxed);
+        let head_ms = self.head_ms.load(Ordering::Relaxed);
         // Pipelined, it came in while another was answered, and nobody noted when.
         let arrived_ms = if head_ms == 0 { self.clock.now_ms() } else { head_ms };
+        // In this order: whoever sees that no head is under way sees the idle time that begins with it.
         self.idle_ms.store(arrived_ms, Ordering::Relaxed);
+        self.head_ms.store(0, Ordering::Release);
     }
 
     pub(crate) fn request_began(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
+        // What came in between head and here was of its body.
+        self.head_ms.store(0, Ordering::Release);
     }
 
     pub(crate) fn request_ended(&self, now_ms: u64) {
@@ -159,7 +163,7 @@ impl Connection {
 
     /// Whether the connection has outstayed one of its limits.
     pub(crate) fn overdue(&self, now_ms: u64) -> bool {
-        let head_ms = self.head_ms.load(Ordering::Relaxed);
+        let head_ms = self.head_ms.load(Ordering::Acquire);
         if self.requests.load(Ordering::Relaxed) > 0 {
             return false;
         }

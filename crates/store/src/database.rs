@@ -33,9 +33,6 @@ const MIGRATIONS: [&str; 4] = [
 const APPLICATION: i32 = 0x536C_7569;
 /// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
 const WAL_KEPT: i64 = 64 << 20;
-/// Requests written before the write-ahead file is worked into the database: the ends of the indexes are written to by every
-/// batch, and into the database only once for all of them.
-const CHECKPOINT_ROWS: u64 = 10_000;
 /// Pages of 4 KiB in the write-ahead file at which the writer does it itself, and waits for the disk: nobody else did, or not
 /// to the end, for there is always more to write under full load. Most is done by then.
 const CHECKPOINT_PAGES: i64 = 16_000;
@@ -49,7 +46,7 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Database {
     path: Option<PathBuf>,
     writer: Mutex<Connection>,
-    /// Requests written since the last checkpoint.
+    /// Rows of the books written since the last checkpoint.
     written: AtomicU64,
     /// Found or made when the first secret is sealed or opened.
     sealer: OnceLock<Sealer>,
@@ -124,14 +121,14 @@ impl Database {
         self.path.as_deref().map(reader).transpose()
     }
 
-    /// So many requests were written.
-    pub(crate) fn wrote(&self, requests: usize) {
-        self.written.fetch_add(requests as u64, Ordering::Relaxed);
+    /// So many rows of the books were written.
+    pub(crate) fn wrote(&self, rows: usize) {
+        self.written.fetch_add(rows as u64, Ordering::Relaxed);
     }
 
-    /// Whether it is time for a [`Database::checkpoint`].
-    pub fn wants_checkpoint(&self) -> bool {
-        self.written.load(Ordering::Relaxed) >= CHECKPOINT_ROWS
+    /// Rows of the books written since the last [`Database::checkpoint`]; in memory there is nothing to bring anywhere.
+    pub fn since_checkpoint(&self) -> u64 {
+        self.path.as_ref().map_or(0, |_| self.written.load(Ordering::Relaxed))
     }
 
     /// Works the write-ahead file into the database, as far as it goes without anybody waiting for it: it takes what the disk
@@ -240,15 +237,14 @@ mod tests {
             found.is_ok()
         };
         assert!(!has_drops());
-        database.wrote(CHECKPOINT_ROWS as usize - 1);
-        assert!(!database.wants_checkpoint());
-        database.wrote(1);
-        assert!(database.wants_checkpoint());
+        database.wrote(2);
+        assert_eq!(database.since_checkpoint(), 2);
         let mut writer = database.writer();
         let writing = writer.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
         database.checkpoint().unwrap();
         writing.commit().unwrap();
-        assert!(has_drops() && !database.wants_checkpoint());
+        assert!(has_drops());
+        assert_eq!(database.since_checkpoint(), 0);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

@@ -110,9 +110,9 @@ const SCALE: i128 = UNITS * MILLIONTHS * MILLIONTHS;
 const UNITS: i128 = 1_000_000;
 const MILLIONTHS: i128 = 1_000_000;
 const MILLIS: i128 = 1_000;
-/// No request is charged more, whatever its provider says of it: ten million dollars. Sums of many must stay numbers that the
-/// database can hold, or nothing could be settled any more.
-pub const MOST_CHARGE: Nanos = Nanos(10_000_000 * NANOS_PER_USD);
+/// No request is charged more, whatever its provider says of it: ten thousand dollars. The sum of a million such charges is
+/// still a number that the database can hold; beyond that nothing could be settled any more.
+pub const MOST_CHARGE: Nanos = Nanos(10_000 * NANOS_PER_USD);
 
 /// What a price is multiplied by: of whom it is charged, and who answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

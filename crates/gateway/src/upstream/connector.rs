@@ -95,9 +95,7 @@ impl Connector {
             .wrap_connector(egress);
         Connector { egress, within, sockets }
     }
-}
 
-impl Connector {
     /// Opens a connection to where this URL leads; it is always ready to.
     pub(super) fn connect(&self, target: Uri) -> Connecting<Counted> {
         let connecting = self.egress.clone().call(target);

@@ -1,8 +1,9 @@
 //! The open connections of one channel: taken for a request, given back when its answer has been read.
 //!
 //! In: requests. Out: the answers' heads, with bodies that give their connection back at their end. A connection is given to
-//! one request at a time, and the one that was used last goes first. A body that is dropped before its end closes its
-//! connection. A request that went out is never sent again: only one that found its connection gone takes another.
+//! one request at a time and to none of another host, and the one that was used last goes first. A request or a body that is
+//! dropped before its end takes its connection with it. A request that went out is never sent again: only one that found its
+//! connection gone takes another.
 
 use std::{
     fmt,
@@ -11,7 +12,11 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response, Uri};
+use http::{
+    HeaderValue, Request, Response, Uri,
+    header::HOST,
+    uri::{Authority, Scheme},
+};
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
     body::Incoming,
@@ -40,13 +45,31 @@ pub(super) struct Pool {
     idle: Arc<Idle>,
 }
 
+/// An open connection; it closes when this is dropped, whatever it is doing.
+struct Open {
+    origin: Origin,
+    sender: SendRequest<RequestBody>,
+    /// Left alone it would first write what it has to, to a provider that may never read it.
+    task: AbortHandle,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// Where a connection leads.
+#[derive(Clone, PartialEq, Eq)]
+struct Origin(Option<Scheme>, Option<Authority>);
+
 /// The connections that nobody uses, the oldest first.
 #[derive(Default)]
 struct Idle(Mutex<Kept>);
 
 #[derive(Default)]
 struct Kept {
-    connections: Vec<(Instant, SendRequest<RequestBody>)>,
+    connections: Vec<(Instant, Open)>,
     /// The task that looks after their age, while there are some.
     watch: Option<AbortHandle>,
 }
@@ -72,12 +95,17 @@ impl Pool {
         if let Some(path) = target.path_and_query() {
             *request.uri_mut() = Uri::from(path.clone());
         }
+        let origin = Origin(target.scheme().cloned(), target.authority().cloned());
+        if let Some(authority) = target.authority().filter(|_| !request.headers().contains_key(HOST)) {
+            let host = HeaderValue::from_str(authority.as_str());
+            request.headers_mut().insert(HOST, host.map_err(|error| SendError::Connect(chain(&error)))?);
+        }
         loop {
-            let (mut connection, used) = match self.idle.take() {
+            let (mut connection, used) = match self.idle.take(&origin) {
                 Some(connection) => (connection, true),
-                None => (self.connect(target.clone()).await?, false),
+                None => (self.connect(target.clone(), origin.clone()).await?, false),
             };
-            match connection.try_send_request(request).await {
+            match connection.sender.try_send_request(request).await {
                 Ok(response) => {
                     let lent = Lent { connection, idle: self.idle.clone() };
                     return Ok(response.map(|body| Received::new(body, lent)));
@@ -91,7 +119,7 @@ impl Pool {
         }
     }
 
-    async fn connect(&self, target: Uri) -> Result<SendRequest<RequestBody>, SendError> {
+    async fn connect(&self, target: Uri, origin: Origin) -> Result<Open, SendError> {
         let stream = self.connector.connect(target).await.map_err(|error| {
             if timed_out(&*error) { SendError::ConnectTimedOut } else { SendError::Connect(chain(&*error)) }
         })?;
@@ -100,35 +128,34 @@ impl Pool {
             .handshake(stream)
             .await
             .map_err(|error| SendError::Connect(chain(&error)))?;
-        // It ends when the sender is dropped, or the provider closes; what went wrong is told to who sent the request.
-        tokio::spawn(async move {
+        // What goes wrong with it is told to who sent the request.
+        let running = tokio::spawn(async move {
             let _ = connection.await;
         });
-        Ok(sender)
+        Ok(Open { origin, sender, task: running.abort_handle() })
     }
 }
 
 impl Idle {
     /// One that can be used at once.
-    fn take(&self) -> Option<SendRequest<RequestBody>> {
+    fn take(&self, origin: &Origin) -> Option<Open> {
         let mut kept = self.lock();
-        // One that was just given back may still be on its way to being ready: it stays.
         let mut at = kept.connections.len();
         while at > 0 {
             at -= 1;
-            let (_, connection) = &kept.connections[at];
-            if connection.is_ready() {
+            let (_, Open { sender, origin: leads, .. }) = &kept.connections[at];
+            if sender.is_closed() {
+                kept.connections.remove(at);
+            } else if sender.is_ready() && leads == origin {
                 return Some(kept.connections.remove(at).1);
             }
-            if connection.is_closed() {
-                kept.connections.remove(at);
-            }
+            // Others stay: one that was just given back may still be on its way to being ready.
         }
         None
     }
 
-    fn put(self: &Arc<Idle>, connection: SendRequest<RequestBody>) {
-        if connection.is_closed() {
+    fn put(self: &Arc<Idle>, connection: Open) {
+        if connection.sender.is_closed() {
             return;
         }
         let mut kept = self.lock();
@@ -166,7 +193,7 @@ async fn watch(idle: Weak<Idle>) {
 
 /// A connection under a request.
 struct Lent {
-    connection: SendRequest<RequestBody>,
+    connection: Open,
     idle: Arc<Idle>,
 }
 
@@ -220,21 +247,28 @@ impl Received {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
     use hyper_util::rt::TokioIo;
     use tokio::{
-        io::{AsyncReadExt, DuplexStream, duplex},
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        net::{TcpListener, TcpStream},
         time::{advance, timeout},
     };
 
     use super::*;
 
+    fn nowhere() -> Origin {
+        Origin(Some(Scheme::HTTP), None)
+    }
+
     /// A connection that is ready, and the provider's end of it.
-    async fn open() -> (SendRequest<RequestBody>, DuplexStream) {
+    async fn open() -> (Open, DuplexStream) {
         let (ours, theirs) = duplex(1024);
         let (mut sender, connection) = Builder::new().handshake(TokioIo::new(ours)).await.unwrap();
-        tokio::spawn(connection);
+        let task = tokio::spawn(connection).abort_handle();
         sender.ready().await.unwrap();
-        (sender, theirs)
+        (Open { origin: nowhere(), sender, task }, theirs)
     }
 
     async fn is_open(theirs: &mut DuplexStream) -> bool {
@@ -254,14 +288,14 @@ mod tests {
         assert!(!is_open(&mut first_end).await, "idle for too long");
         assert!(is_open(&mut second_end).await);
 
-        let taken = idle.take().unwrap();
-        assert!(idle.take().is_none());
+        let taken = idle.take(&nowhere()).unwrap();
+        assert!(idle.take(&nowhere()).is_none());
         advance(IDLE * 2).await;
         assert!(is_open(&mut second_end).await, "nobody closes what is in use");
         drop(second_end);
         tokio::task::yield_now().await;
         idle.put(taken);
-        assert!(idle.take().is_none(), "the provider has closed it");
+        assert!(idle.take(&nowhere()).is_none(), "the provider has closed it");
     }
 
     #[tokio::test(start_paused = true)]
@@ -276,5 +310,77 @@ mod tests {
         assert!(!is_open(&mut end).await);
         tokio::task::yield_now().await;
         assert_eq!(tasks(), 0);
+    }
+
+    struct Provider {
+        listener: TcpListener,
+        address: String,
+    }
+
+    impl Provider {
+        async fn start() -> Provider {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            Provider { listener, address }
+        }
+
+        fn request(&self, body: Vec<Bytes>) -> Request<RequestBody> {
+            let url = format!("http://{}/here", self.address);
+            Request::post(url).body(RequestBody::new(body, None)).unwrap()
+        }
+
+        /// Takes a connection and answers the one request that comes over it, whose head is returned.
+        async fn answer(&self) -> (String, TcpStream) {
+            let (mut stream, _) = self.listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+            (String::from_utf8(head).unwrap(), stream)
+        }
+    }
+
+    fn pool() -> (Arc<Pool>, Arc<AtomicI64>) {
+        let sockets = Arc::new(AtomicI64::new(0));
+        (Arc::new(Pool::new(Connector::new(Duration::from_secs(10), None, sockets.clone()))), sockets)
+    }
+
+    #[tokio::test]
+    async fn a_connection_carries_no_request_to_another_host_and_each_names_its_own() {
+        let (pool, sockets) = pool();
+        let (one, two) = (Provider::start().await, Provider::start().await);
+        let mut open = Vec::new();
+        for provider in [&one, &two] {
+            let sending = pool.clone().send(provider.request(Vec::new()));
+            let (answer, (head, stream)) = tokio::join!(sending, provider.answer());
+            assert_eq!(answer.unwrap().status(), 200);
+            assert!(head.starts_with("POST /here HTTP/1.1\r\n"), "{head}");
+            assert!(head.contains(&format!("host: {}\r\n", provider.address)), "{head}");
+            open.push(stream);
+        }
+        assert_eq!(sockets.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_is_given_up_takes_its_connection_with_it_though_nobody_reads() {
+        let (pool, sockets) = pool();
+        let provider = Provider::start().await;
+        // More than the buffers of two sockets hold.
+        let body = vec![Bytes::from(vec![b'x'; 32 << 20])];
+        let mut stream = tokio::select! {
+            sent = pool.send(provider.request(body)) => panic!("{:?}", sent.map(|_| ())),
+            accepted = async {
+                let (mut stream, _) = provider.listener.accept().await.unwrap();
+                stream.read_u8().await.unwrap();
+                stream
+            } => accepted,
+        };
+        while sockets.load(Ordering::Relaxed) != 0 {
+            tokio::task::yield_now().await;
+        }
+        // What was on its way comes, and then the end.
+        let mut rest = vec![0; 1 << 16];
+        while stream.read(&mut rest).await.is_ok_and(|count| count > 0) {}
     }
 }
