@@ -4,6 +4,7 @@
 //! or every [`Problem`] of the file at once. It must never start anything, and never print a secret.
 
 mod address;
+mod alias;
 mod channel;
 pub mod document;
 mod fields;
@@ -50,6 +51,7 @@ pub struct Config {
     pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
+    pub aliases: Vec<AliasConfig>,
     /// Defaults for channels that name no timeouts of their own.
     pub timeouts: Timeouts,
     pub attempts: Attempts,
@@ -137,6 +139,14 @@ pub struct PriceConfig {
     /// `*` at the end matches any rest.
     pub model: String,
     pub price: Price,
+}
+
+/// A name that stands for models, in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasConfig {
+    pub name: String,
+    /// In full, at least one; the alias's own name means the model of that name.
+    pub models: Vec<String>,
 }
 
 /// An upstream account.

@@ -12,6 +12,7 @@ mod golden;
 mod grammar;
 mod laws;
 mod malformed;
+mod names;
 mod overlap;
 mod oversized;
 mod play;

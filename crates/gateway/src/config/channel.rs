@@ -192,7 +192,7 @@ fn rename(report: &mut Report<'_>, fields: &Fields<'_>) -> BTreeMap<String, Stri
     rename
 }
 
-fn is_model(name: &str) -> bool {
+pub(super) fn is_model(name: &str) -> bool {
     !name.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 

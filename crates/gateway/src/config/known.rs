@@ -8,6 +8,7 @@ pub(super) const TOP: &[&str] = &[
     "store",
     "key",
     "channel",
+    "alias",
     "price",
     "timeouts",
     "attempts",
@@ -80,6 +81,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "on_client_left",
     "translate",
 ];
+pub(super) const ALIAS: &[&str] = &["name", "models"];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
 pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue", "draining"];
