@@ -193,6 +193,11 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
 }
 
 impl Envelope {
+    /// Whether the body has a list of models, which does not travel.
+    pub fn lists_models(&self) -> bool {
+        self.listed_only || self.fallbacks_span.is_some()
+    }
+
     /// Takes up a list of models that stands at `span`. `in_body`: so does the model, or should.
     fn list(&mut self, names: Vec<String>, span: Range<usize>, in_body: bool) {
         let mut names = names.into_iter();

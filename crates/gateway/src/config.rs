@@ -33,6 +33,7 @@ use crate::{
     networks::Networks,
     provider::Provider,
     secret::Secret,
+    suffix::Suffix,
 };
 
 pub(crate) use limits::MOST_TOKENS;
@@ -176,6 +177,8 @@ pub struct ChannelConfig {
     pub on_client_left: OnClientLeft,
     /// Chats of callers of other dialects are translated to it. Default true.
     pub translate: bool,
+    /// What a caller may add to a model's name to say how much it shall think. Default: nothing.
+    pub suffixes: Vec<Suffix>,
 }
 
 /// Egress proxy of a channel.

@@ -64,9 +64,7 @@ fn body(
     match id {
         None => Ok(list(dialect, &models)),
         Some(id) => {
-            let listed = models.contains(&id);
-            let mine = || catalog.serving(id).iter().any(|channel| key.group.may_use(channel));
-            let served = listed || key.allows(id) && mine();
+            let served = models.contains(&id) || catalog.offers(id, key);
             let unknown = ClientFault::UnknownModel { model: id.to_owned() };
             if served { Ok(one(dialect, id)) } else { Err(unknown) }
         }

@@ -116,8 +116,8 @@ where
     let mut inbound = Inbound::open(head, received).map_err(Fault::Client)?;
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
-    let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
-    let terms = terms::agree(&mut inbound, &caller, &plan, catalog)?;
+    let mut plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
+    let terms = terms::agree(&mut inbound, &caller, &mut plan)?;
     let tokens = if caller.key.limits.count_tokens() { terms::tokens(&mut inbound) } else { 0 };
     app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))

@@ -80,6 +80,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "timeouts",
     "on_client_left",
     "translate",
+    "suffixes",
 ];
 pub(super) const ALIAS: &[&str] = &["name", "models"];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];

@@ -44,6 +44,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a translation could not carry, so far as it is known when the head is sent.
 pub const LOSSES: HeaderName = HeaderName::from_static("x-sluice-losses");
 
+/// The model that answered, where it is not the one that was named.
+pub const MODEL: HeaderName = HeaderName::from_static("x-sluice-model");
+
 /// The response to a request that has an answer.
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
@@ -52,6 +55,9 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     }
     let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
     let losses = losses::header(&lease.record().losses);
+    let model = lease.record().attempts.last().and_then(|attempt| attempt.model.as_deref());
+    // A name that no header can carry is in the request log.
+    let model = model.and_then(|model| HeaderValue::from_str(model).ok());
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
@@ -81,6 +87,7 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
     headers.extend(losses.map(|losses| (LOSSES, losses)));
+    headers.extend(model.map(|model| (MODEL, model)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;

@@ -1,11 +1,11 @@
 //! Every client on every channel: requests and answers that pass from one dialect into another.
 
-mod asked;
+pub mod asked;
 mod breaks;
 mod grid;
 mod lanes;
 mod losses;
-mod said;
+pub mod said;
 mod thinking;
 
 use crate::harness::{DIALECTS, channel};
