@@ -23,6 +23,13 @@ pub struct Sought<'c> {
     pub channels: Vec<&'c Arc<Channel>>,
 }
 
+impl Sought<'_> {
+    /// Whether some channel serves it to this key.
+    pub fn may_use(&self, key: &Key) -> bool {
+        key.allows(self.model) && self.channels.iter().any(|channel| key.group.may_use(channel))
+    }
+}
+
 pub(super) fn aliases(config: &[AliasConfig]) -> HashMap<Arc<str>, Vec<Arc<str>>, RandomState> {
     let models = |alias: &AliasConfig| alias.models.iter().map(|model| model.as_str().into()).collect();
     config.iter().map(|alias| (alias.name.as_str().into(), models(alias))).collect()
@@ -85,8 +92,6 @@ impl Catalog {
 
     /// Whether there is a model that the key may use by this name.
     pub fn offers(&self, name: &str, key: &Key) -> bool {
-        self.seek(name).iter().any(|sought| {
-            key.allows(sought.model) && sought.channels.iter().any(|channel| key.group.may_use(channel))
-        })
+        self.seek(name).iter().any(|sought| sought.may_use(key))
     }
 }

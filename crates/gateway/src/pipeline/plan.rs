@@ -19,7 +19,7 @@ use crate::{
     suffix::Suffix,
 };
 
-/// Candidates in the order in which they are tried; never empty.
+/// Candidates in the order in which they are tried. None: a count that no channel can be asked for, which is estimated.
 #[derive(Debug)]
 pub struct Plan {
     pub candidates: Vec<Candidate>,
@@ -99,8 +99,13 @@ impl Plan {
                 catalog.seek(name)
             };
             for sought in sought {
-                if let Err(fault) = draft.add(name, sought) {
-                    refused.get_or_insert(fault);
+                match draft.add(name, sought) {
+                    // Another model's tokens are others.
+                    Ok(()) if inbound.door.operation == Operation::CountTokens => return Ok(draft.plan()),
+                    Ok(()) => {}
+                    Err(fault) => {
+                        refused.get_or_insert(fault);
+                    }
                 }
             }
         }
@@ -198,6 +203,10 @@ struct Draft<'a> {
 }
 
 impl Draft<'_> {
+    fn plan(self) -> Plan {
+        Plan { candidates: self.candidates }
+    }
+
     /// Adds the channels that can be asked for one model, behind those of the models before it. `name`: what the caller said.
     fn add(&mut self, name: &str, mut sought: Sought<'_>) -> Result<(), ClientFault> {
         let Draft { caller, now_ms, .. } = *self;
@@ -215,7 +224,7 @@ impl Draft<'_> {
         let door = self.inbound.door;
         let lane = |channel: &&Arc<Channel>| Some((Arc::clone(channel), Lane::of(channel, door)?));
         let speaking: Vec<(Arc<Channel>, Lane)> = sought.channels.iter().filter_map(lane).collect();
-        if speaking.is_empty() {
+        if speaking.is_empty() && door.operation != Operation::CountTokens {
             let speaks = doors_of(&sought.channels, door.operation);
             return Err(ClientFault::OtherDialect { model: name.to_owned(), speaks });
         }

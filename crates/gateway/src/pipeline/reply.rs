@@ -19,6 +19,7 @@ use std::{
 
 use dialect::{Dialect, ErrorView, Framing, Stage, encode_error, is_error_of};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -43,6 +44,9 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What a translation could not carry, so far as it is known when the head is sent.
 pub const LOSSES: HeaderName = HeaderName::from_static("x-sluice-losses");
+
+/// The count is ours, and not the provider's.
+pub const ESTIMATED: HeaderName = HeaderName::from_static("x-sluice-estimated");
 
 /// The model that answered, where it is not the one that was named.
 pub const MODEL: HeaderName = HeaderName::from_static("x-sluice-model");
@@ -90,6 +94,30 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     headers.extend(model.map(|model| (MODEL, model)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The response to who asked how many tokens his request has, where no provider was asked.
+pub fn tell_count(dialect: Dialect, tokens: u64, mut lease: Box<Lease>) -> Response<ReplyBody> {
+    let body = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => {
+            json!({ "object": "response.input_tokens", "input_tokens": tokens })
+        }
+        Dialect::AnthropicMessages => json!({ "input_tokens": tokens }),
+        Dialect::GeminiGenerate => json!({ "totalTokens": tokens }),
+    };
+    let (request_id, levels) = (lease.request_id(), lease.levels());
+    let elapsed_ms = lease.mark().elapsed_ms();
+    let record = lease.record();
+    (record.status, record.estimated) = (200, true);
+    record.first_byte_ms = Some(elapsed_ms);
+    lease.end(Ending::Completed, None);
+    let mut headers = rewrite::reply_headers(&HeaderMap::new(), Framing::Document);
+    sign(&mut headers, dialect, request_id);
+    levels::write(&mut headers, dialect, &levels);
+    headers.insert(ESTIMATED, HeaderValue::from_static("true"));
+    let mut response = Response::new(ReplyBody::whole(body.to_string().into(), Some(lease)));
     *response.headers_mut() = headers;
     response
 }

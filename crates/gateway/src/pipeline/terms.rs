@@ -47,10 +47,11 @@ pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &mut Plan) -> Result<
         // Where another model can answer that has a price, that one will.
         plan.candidates.retain(|candidate| candidate.wanted.price.is_some());
     }
-    let Some(first) = plan.candidates.first() else {
-        return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
+    let basis = match plan.candidates.first() {
+        _ if free => Basis::Free,
+        Some(first) => Basis::of(first.wanted.price.clone()),
+        None => return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() })),
     };
-    let basis = if free { Basis::Free } else { Basis::of(first.wanted.price.clone()) };
     let offers = if free { Vec::new() } else { offers(plan, key) };
     let hold = if offers.is_empty() {
         take(key, Nanos::ZERO)?

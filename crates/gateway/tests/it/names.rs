@@ -126,7 +126,7 @@ async fn the_callers_own_fault_and_the_bounds_end_a_list() {
     let answer = world.ask(&says(&json!({"models": ["refused", "ok"]}))).await;
     assert_eq!((answer.status, models_asked(&world).len()), (400, 1), "nobody else could do better");
     let answer = world.ask(&says(&json!({"models": ["a", "b", "c", "ok"]}))).await;
-    assert_eq!(answer.status, 502, "{answer:?}");
+    assert_eq!(answer.status, 500, "{answer:?}");
     assert_eq!(models_asked(&world), ["refused", "a", "b"]);
     let answer = world.ask(&says(&json!({"models": ["nothing", "nowhere"]}))).await;
     assert_eq!(answer.status, 404);
@@ -225,7 +225,12 @@ async fn a_suffix_asks_for_thinking_in_the_channels_dialect() {
                 "anthropic_messages" => "/thinking/budget_tokens",
                 _ => "/generationConfig/thinkingConfig/thinkingBudget",
             };
-            let expected = if pointer.contains("udget") { json!(24_576) } else { json!("high") };
+            let expected = match to {
+                // Of a model that nobody knows, with room for the answer.
+                "anthropic_messages" => json!(7_168),
+                "gemini_generate" => json!(24_576),
+                _ => json!("high"),
+            };
             let request = asked::request(from, "sim-high", asked::body(from, asked::Turn::Text), false);
             let answer = world.ask(&request).await;
             assert_eq!((answer.status, answer.header("x-sluice-model")), (200, Some("sim")), "{answer:?}");
@@ -261,4 +266,55 @@ async fn a_model_that_is_named_in_full_keeps_its_name_and_a_pattern_does_not_tak
     }
     assert_eq!(world.ask(&get("/v1/models/k2-high")).await.status, 200);
     world.close().await;
+}
+
+/// The doors that count, and where each dialect says how many.
+const COUNTS: [(&str, &str, &str, &str); 3] = [
+    ("anthropic_messages", "/v1/messages/count_tokens", "messages", "/input_tokens"),
+    ("openai_responses", "/v1/responses/input_tokens", "input", "/input_tokens"),
+    ("gemini_generate", "/v1beta/models/sim:countTokens", "contents", "/totalTokens"),
+];
+
+fn counting(path: &str, field: &str, text: &str) -> Request {
+    let text =
+        if field == "contents" { json!({"parts": [{"text": text}]}) } else { json!({"content": text}) };
+    let mut turn = text;
+    turn["role"] = json!("user");
+    post(path, json!({"model": "sim", field: [turn]}).to_string())
+}
+
+#[tokio::test]
+async fn tokens_are_counted_for_models_of_every_dialect_and_never_charged() {
+    let fox = "The quick brown fox jumps over the lazy dog.\n";
+    for to in DIALECTS {
+        let sim = Sim::start().await;
+        let text = format!(
+            "[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\nspend_limit = 1\ntokens_per_minute = 1000\n"
+        ) + "[[price]]\nmodel = \"sim\"\ninput = 1000\noutput = 1000\n"
+            + &channel("c", to, &sim.url(), "sim");
+        let world = World::with(sim, &text);
+        for (from, path, field, pointer) in COUNTS {
+            let few = world.ask(&counting(path, field, fox)).await;
+            let many = world.ask(&counting(path, field, &fox.repeat(1_000))).await;
+            let relayed = from == to;
+            for answer in [&few, &many] {
+                assert_eq!(answer.status, 200, "{from} to {to}: {answer:?}");
+                let estimated = answer.header("x-sluice-estimated");
+                assert_eq!(estimated, (!relayed).then_some("true"), "{from} to {to}");
+                let line = world.settlement(answer).await;
+                assert_eq!((&line["ending"], &line["charge"]), (&json!("completed"), &json!("0")), "{line}");
+                assert_eq!(line["estimated"], json!(!relayed), "{line}");
+            }
+            if !relayed {
+                let count =
+                    |answer: &crate::wire::Answer| answer.json().pointer(pointer).and_then(Value::as_u64);
+                assert_eq!(count(&few), Some(10 + 4), "{few:?}");
+                assert!((9_000..11_000).contains(&count(&many).unwrap()), "{many:?}");
+            }
+        }
+        // A model that nobody serves has no tokens either.
+        let unknown = post("/v1/messages/count_tokens", r#"{"model":"nothing","messages":[]}"#);
+        assert_eq!(world.ask(&unknown).await.status, 404);
+        world.close().await;
+    }
 }
