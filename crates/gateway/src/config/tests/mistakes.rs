@@ -322,7 +322,7 @@ fn origins() {
 fn aliases() {
     says(
         "[[alias]]\nmodels = [\"a\"]",
-        &["line 1: alias[0].name: missing, expected a name for logs and metrics"],
+        &["line 1: alias[0].name: found nothing, expected a name for logs and metrics"],
     );
     says(
         "[[alias]]\nname = \"fast*\"\nmodels = [\"gpt-*\", \"a\", \"a\"]",
