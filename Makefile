@@ -10,7 +10,7 @@ CARGO ?= cargo
 # The demo's address.
 LISTEN ?= 127.0.0.1:3000
 
-.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench bench-settled bench-log tools nginx
+.PHONY: help run test check fmt clippy docs unit deny incident incident-small bench bench-settled bench-log clients fuzz tools nginx
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -66,6 +66,27 @@ bench-settled: tools ## Ten minutes of full load on the books; a section of docs
 
 bench-log: tools ## The request log with ten million requests in it (10 GB of disk); a section of docs/BENCHMARKS.md
 	$(CARGO) run --profile dist --locked -p bench --bin bench-log
+
+clients: tools ## Real clients on every dialect, written to docs/COMPATIBILITY.md (installs them; ONLY=NAME: one)
+	@command -v python3 >/dev/null || { echo "python3, which drives the clients, is missing: apt-get install python3-venv" >&2; exit 1; }
+	$(CARGO) build --quiet --locked -p gateway --bin sluice -p upstream-sim
+	python3 -B clients/run.py "$(ONLY)"
+
+# Seconds for each of the targets, and which of them.
+SECONDS_EACH ?= 60
+TARGETS ?= $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs)))
+
+fuzz: ## Fuzzes all that reads bytes of strangers: SECONDS_EACH=600, TARGETS="tap peek"
+	@$(CARGO) +nightly --version >/dev/null 2>&1 || { echo "A nightly compiler is missing: rustup toolchain install nightly" >&2; exit 1; }
+	@$(CARGO) fuzz --version >/dev/null 2>&1 || $(CARGO) install --locked --quiet cargo-fuzz
+	cd fuzz && $(CARGO) +nightly run --quiet --example seeds
+	$(CARGO) +nightly fuzz build --sanitizer none
+	@for target in $(TARGETS); do \
+	    log=fuzz/target/$$target.log; echo "fuzz: $$target for $(SECONDS_EACH) s"; \
+	    if $(CARGO) +nightly fuzz run --sanitizer none $$target -- -max_total_time=$(SECONDS_EACH) -max_len=4096 -timeout=10 >$$log 2>&1; \
+	    then grep '^Done' $$log; \
+	    else grep -A 4 panicked $$log || tail -5 $$log; echo "fuzz: $$target found something: $$log" >&2; exit 1; fi; \
+	done
 
 # What is missing is installed where that is possible, and else said.
 tools:

@@ -7,7 +7,7 @@ mod part;
 mod tools;
 
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
-pub use tools::{Function, Tool, ToolChoice};
+pub use tools::{Function, NAMESPACE_MARK, Tool, ToolChoice};
 
 use crate::{
     Dialect, Usage,

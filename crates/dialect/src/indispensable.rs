@@ -19,6 +19,9 @@ use Dialect::{
 const STORED: &str = "it leans on an object that another provider keeps";
 const OWN_TOOLS: &str = "it gives the model tools that only another provider runs";
 
+/// How ids of thinking begin, the provider's and ours.
+const THOUGHT: &str = "rs_";
+
 const FIELDS: &[(Dialect, &str, &str)] = &[
     (Responses, "previous_response_id", STORED),
     (Responses, "conversation", STORED),
@@ -70,6 +73,8 @@ pub(crate) fn check(request: &ChatRequest, dialect: Dialect) -> Result<(), Untra
         if let Content::Foreign { dialect: Responses, value: Json::Object(value), .. } = &part.content
             && dialect != Responses
             && value.text("type") == Some("item_reference")
+            // Without its earlier thinking a model answers all the same.
+            && !value.text("id").is_some_and(|id| id.starts_with(THOUGHT))
         {
             let field = "input.item_reference".to_owned();
             return Err(Untranslatable::Unsupported { field, dialect, reason: STORED });

@@ -4,6 +4,8 @@
 //! line stands in only where the JSON has none.
 
 mod item;
+mod namespace;
+pub(crate) mod reference;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod stream;

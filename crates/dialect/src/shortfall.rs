@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect,
-    chat::{Content, OpaqueKind, Part, Turn},
+    chat::{ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -82,6 +82,18 @@ pub(crate) fn empty_schema() -> Json {
 /// Server tools that look the answer up in the web: every provider has one of its own.
 pub(crate) fn searches_web(kind: &str) -> bool {
     kind.starts_with("web_search") || matches!(kind, "googleSearch" | "google_search")
+}
+
+/// A web search that stands beside tools of the client's own, none of which must be called: agents offer it always, and
+/// work without it. Alone, or wanted, it is what the request is about.
+pub(crate) fn may_go_without(tool: &Tool, request: &ChatRequest) -> bool {
+    let own = |tool: &Tool| !matches!(tool, Tool::Server { .. });
+    let free = matches!(request.tool_choice, None | Some(ToolChoice::Auto | ToolChoice::None));
+    let wanted = request.extras.0.iter().any(|extra| extra.key == "tool_choice");
+    matches!(tool, Tool::Server { kind, dialect, .. } if searches_web(kind) && *dialect != Dialect::OpenaiChat)
+        && free
+        && !wanted
+        && request.tools.iter().any(own)
 }
 
 /// A tool that another provider runs: left out only where the operator said so.

@@ -197,6 +197,21 @@ pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> E
     Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed: Vec::new() }
 }
 
+/// The texts of a whole answer that a client may name by an id instead of sending them (Responses).
+pub fn named_texts(dialect: Dialect, answer: &[u8]) -> Vec<(String, String)> {
+    if dialect != Dialect::OpenaiResponses {
+        return Vec::new();
+    }
+    let answer = Json::parse(answer).ok().and_then(Json::into_object);
+    let items = answer.as_ref().and_then(|answer| answer.get("output")).and_then(Json::as_array);
+    openai_responses::reference::texts_of(items.unwrap_or_default())
+}
+
+/// The request with texts in place of their ids, where `find` knows them; `None`: as it is.
+pub fn put_named_texts(request: &ChatRequest, find: impl Fn(&str) -> Option<String>) -> Option<ChatRequest> {
+    openai_responses::reference::resolve(request, find)
+}
+
 impl Telling {
     pub(crate) fn id<'a>(&'a self, said: &'a str) -> &'a str {
         if said.is_empty() { &self.id } else { said }

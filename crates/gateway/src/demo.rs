@@ -7,8 +7,9 @@ use crate::{config::Config, config::parse};
 /// The demo's key. Not a secret: it opens a fake provider on this machine.
 pub const KEY: &str = "sk-sluice-demo";
 
-/// Models that the demo serves, one a dialect and one for embeddings.
-pub const MODELS: [&str; 5] = ["demo-gpt", "demo-claude", "demo-gemini", "demo-embedding", "demo-moderation"];
+/// Models that the demo serves: one for each dialect of its channels, which all callers reach; and others.
+pub const MODELS: [&str; 6] =
+    ["demo-gpt", "demo-responses", "demo-claude", "demo-gemini", "demo-embedding", "demo-moderation"];
 
 /// The demo's configuration, in the words that an operator would write.
 pub fn config(listen: SocketAddr, provider_url: &str) -> Config {
@@ -42,7 +43,7 @@ provider = "custom"
 dialect = "openai_responses"
 base_url = "{provider_url}"
 secrets = ["demo-provider-key"]
-models = ["demo-gpt"]
+models = ["demo-gpt", "demo-responses"]
 
 [[channel]]
 name = "demo-anthropic"
@@ -99,6 +100,9 @@ Anthropic SDK (Python)
 Claude Code
 
   ANTHROPIC_BASE_URL=http://{address} ANTHROPIC_AUTH_TOKEN={KEY} ANTHROPIC_MODEL=demo-claude claude
+
+Any of the models can be named in any of these: demo-gpt, demo-responses, demo-claude and demo-gemini have channels of one
+dialect each, and who asks in another one is translated.
 
 What is going on
 

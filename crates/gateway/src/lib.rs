@@ -9,6 +9,7 @@ pub mod budget;
 pub mod calendar;
 pub mod catalog;
 pub mod charge;
+pub mod checkpoint;
 pub mod classify;
 pub mod clock;
 pub mod command;

@@ -20,7 +20,7 @@ use tracing::{error, info, warn};
 use crate::{
     admin::{local::Local, setup},
     app::App,
-    calendar,
+    calendar, checkpoint,
     clock::unix_ms,
     config::{Config, Lost, StoreConfig},
     listener, monitor, retention,
@@ -84,7 +84,7 @@ pub struct Server {
     /// Of the link that makes the first user; `None`: there is one.
     pub setup_token: Option<Secret>,
     accepting: JoinHandle<()>,
-    watches: [JoinHandle<()>; 5],
+    watches: [JoinHandle<()>; 6],
     settling: JoinHandle<()>,
     /// For the commands of this machine.
     local: Option<Local>,
@@ -126,6 +126,7 @@ impl Server {
                 tokio::spawn(monitor::watch(app.clone())),
                 tokio::spawn(calendar::watch(app.clone())),
                 tokio::spawn(sweep::watch(app.clone())),
+                tokio::spawn(checkpoint::watch(app.clone())),
                 tokio::spawn(retention::watch(app.clone())),
             ],
             settling: settler::start(app.clone(), queue, sink),

@@ -14,7 +14,6 @@ use std::{
     sync::Arc,
 };
 
-use rustix::time::{ClockId, clock_gettime};
 use store::{
     Database,
     ledger::{self, Batch},
@@ -30,7 +29,12 @@ use self::{
     measure::Measuring,
     open::{LOOK_EVERY, Open},
 };
-use crate::{app::App, settlement::Settled, shutdown::Stage, telemetry::Observer};
+use crate::{
+    app::App,
+    settlement::Settled,
+    shutdown::Stage,
+    telemetry::{Observer, thread_cpu},
+};
 
 /// Settlements taken at once.
 const BATCH: usize = 1024;
@@ -162,10 +166,8 @@ impl Desk {
 async fn entered(app: &App, mut rows: Batch) -> Batch {
     let (database, cpu) = (app.database.clone(), app.telemetry.books_cpu.clone());
     let entering = tokio::task::spawn_blocking(move || {
-        let before = clock_gettime(ClockId::ThreadCPUTime);
-        enter(&database, &mut rows);
-        let spent = clock_gettime(ClockId::ThreadCPUTime) - before;
-        cpu.inc_by(Duration::try_from(spent).unwrap_or_default().as_secs_f64());
+        let ((), spent) = thread_cpu(|| enter(&database, &mut rows));
+        cpu.inc_by(spent.as_secs_f64());
         rows
     });
     done(entering).await.unwrap_or_default()

@@ -13,6 +13,9 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use rustix::time::{ClockId, clock_gettime};
+use tokio::time::Duration;
+
 pub use self::observer::Observer;
 use self::observer::{AttemptLabels, Durations, EndingLabels, Families, TokenLabels};
 use crate::{flow::Phase, reading::Reading};
@@ -173,4 +176,12 @@ impl Telemetry {
         let _ = encode(&mut text, &self.registry);
         text
     }
+}
+
+/// Does something, and tells the processor time that it took on this thread.
+pub fn thread_cpu<T>(work: impl FnOnce() -> T) -> (T, Duration) {
+    let before = clock_gettime(ClockId::ThreadCPUTime);
+    let done = work();
+    let spent = clock_gettime(ClockId::ThreadCPUTime) - before;
+    (done, Duration::try_from(spent).unwrap_or_default())
 }

@@ -1,7 +1,7 @@
 //! What a model thought before it called a tool, for clients that do not keep it: a bounded, forgetting memory.
 //!
-//! In: the id of a call, with its caller and the thinking that stood before it. Out: that thinking, to the same caller
-//! only, so that the call's result can be sent with it. It lives in memory: what was forgotten costs the next step its
+//! In: the id of a call, with its caller and the thinking that stood before it; the id of a text that was told. Out: that
+//! thinking, and that text, to the same caller only, so that the next request can be sent with it. It lives in memory: what was forgotten costs the next step its
 //! thinking, not its answer.
 
 use std::{
@@ -40,7 +40,10 @@ impl Thought {
     fn bytes(&self) -> usize {
         let tokens = |tokens: &[Opaque]| tokens.iter().map(|token| token.value.len()).sum::<usize>();
         let part = |part: &Part| {
-            let text = if let Content::Reasoning { text } = &part.content { text.len() } else { 0 };
+            let text = match &part.content {
+                Content::Reasoning { text } | Content::Text { text, .. } => text.len(),
+                _ => 0,
+            };
             size_of::<Part>() + text + tokens(&part.opaque)
         };
         size_of::<Thought>() + self.before.iter().map(part).sum::<usize>() + tokens(&self.on_call)
@@ -81,6 +84,20 @@ impl Thoughts {
             None => memory.order.push_back(name),
         }
         memory.forget(now_ms);
+    }
+
+    /// What was said under an id that the client may name in place of the words.
+    pub fn remember_text(&self, caller: i64, id: &str, text: String, now_ms: u64) {
+        let before = vec![Part::text(text)];
+        let thought = Thought { from: Dialect::OpenaiResponses, before, on_call: Vec::new() };
+        self.remember(caller, id, thought, now_ms);
+    }
+
+    pub fn recall_text(&self, caller: i64, id: &str, now_ms: u64) -> Option<String> {
+        match &self.recall(caller, id, now_ms)?.before.first()?.content {
+            Content::Text { text, .. } => Some(text.clone()),
+            _ => None,
+        }
     }
 
     pub fn recall(&self, caller: i64, call: &str, now_ms: u64) -> Option<Arc<Thought>> {

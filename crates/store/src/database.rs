@@ -7,7 +7,10 @@ use std::{
     fs::{File, TryLockError},
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -30,9 +33,12 @@ const MIGRATIONS: [&str; 4] = [
 const APPLICATION: i32 = 0x536C_7569;
 /// What is kept of the write-ahead file after a checkpoint, in bytes: a reader that took long may have let it grow.
 const WAL_KEPT: i64 = 64 << 20;
-/// Pages of 4 KiB in the write-ahead file before it is worked into the database: the ends of the indexes are written to by
-/// every batch, and into the database only once for all of them.
-const CHECKPOINT_PAGES: i64 = 4_000;
+/// Requests written before the write-ahead file is worked into the database: the ends of the indexes are written to by every
+/// batch, and into the database only once for all of them.
+const CHECKPOINT_ROWS: u64 = 10_000;
+/// Pages of 4 KiB in the write-ahead file at which the writer does it itself, and waits for the disk: nobody else did, or not
+/// to the end, for there is always more to write under full load. Most is done by then.
+const CHECKPOINT_PAGES: i64 = 16_000;
 /// What the writer keeps of the database in memory at most: the ends of the indexes of everybody who is there just now.
 const CACHE_KIB: i64 = 16 << 10;
 /// A reader's checkpoint or a backup may hold the file for a moment.
@@ -43,6 +49,8 @@ const BUSY: Duration = Duration::from_secs(5);
 pub struct Database {
     path: Option<PathBuf>,
     writer: Mutex<Connection>,
+    /// Requests written since the last checkpoint.
+    written: AtomicU64,
     /// Found or made when the first secret is sealed or opened.
     sealer: OnceLock<Sealer>,
     /// Held until this is dropped; `None`: in memory, which nobody else can see.
@@ -97,7 +105,13 @@ impl Database {
         connection.pragma_update(None, "foreign_keys", false)?;
         migrate(&mut connection)?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        Ok(Database { path, writer: Mutex::new(connection), sealer: OnceLock::new(), _lock: lock })
+        Ok(Database {
+            path,
+            writer: Mutex::new(connection),
+            written: AtomicU64::new(0),
+            sealer: OnceLock::new(),
+            _lock: lock,
+        })
     }
 
     /// The one connection that writes. A panic under it left no transaction open: dropping one rolls it back.
@@ -108,6 +122,28 @@ impl Database {
     /// Another connection to the same file, that only reads; `None`: in memory there is none.
     pub(crate) fn sibling(&self) -> Result<Option<Connection>, StoreError> {
         self.path.as_deref().map(reader).transpose()
+    }
+
+    /// So many requests were written.
+    pub(crate) fn wrote(&self, requests: usize) {
+        self.written.fetch_add(requests as u64, Ordering::Relaxed);
+    }
+
+    /// Whether it is time for a [`Database::checkpoint`].
+    pub fn wants_checkpoint(&self) -> bool {
+        self.written.load(Ordering::Relaxed) >= CHECKPOINT_ROWS
+    }
+
+    /// Works the write-ahead file into the database, as far as it goes without anybody waiting for it: it takes what the disk
+    /// takes, and meanwhile the writer writes on.
+    pub fn checkpoint(&self) -> Result<(), StoreError> {
+        self.written.store(0, Ordering::Relaxed);
+        let Some(path) = &self.path else { return Ok(()) };
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?;
+        Ok(())
     }
 
     /// What secrets in this database are sealed with: the key of the environment, or else of a file beside the database.
@@ -187,12 +223,42 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_checkpoint_brings_what_was_written_into_the_file_itself() {
+        let directory = std::env::temp_dir().join(format!("sluice-checkpoint-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("books.db");
+        let database = Database::open(&path).unwrap();
+        database
+            .writer()
+            .execute_batch("CREATE TABLE drops (id INTEGER); INSERT INTO drops VALUES (1)")
+            .unwrap();
+        // Without the write-ahead file beside it, which a copy does not have.
+        let has_drops = || {
+            let copy = directory.join("copy.db");
+            std::fs::copy(&path, &copy).unwrap();
+            let found = Connection::open(&copy).unwrap().query_row("SELECT id FROM drops", [], |_| Ok(()));
+            found.is_ok()
+        };
+        assert!(!has_drops());
+        database.wrote(CHECKPOINT_ROWS as usize - 1);
+        assert!(!database.wants_checkpoint());
+        database.wrote(1);
+        assert!(database.wants_checkpoint());
+        let mut writer = database.writer();
+        let writing = writer.transaction_with_behavior(TransactionBehavior::Immediate).unwrap();
+        database.checkpoint().unwrap();
+        writing.commit().unwrap();
+        assert!(has_drops() && !database.wants_checkpoint());
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    #[test]
     fn every_step_runs_once_and_a_later_file_is_refused() {
         let mut connection = Connection::open_in_memory().unwrap();
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 3 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 4 })));
     }
 
     #[test]

@@ -98,6 +98,7 @@ pub fn commit(database: &Database, batch: &Batch) -> Result<(), StoreError> {
     write_opened(&transaction, &batch.opened)?;
     write_ended(&transaction, &batch.ended)?;
     transaction.commit()?;
+    database.wrote(batch.opened.len() + batch.ended.len());
     Ok(())
 }
 

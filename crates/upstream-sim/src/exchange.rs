@@ -4,11 +4,12 @@
 //! write.
 
 use crate::ask::Ask;
+use crate::conversation;
 use crate::error_body::{ErrorKind, Failure};
 use crate::head::unix_seconds;
-use crate::operation::{Operation, Target};
+use crate::operation::{Dialect, Operation, Target};
 use crate::record::Tracked;
-use crate::reply::{Reply, Reported, TOOL_NAME};
+use crate::reply::{Call, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS, TOOL_NAME};
 use crate::request::Head;
 use crate::script::{Ending, Script};
 use crate::served::{Outcome, Usage};
@@ -53,7 +54,8 @@ impl Ended {
 impl<'a> Exchange<'a> {
     pub(crate) fn reply(&self) -> Reply<'a> {
         let ask = self.ask;
-        let tool = self.script.tool.then(|| ask.and_then(|ask| ask.tool.as_deref()).unwrap_or(TOOL_NAME));
+        let quoted = self.script.quotes_result.then(|| conversation::find_result(self.body)).flatten();
+        let call = self.call().filter(|_| quoted.is_none());
         Reply {
             id: self.tracked.id(),
             model: self.model,
@@ -61,9 +63,37 @@ impl<'a> Exchange<'a> {
             include_usage: ask.is_some_and(|ask| ask.include_usage),
             usage: self.script.usage,
             counted: Usage { input: (self.body.len() as u64 / 4).max(1), output: 0 },
-            tool,
+            tool: call,
+            busy: self.script.busy && call.is_some(),
+            quoted,
             reasoning: self.script.reasoning,
         }
+    }
+
+    /// The call that the script wants. One that is made once is for callers who offer that tool: others ask for
+    /// something else beside their conversation (a title for it, for one).
+    fn call(&self) -> Option<Call<'a>> {
+        let script = self.script;
+        if !script.tool {
+            return None;
+        }
+        let offered = self.ask.and_then(|ask| ask.tool.as_deref());
+        let name = script.tool_name.as_deref().or(offered).unwrap_or(TOOL_NAME);
+        if script.quotes_result && !conversation::offers(self.body, name) {
+            return None;
+        }
+        Some(Call { name, arguments: script.arguments.as_deref().unwrap_or(TOOL_ARGUMENTS) })
+    }
+
+    /// Whether a tool's result comes without the thinking that led to its call: its signature, or (in Responses) the
+    /// name of the item that the provider keeps. Chat has neither.
+    fn lacks_signature(&self) -> bool {
+        let has = |words: &str| memchr::memmem::find(self.body, words.as_bytes()).is_some();
+        self.script.wants_signature
+            && self.target.dialect != Dialect::OpenaiChat
+            && conversation::find_result(self.body).is_some()
+            && !has(SIGNATURE)
+            && !(self.target.dialect == Dialect::OpenaiResponses && has("item_reference"))
     }
 
     /// Whether the answer is to be a stream.
@@ -89,6 +119,7 @@ impl<'a> Exchange<'a> {
         let own_fault = || match self.target.operation {
             Operation::Unknown => Some((ErrorKind::ModelMissing, 404)),
             _ if self.ask.is_none() => Some((ErrorKind::BadRequest, 400)),
+            Operation::Chat if self.lacks_signature() => Some((ErrorKind::BadRequest, 400)),
             _ => None,
         };
         match kind {

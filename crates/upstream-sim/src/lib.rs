@@ -18,6 +18,7 @@
 
 mod ask;
 mod connection;
+mod conversation;
 mod delivery;
 mod dialect;
 mod error_body;

@@ -7,7 +7,7 @@ use crate::exchange::{Exchange, reported_usage};
 use crate::fill::{Slot::*, fill};
 use crate::operation::{Dialect, Operation};
 use crate::prose::{self, Prose};
-use crate::reply::{Reply, TOOL_ARGUMENTS};
+use crate::reply::Reply;
 use crate::script::{Ending, Script};
 use crate::served::Usage;
 use std::borrow::Cow;
@@ -67,9 +67,11 @@ impl Message {
 }
 
 /// The text of an answer; `large-reply` counts only for plain ones.
-pub(crate) fn given_text<'a>(exchange: &Exchange<'a>, reply: &Reply<'_>) -> Option<Cow<'a, str>> {
-    if reply.tool.is_some() {
-        Some(Cow::Borrowed(TOOL_ARGUMENTS))
+pub(crate) fn given_text<'a>(exchange: &Exchange<'a>, reply: &Reply<'a>) -> Option<Cow<'a, str>> {
+    if let Some(call) = reply.tool {
+        Some(Cow::Borrowed(call.arguments))
+    } else if let Some(quoted) = &reply.quoted {
+        Some(Cow::Owned(format!("The tool said: {quoted}")))
     } else if exchange.script.echo {
         Some(String::from_utf8_lossy(exchange.body))
     } else {

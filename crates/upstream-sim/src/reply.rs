@@ -12,8 +12,10 @@ pub(crate) const REASONING: [&str; 2] =
 pub(crate) const REASONING_TOKENS: u64 = 7;
 /// The signature of a thinking block: opaque, only ever handed back.
 pub(crate) const SIGNATURE: &str = "c2x1aWNlLXNpbS1zaWduYXR1cmU=";
-/// The arguments of a tool call.
+/// The arguments of a tool call, unless the script says others.
 pub(crate) const TOOL_ARGUMENTS: &str = r#"{"city":"Lisbon","unit":"celsius"}"#;
+/// What a busy answer says before its call.
+pub(crate) const PREFACE: &str = "Let me look that up.";
 /// The tool called when the request offers none.
 pub(crate) const TOOL_NAME: &str = "get_weather";
 
@@ -29,9 +31,21 @@ pub(crate) struct Reply<'a> {
     pub(crate) usage: UsageScript,
     /// What is reported unless the script says otherwise; streams count the output up as it goes.
     pub(crate) counted: Usage,
-    /// The tool to be called instead of saying something.
-    pub(crate) tool: Option<&'a str>,
+    /// The call to be made instead of saying something.
+    pub(crate) tool: Option<Call<'a>>,
+    /// A sentence before the call, and the call once more beside it.
+    pub(crate) busy: bool,
+    /// What a tool said, to be quoted.
+    pub(crate) quoted: Option<String>,
     pub(crate) reasoning: bool,
+}
+
+/// A call of a tool.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) name: &'a str,
+    /// A JSON object.
+    pub(crate) arguments: &'a str,
 }
 
 /// What goes into the usage field.

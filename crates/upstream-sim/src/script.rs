@@ -53,6 +53,16 @@ pub struct Script {
     pub(crate) huge_line: Option<usize>,
     pub(crate) usage: UsageScript,
     pub(crate) tool: bool,
+    /// The tool that is called, in place of the first one offered.
+    pub(crate) tool_name: Option<String>,
+    /// What the call says, as JSON.
+    pub(crate) arguments: Option<String>,
+    /// The call is made once: when the conversation has a tool's result, the answer quotes it.
+    pub(crate) quotes_result: bool,
+    /// A sentence goes before the call, and the same call again beside it.
+    pub(crate) busy: bool,
+    /// A tool's result is refused unless the thinking before its call comes back signed.
+    pub(crate) wants_signature: bool,
     pub(crate) reasoning: bool,
     /// Bytes of text in a plain answer.
     pub(crate) large_reply: Option<usize>,

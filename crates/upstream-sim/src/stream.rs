@@ -130,7 +130,7 @@ impl Run<'_, '_> {
         let given = given_text(exchange, self.telling.reply);
         let opening = prose::opening(exchange.model);
         let mut prose = Prose::new(exchange.script, &opening, given.as_deref());
-        if exchange.target.dialect == Dialect::GeminiGenerate && exchange.script.tool {
+        if exchange.target.dialect == Dialect::GeminiGenerate && self.telling.reply.tool.is_some() {
             // A call comes whole in one part.
             prose.at_most(1);
         }

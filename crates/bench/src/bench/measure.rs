@@ -26,7 +26,8 @@ pub async fn saturated(setup: &Setup, sizes: &Sizes, body: usize) -> Result<Vec<
         _ => Target::None,
     };
     let of = format!("{name} request, {connections} connections");
-    let mut cpu = Row::new(format!("CPU per {of}"), "µs", Better::Less, Target::None);
+    let lanes = if body == 0 { Target::Lanes(2.0) } else { Target::None };
+    let mut cpu = Row::new(format!("CPU per {of}"), "µs", Better::Less, lanes);
     let mut rate = Row::new(format!("requests/s on one core, {of}"), "/s", Better::More, Target::None);
     let mut books =
         Row::new("of that, the books: CPU per settled request", "µs", Better::Less, Target::AtMost(30.0));
@@ -34,7 +35,7 @@ pub async fn saturated(setup: &Setup, sizes: &Sizes, body: usize) -> Result<Vec<
     let mut busy = Row::new(format!("share of the core used, {of}"), "%", Better::More, Target::None);
     let plan = saturation::Plan { connections, warm_up: sizes.warm_up, window: sizes.window };
     for round in 0..sizes.rounds {
-        for subject in setup.subjects(round, Case::Lean) {
+        for subject in setup.subjects_of_both_lanes(round, Case::Lean) {
             let request = Case::Lean.request(subject.way, false, bytes);
             let before = cost(subject).await?;
             let found = saturation::run(subject.address, &request, plan, subject.meter).await?;
@@ -58,7 +59,7 @@ pub async fn saturated(setup: &Setup, sizes: &Sizes, body: usize) -> Result<Vec<
 /// What the books of Sluice cost so far; other ways have none.
 async fn cost(subject: Subject) -> Result<Option<BooksCost>, String> {
     match subject.way {
-        Way::Sluice => books_cost(subject.address).await.map(Some),
+        Way::Sluice | Way::Translated => books_cost(subject.address).await.map(Some),
         Way::Direct | Way::Nginx => Ok(None),
     }
 }
@@ -128,21 +129,28 @@ pub async fn events(setup: &Setup, sizes: &Sizes) -> Result<Vec<Row>, String> {
     let count = sizes.streams;
     let of = format!("{count} streams, an event every {EVENT_EVERY_MS} ms");
     let mut cpu = Row::new(format!("CPU per SSE event, {of}"), "µs", Better::Less, Target::Ratio(1.3));
+    let mut lanes = Row::new("the same, translated", "µs", Better::Less, Target::Lanes(3.0));
     let mut rate = Row::new(format!("events/s, {of}"), "/s", Better::More, Target::None);
     let mut length = Row::new("bytes per event", "B", Better::Less, Target::None);
     let mut gathered = Row::new("events per piece as the client gets them", "", Better::Less, Target::None);
     let plan = streams::Plan { streams: count, warm_up: sizes.warm_up, window: sizes.window };
     for round in 0..sizes.rounds {
-        for subject in setup.subjects(round, Case::Flowing) {
+        for subject in setup.subjects_of_both_lanes(round, Case::Flowing) {
             let request = Case::Flowing.request(subject.way, true, 1024);
             let found = streams::run(subject.address, &request, plan, subject.meter).await?;
             if subject.way != Way::Direct {
-                cpu.put(subject.way, found.cpu_micros_per_event());
+                let micros = found.cpu_micros_per_event();
+                if subject.way != Way::Translated {
+                    cpu.put(subject.way, micros);
+                }
+                if matches!(subject.way, Way::Sluice | Way::Translated) {
+                    lanes.put(subject.way, micros);
+                }
             }
             rate.put(subject.way, found.events_per_second());
             length.put(subject.way, found.bytes as f64 / found.events as f64);
             gathered.put(subject.way, found.events as f64 / found.pieces as f64);
         }
     }
-    Ok(vec![cpu, rate, length, gathered])
+    Ok(vec![cpu, lanes, rate, length, gathered])
 }

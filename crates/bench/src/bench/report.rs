@@ -20,15 +20,17 @@ pub struct Versions {
 /// The rows as a Markdown table; each cell is best / median.
 pub fn table(rows: &[Row]) -> String {
     let mut text =
-        "| | direct | nginx | sluice | sluice ÷ nginx | target | |\n|---|---|---|---|---|---|---|\n"
+        "| | direct | nginx | sluice | sluice ÷ nginx | translated | ÷ sluice | target | |\n|---|---|---|---|---|---|---|---|---|\n"
             .to_owned();
     for row in rows {
-        let [direct, nginx, sluice] = Way::ALL.map(|way| cell(row, way));
-        let ratio = row.ratio().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"));
+        let [direct, nginx, sluice, translated] = Way::ALL.map(|way| cell(row, way));
+        let [ratio, lanes] = [row.ratio(), row.ratio_of_lanes()]
+            .map(|ratio| ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")));
         let target = match row.target {
             Target::None => String::new(),
             Target::Ratio(most) => format!("≤ {most} × nginx"),
             Target::AtMost(most) => format!("≤ {most} {}", row.unit),
+            Target::Lanes(most) => format!("≤ {most} × sluice"),
         };
         let verdict = match (row.target, row.reached()) {
             (Target::None, _) => "",
@@ -38,7 +40,7 @@ pub fn table(rows: &[Row]) -> String {
         };
         let unit = if row.unit.is_empty() { String::new() } else { format!(", {}", row.unit) };
         text.push_str(&format!(
-            "| {}{unit} | {direct} | {nginx} | {sluice} | {ratio} | {target} | {verdict} |\n",
+            "| {}{unit} | {direct} | {nginx} | {sluice} | {ratio} | {translated} | {lanes} | {target} | {verdict} |\n",
             row.what
         ));
     }
@@ -120,6 +122,8 @@ Each cell is best / median of {rounds} rounds; the ratio is the median of the ro
   read whole in memory before they are passed on, as Sluice does. It checks no key, reads no JSON and chooses no channel.
 - Sluice: `sluice serve` as shipped, with key check, plan, lease, model renamed in each body, usage tap, metrics and settlement on; the
   request lines are written to /dev/null, the books into a file beside the configuration. One worker thread, since it sees one core.
+- *Translated*: the same bodies asked of Sluice in Anthropic's dialect, at /v1/messages, of the same Chat channels: request and answer
+  are decoded and encoded. What is judged is its ratio to relaying in the same run.
 - *CPU* is user and system time of the whole process (/proc/PID/stat) divided by what it did. *Share of the core used* says
   whether the server was the bottleneck: well below 100 % the upstream or the load generator was, and CPU per request is then
   dearer for both, because fewer events share a wake-up.

@@ -50,12 +50,21 @@ impl Setup {
 
     /// The ways of a round to the upstream of this case. Each round begins with another one, so that none always comes first.
     pub fn subjects(&self, round: usize, case: Case) -> Vec<Subject> {
+        let mut subjects = self.subjects_of_both_lanes(round, case);
+        subjects.retain(|subject| subject.way != Way::Translated);
+        subjects
+    }
+
+    /// The same, with Sluice's translation.
+    pub fn subjects_of_both_lanes(&self, round: usize, case: Case) -> Vec<Subject> {
         let subject = |way, address, pid| Subject { way, address, meter: Meter(pid) };
         let mut subjects = vec![subject(Way::Direct, self.upstreams().of(case), None)];
         if let Some(nginx) = &self.nginx {
             subjects.push(subject(Way::Nginx, nginx.address, Some(nginx.process.pid)));
         }
-        subjects.push(subject(Way::Sluice, self.sluice.address, Some(self.sluice.process.pid)));
+        for way in [Way::Sluice, Way::Translated] {
+            subjects.push(subject(way, self.sluice.address, Some(self.sluice.process.pid)));
+        }
         let count = subjects.len();
         subjects.rotate_left(round % count);
         subjects

@@ -1,7 +1,7 @@
 //! Rows of numbers: one value per way and round.
 //!
-//! In: measurements; out: best, median, the ratio to nginx, and whether a target was reached. The ratio is the median of
-//! the rounds' own ratios: within a round both ways had the same neighbours.
+//! In: measurements; out: best, median, the ratios of Sluice to nginx and of translating to relaying, and whether a target
+//! was reached. A ratio is the median of the rounds' own ratios: within a round both ways had the same neighbours.
 
 use super::ways::Way;
 
@@ -13,6 +13,8 @@ pub enum Target {
     Ratio(f64),
     /// Sluice's own value.
     AtMost(f64),
+    /// The translated value, divided by Sluice's relayed one.
+    Lanes(f64),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ pub struct Row {
     pub unit: &'static str,
     pub better: Better,
     pub target: Target,
-    rounds: [Vec<f64>; 3],
+    rounds: [Vec<f64>; 4],
 }
 
 impl Row {
@@ -51,12 +53,20 @@ impl Row {
         median(self.rounds[way as usize].clone())
     }
 
-    /// Sluice's value divided by nginx's, round by round. None where nginx's are at or below zero: the differences of two
-    /// noisy numbers can be.
+    /// Sluice's value divided by nginx's, round by round.
     pub fn ratio(&self) -> Option<f64> {
-        let [_, nginx, sluice] = &self.rounds;
-        let pairs = nginx.iter().zip(sluice);
-        median(pairs.filter(|(nginx, _)| **nginx > 0.0).map(|(nginx, sluice)| sluice / nginx).collect())
+        self.ratio_of(Way::Sluice, Way::Nginx)
+    }
+
+    /// What translating costs, in units of relaying, round by round.
+    pub fn ratio_of_lanes(&self) -> Option<f64> {
+        self.ratio_of(Way::Translated, Way::Sluice)
+    }
+
+    /// None where the values of `to` are at or below zero: the differences of two noisy numbers can be.
+    fn ratio_of(&self, of: Way, to: Way) -> Option<f64> {
+        let pairs = self.rounds[to as usize].iter().zip(&self.rounds[of as usize]);
+        median(pairs.filter(|(to, _)| **to > 0.0).map(|(to, of)| of / to).collect())
     }
 
     /// Whether the target was reached; `None`: there is none, or nothing to compare with.
@@ -65,6 +75,7 @@ impl Row {
             Target::None => None,
             Target::Ratio(most) => self.ratio().map(|ratio| ratio <= most),
             Target::AtMost(most) => self.median(Way::Sluice).map(|value| value <= most),
+            Target::Lanes(most) => self.ratio_of_lanes().map(|ratio| ratio <= most),
         }
     }
 }
@@ -95,6 +106,13 @@ mod tests {
         assert_eq!((row.best(Way::Nginx), row.median(Way::Sluice)), (Some(10.0), Some(17.0)));
         assert_eq!(row.reached(), Some(true));
         assert_eq!(row.best(Way::Direct), None);
+        assert_eq!(row.ratio_of_lanes(), None);
+        let mut row = Row::new("x", "µs", Better::Less, Target::Lanes(2.0));
+        for (relayed, translated) in [(10.0, 15.0), (20.0, 50.0), (10.0, 21.0)] {
+            row.put(Way::Sluice, relayed);
+            row.put(Way::Translated, translated);
+        }
+        assert_eq!((row.ratio_of_lanes(), row.reached()), (Some(2.1), Some(false)));
     }
 
     #[test]

@@ -1,7 +1,8 @@
-//! The three ways to the upstream, and the requests that take them.
+//! The ways to the upstream, and the requests that take them.
 //!
 //! In: a way and a case; out: bytes that reach the same script of the upstream whatever the way. Asked directly and through
-//! nginx the script is part of the path; behind Sluice it is part of a channel's base URL, and the model picks the channel.
+//! nginx the script is part of the path; behind Sluice it is part of a channel's base URL, and the model picks the channel. The channels
+//! speak Chat: who asks at another door is translated.
 
 use std::net::SocketAddr;
 
@@ -17,16 +18,19 @@ pub enum Way {
     Direct,
     Nginx,
     Sluice,
+    /// Through Sluice, asked in Anthropic's dialect: request and answer are translated.
+    Translated,
 }
 
 impl Way {
-    pub const ALL: [Way; 3] = [Way::Direct, Way::Nginx, Way::Sluice];
+    pub const ALL: [Way; 4] = [Way::Direct, Way::Nginx, Way::Sluice, Way::Translated];
 
     pub const fn name(self) -> &'static str {
         match self {
             Way::Direct => "direct",
             Way::Nginx => "nginx",
             Way::Sluice => "sluice",
+            Way::Translated => "translated",
         }
     }
 }
@@ -98,6 +102,8 @@ impl Case {
     pub fn request(self, way: Way, stream: bool, size: usize) -> Bytes {
         let path = match way {
             Way::Sluice => "/v1/chat/completions".to_owned(),
+            // The body is as good there.
+            Way::Translated => "/v1/messages".to_owned(),
             // nginx knows two locations; to the answerer all paths are alike.
             Way::Direct | Way::Nginx if matches!(self, Case::Lean) => "/lean/v1/chat/completions".to_owned(),
             Way::Direct | Way::Nginx => format!("/~{}/v1/chat/completions", self.script()),

@@ -6,6 +6,10 @@
 use super::{CacheMark, Extras};
 use crate::{Dialect, tree::Json};
 
+/// Between a tool's namespace and its name, where a dialect has groups of tools (Responses). No name has that letter, so
+/// the others are sent one that they take in its place, and calls find back to their group.
+pub const NAMESPACE_MARK: char = '\u{1f}';
+
 #[derive(Clone, Debug, PartialEq)]
 pub enum Tool {
     /// Arguments are JSON of a schema.

@@ -27,6 +27,9 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
     fields.json("object");
     reply.usage = fields.json("usage").and_then(|usage| usage::openai::read(&usage.to_string(), accounting));
     let choices = fields.array("choices")?.ok_or_else(|| fields.wrong("choices", "an array"))?;
+    if choices.is_empty() && reply.usage.is_none() {
+        return Err(fields.wrong("choices", "an array with an answer in it"));
+    }
     for choice in choices {
         reply.candidates.push(decode_choice(Fields::of(choice, "choices")?)?);
     }

@@ -6,4 +6,5 @@ mod decode;
 mod encode;
 
 pub(crate) use decode::decode;
+pub(super) use decode::read_tool;
 pub(crate) use encode::encode;

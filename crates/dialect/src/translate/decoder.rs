@@ -59,8 +59,37 @@ pub(crate) struct Track {
 #[derive(Debug, Default)]
 struct CandidateTrack {
     next_part: u32,
-    open: Vec<u32>,
+    open: Vec<(u32, Takes)>,
     stopped: bool,
+}
+
+/// Which deltas an open part takes, beside opaque tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    Text,
+    CitedText,
+    Input,
+    Nothing,
+}
+
+impl Takes {
+    fn of(opening: &Opening) -> Takes {
+        match opening {
+            Opening::Text => Takes::CitedText,
+            Opening::Reasoning | Opening::Refusal => Takes::Text,
+            Opening::ToolCall { .. } => Takes::Input,
+            Opening::Whole(_) => Takes::Nothing,
+        }
+    }
+
+    fn fits(self, delta: &Delta) -> bool {
+        match delta {
+            Delta::Text(_) => matches!(self, Takes::Text | Takes::CitedText),
+            Delta::Input(_) => self == Takes::Input,
+            Delta::Citation(_) => self == Takes::CitedText,
+            Delta::Opaque(_) => self != Takes::Nothing,
+        }
+    }
 }
 
 impl StreamDecoder {
@@ -144,10 +173,17 @@ impl StreamDecoder {
 }
 
 impl Track {
+    /// Nothing follows an end, also within the frame that told it.
+    fn push(&mut self, event: ChatEvent) {
+        if !self.over {
+            self.events.push(event);
+        }
+    }
+
     pub(crate) fn start(&mut self, id: &str, model: &str, created_s: Option<u64>) {
         if !std::mem::replace(&mut self.started, true) {
             self.id = id.to_owned();
-            self.events.push(ChatEvent::Started { id: id.to_owned(), model: model.to_owned(), created_s });
+            self.push(ChatEvent::Started { id: id.to_owned(), model: model.to_owned(), created_s });
         }
     }
 
@@ -186,23 +222,27 @@ impl Track {
         }
         let part = books.next_part;
         books.next_part += 1;
-        books.open.push(part);
-        self.events.push(ChatEvent::Opened { candidate, part, opening });
+        books.open.push((part, Takes::of(&opening)));
+        self.push(ChatEvent::Opened { candidate, part, opening });
         Some(part)
     }
 
     pub(crate) fn delta(&mut self, candidate: u32, part: u32, delta: Delta) {
-        if self.candidate(candidate).open.contains(&part) {
-            self.events.push(ChatEvent::Delta { candidate, part, delta });
+        match self.candidate(candidate).open.iter().find(|open| open.0 == part) {
+            Some((_, takes)) if takes.fits(&delta) => {
+                self.push(ChatEvent::Delta { candidate, part, delta });
+            }
+            Some(_) => self.fail("the provider goes on with a part as if it were of another kind"),
+            None => {}
         }
     }
 
     pub(crate) fn close(&mut self, candidate: u32, part: u32) {
         let books = self.candidate(candidate);
         let before = books.open.len();
-        books.open.retain(|open| *open != part);
+        books.open.retain(|open| open.0 != part);
         if books.open.len() < before {
-            self.events.push(ChatEvent::Closed { candidate, part });
+            self.push(ChatEvent::Closed { candidate, part });
         }
     }
 
@@ -219,17 +259,17 @@ impl Track {
         }
         self.start("", "", None);
         let open = self.candidate(candidate).open.clone();
-        for part in open {
+        for (part, _) in open {
             self.close(candidate, part);
         }
         if !std::mem::replace(&mut self.candidate(candidate).stopped, true) {
-            self.events.push(ChatEvent::Stopped { candidate, stop });
+            self.push(ChatEvent::Stopped { candidate, stop });
         }
     }
 
     pub(crate) fn usage(&mut self, usage: Option<crate::Usage>) {
         if let (Some(usage), true) = (usage, self.started) {
-            self.events.push(ChatEvent::Usage(usage));
+            self.push(ChatEvent::Usage(usage));
         }
     }
 

@@ -63,6 +63,15 @@ impl StreamEncoder {
         }
     }
 
+    /// The texts told so far that a client may name by an id instead of sending them (Responses); to be asked before
+    /// `Ended` is written.
+    pub fn named_texts(&self) -> Vec<(String, String)> {
+        match &self.writer {
+            Writer::Responses(writer) => writer.named_texts(),
+            Writer::Chat(_) | Writer::Anthropic(_) | Writer::Gemini(_) => Vec::new(),
+        }
+    }
+
     pub fn losses(&self) -> &Losses {
         &self.losses
     }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Tool, ToolChoice},
+    chat::{ChatRequest, Content, NAMESPACE_MARK, Tool, ToolChoice},
 };
 
 /// A tool's name that was changed on the way out.
@@ -27,6 +27,15 @@ fn limits(dialect: Dialect) -> (usize, &'static str) {
 }
 
 fn fits(name: &str, dialect: Dialect) -> bool {
+    match name.split_once(NAMESPACE_MARK) {
+        Some((namespace, name)) if dialect == Dialect::OpenaiResponses => {
+            fits_alone(namespace, dialect) && fits_alone(name, dialect)
+        }
+        _ => fits_alone(name, dialect),
+    }
+}
+
+fn fits_alone(name: &str, dialect: Dialect) -> bool {
     let (length, more) = limits(dialect);
     let begins =
         dialect != Dialect::GeminiGenerate || name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');

@@ -2,17 +2,20 @@
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
 mod chopped;
+mod clients;
 mod corpus;
 mod cut_events;
 mod errors;
 mod every_field;
 mod fixtures;
+mod found;
 mod gather;
 mod golden;
 mod grammar;
 mod laws;
 mod malformed;
 mod names;
+mod namespaces;
 mod overlap;
 mod oversized;
 mod play;
@@ -24,4 +27,5 @@ mod trees;
 mod turns;
 mod usage;
 mod watch;
+mod web_search;
 mod written;

@@ -23,7 +23,7 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{ClientFault, Fault, Rejection, UpstreamFault},
+    fault::{Fault, Rejection, UpstreamFault},
     flow::{Entry, Phase},
     pipeline::{
         caller::Caller,
@@ -32,7 +32,7 @@ use crate::{
         plan::{Candidate, Lane, Plan, Wanted},
         rewrite,
         source::Source,
-        translation::{self, Interpreter, Opened, Translated},
+        translation::{self, Interpreter, Translated, Translator},
     },
     provider::Quirk,
     upstream::{RequestBody, SendError},
@@ -92,8 +92,8 @@ pub async fn run(
     let attempts = &catalog.config.attempts;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
-    let mut soonest_ms = u64::MAX;
-    let (mut letter, mut untold): (Opened, Option<ClientFault>) = (None, None);
+    let mut soonest_ms = plan.soonest_ms;
+    let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
     for Candidate { channel, lane, wanted } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
@@ -123,33 +123,21 @@ pub async fn run(
         let translated = match lane {
             Lane::Relay => None,
             Lane::Translate(dialect) => {
-                match translation::open(
-                    &mut letter,
-                    &app.thoughts,
-                    &inbound,
-                    &caller,
-                    &lease,
-                    channel,
-                    wanted,
-                    *dialect,
-                ) {
-                    Ok(translated) => Some(translated),
-                    Err(fault) => {
-                        untold.get_or_insert(fault);
-                        continue;
-                    }
-                }
+                let translator = translator.get_or_insert_with(|| {
+                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
+                });
+                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
+                Some(told)
             }
         };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
-        let into = translated.as_ref().map(|translated| translated.door.dialect);
-        lease.attempt_began(channel, (&wanted.model, &wanted.price), into, place, now_ms);
+        lease.attempt_began(channel, (&wanted.model, &wanted.price), lane.dialect(), place, now_ms);
         let asking = Asking { channel, wanted, endpoint, secret };
-        let trying = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
-        let outcome = app.shutdown.until_ending(pin!(trying)).await;
+        let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
+        let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
                 lease.attempt_failed(0, "stopped at the drain limit".to_owned());
@@ -194,9 +182,10 @@ pub async fn run(
         lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
+    let untold = translator.and_then(|translator| translator.refusal());
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
-        // Nobody was there to whom it could be told.
+        // Nobody is there to whom it could be told, also not later.
         (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
         (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
         (None, _) => Fault::Rejection(Rejection::ChannelsResting {
@@ -238,7 +227,7 @@ struct Asking<'a> {
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
-    translated: Option<Box<Translated>>,
+    mut translated: Option<Box<Translated>>,
     asking: Asking<'_>,
     (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
@@ -256,7 +245,7 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, translated.as_deref(), asking, &entry)
+    let request = build(inbound, translated.as_deref_mut(), asking, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -340,7 +329,7 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
 /// The request as this channel gets it.
 fn build(
     inbound: &Inbound,
-    translated: Option<&Translated>,
+    translated: Option<&mut Translated>,
     asking: Asking<'_>,
     entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
@@ -350,7 +339,8 @@ fn build(
         None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, wanted, renamed)),
         Some(translated) => {
             let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
-            (uri, vec![translated.body.clone()])
+            // It is this channel's alone.
+            (uri, vec![std::mem::take(&mut translated.body)])
         }
     };
     let headers = rewrite::request_headers(inbound, channel, endpoint, secret, endpoint.door);

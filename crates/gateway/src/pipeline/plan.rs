@@ -23,6 +23,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Plan {
     pub candidates: Vec<Candidate>,
+    /// When the first of those is back that rest and were left out; `u64::MAX`: none were.
+    pub soonest_ms: u64,
 }
 
 /// A channel, what it is asked for, and how.
@@ -61,6 +63,14 @@ impl Lane {
         }
         // Other operations have no canonical form: there is nothing between their dialects.
         channel.chat_dialect().filter(|_| door.operation == Operation::Chat).map(Lane::Translate)
+    }
+
+    /// The channel's dialect, where that is not the caller's.
+    pub fn dialect(self) -> Option<Dialect> {
+        match self {
+            Lane::Relay => None,
+            Lane::Translate(dialect) => Some(dialect),
+        }
     }
 
     /// Where the request goes in at the channel.
@@ -109,9 +119,9 @@ impl Plan {
                 }
             }
         }
-        match (draft.candidates, refused) {
-            (candidates, _) if !candidates.is_empty() => Ok(Plan { candidates }),
-            (_, Some(fault)) if draft.soonest_ms == u64::MAX => Err(Fault::Client(fault)),
+        match refused {
+            _ if !draft.candidates.is_empty() => Ok(draft.plan()),
+            Some(fault) if draft.soonest_ms == u64::MAX => Err(Fault::Client(fault)),
             _ => Err(Fault::Rejection(Rejection::ChannelsResting {
                 model: inbound.model.clone(),
                 retry_after_ms: draft.soonest_ms.saturating_sub(now_ms),
@@ -141,7 +151,8 @@ impl Plan {
                 let wanted = Wanted::of_channel(inbound, caller, catalog, &channel).map_err(Fault::Client)?;
                 match channel.secret(0, now_ms) {
                     Ok(_) => {
-                        Ok(Some(Plan { candidates: vec![Candidate { channel, lane: Lane::Relay, wanted }] }))
+                        let candidates = vec![Candidate { channel, lane: Lane::Relay, wanted }];
+                        Ok(Some(Plan { candidates, soonest_ms: u64::MAX }))
                     }
                     Err(until_ms) => Err(Fault::Rejection(Rejection::ChannelsResting {
                         model: inbound.model.clone(),
@@ -204,7 +215,7 @@ struct Draft<'a> {
 
 impl Draft<'_> {
     fn plan(self) -> Plan {
-        Plan { candidates: self.candidates }
+        Plan { candidates: self.candidates, soonest_ms: self.soonest_ms }
     }
 
     /// Adds the channels that can be asked for one model, behind those of the models before it. `name`: what the caller said.

@@ -15,12 +15,13 @@ use std::{
 use bytes::Bytes;
 use dialect::{
     Accounting, Dialect, Door, Framing, Operation,
-    chat::{ChatRequest, Thinking, Tool},
+    chat::{ChatRequest, Extra, Thinking, Tool},
     loss::Losses,
     translate::{
         FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply,
-        decode_request, encode_reply, encode_request,
+        decode_request, encode_reply, encode_request, named_texts,
     },
+    tree::Json,
 };
 use uuid::Uuid;
 
@@ -44,34 +45,40 @@ const LEAST_THINKING: u64 = 2048;
 /// OpenAI's responses refuse a lower limit.
 const LEAST_RESPONSE: u64 = 16;
 
-/// The caller's request once it had to be opened; or why it cannot be.
-pub type Opened = Option<Result<Box<Letter>, ClientFault>>;
+/// What a request needs where it is translated: it is opened once, however many channels are tried.
+#[derive(Debug)]
+pub struct Translator {
+    /// Or why it cannot be opened.
+    letter: Result<Letter, ClientFault>,
+    /// Why the first channel could not be told that could not.
+    refused: Option<ClientFault>,
+}
 
-/// Tells a request to a channel in a dialect that this speaks; it is opened once, however many channels are tried.
-pub fn open(
-    letter: &mut Opened,
-    thoughts: &Arc<Thoughts>,
-    inbound: &Inbound,
-    caller: &Caller,
-    lease: &Lease,
-    channel: &Channel,
-    wanted: &Wanted,
-    to: Dialect,
-) -> Result<Box<Translated>, ClientFault> {
-    let opened = letter.get_or_insert_with(|| {
+impl Translator {
+    pub fn new(thoughts: &Arc<Thoughts>, inbound: &Inbound, caller: &Caller, lease: &Lease) -> Translator {
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock() };
-        let refuses_losses = caller.key.refuses_losses;
-        Letter::open(inbound, refuses_losses, keeper, lease.request_id()).map(Box::new)
-    });
-    match opened {
-        Ok(letter) => letter.tell(channel, to, wanted).map(Box::new),
-        Err(fault) => Err(fault.clone()),
+        let letter = Letter::open(inbound, caller.key.refuses_losses, keeper, lease.request_id());
+        Translator { letter, refused: None }
+    }
+
+    /// Tells the request to a channel in a dialect that this speaks; `None`: it cannot be told.
+    pub fn tell(&mut self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Option<Box<Translated>> {
+        let told = match &self.letter {
+            Ok(letter) => letter.tell(channel, to, wanted),
+            Err(fault) => Err(fault.clone()),
+        };
+        told.map(Box::new).map_err(|fault| self.refused.get_or_insert(fault)).ok()
+    }
+
+    /// Why it could not be told.
+    pub fn refusal(self) -> Option<ClientFault> {
+        self.refused
     }
 }
 
 /// The caller's request, opened.
 #[derive(Debug)]
-pub struct Letter {
+struct Letter {
     from: Dialect,
     request: ChatRequest,
     /// Tools whose input is free text: where they went out as functions, the answer is told as the caller knows them.
@@ -97,6 +104,8 @@ pub struct Translated {
     accounting: Accounting,
     telling: Telling,
     listener: Option<Listener>,
+    /// Where the caller may name this answer's texts by their ids in his next request.
+    keeper: Option<Keeper>,
 }
 
 impl Letter {
@@ -110,6 +119,9 @@ impl Letter {
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
         let mut request = decode_request(from, &inbound.told_body(), path)
             .map_err(|error| fault_of(error, &inbound.model))?;
+        if let Some(known) = keeper.put_texts(&request) {
+            request = known;
+        }
         if let Some(limit) = inbound.output_limit {
             request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
         }
@@ -160,6 +172,7 @@ impl Letter {
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.from,
+            keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
             telling: Telling {
@@ -172,6 +185,12 @@ impl Letter {
                 json_array: self.json_array,
             },
         })
+    }
+
+    /// The caller takes the provider for one that keeps answers, unless he says that it is not to.
+    fn names_texts(&self) -> bool {
+        let told_not_to = |extra: &Extra| extra.key == "store" && extra.value == Json::Bool(false);
+        self.from == Dialect::OpenaiResponses && !self.request.extras.0.iter().any(told_not_to)
     }
 }
 
@@ -211,13 +230,16 @@ impl Translated {
             listener.hear_reply(&reply);
         }
         let encoded = encode_reply(self.from, &reply, &self.telling);
+        if let Some(keeper) = &self.keeper {
+            keeper.keep_texts(named_texts(self.from, &encoded.body));
+        }
         Ok((encoded.body.into(), encoded.losses))
     }
 
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.from, self.telling)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling)
     }
 }
 

@@ -106,9 +106,10 @@ fn write_losses(out: &mut Vec<u8>, losses: &Losses) -> Range<usize> {
         object.close();
     }
     if losses.more() > 0 {
-        out.extend_from_slice(b",{\"more\":");
-        out.extend_from_slice(itoa::Buffer::new().format(losses.more()).as_bytes());
-        out.push(b'}');
+        out.push(b',');
+        let mut object = Object::open(out);
+        object.number("more", losses.more() as u64);
+        object.close();
     }
     out.push(b']');
     start..out.len()

@@ -45,6 +45,7 @@ pub(super) struct TokenLabels {
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 pub(super) struct AttemptLabels {
     channel: Arc<str>,
+    lane: &'static str,
     outcome: &'static str,
 }
 
@@ -63,6 +64,9 @@ pub(super) struct Families {
     pub(super) overrun_nanos: Counter,
 }
 
+/// Address of a channel's name, lane, outcome.
+type Tried = (usize, &'static str, &'static str);
+
 /// Counts settlements; the settler has the only one.
 #[derive(Debug)]
 pub struct Observer {
@@ -71,7 +75,7 @@ pub struct Observer {
     catalog: Weak<Catalog>,
     ended: HashMap<(Door, Ending), Counter, RandomState>,
     /// By the address of the channel's name, which the value keeps from being used again.
-    tried: HashMap<(usize, &'static str), (Arc<str>, Counter), RandomState>,
+    tried: HashMap<Tried, (Arc<str>, Counter), RandomState>,
     /// By the addresses of the names of channel and model.
     called: HashMap<(usize, usize, Operation), Call, RandomState>,
 }
@@ -132,9 +136,10 @@ impl Observer {
         }
         for attempt in &settlement.attempts {
             let outcome = outcome(attempt.status, attempt.fault.is_some());
+            let lane = if attempt.translated.is_some() { "translate" } else { "relay" };
             let channel = &attempt.channel;
-            let (_, count) = tried.entry((address(channel), outcome)).or_insert_with(|| {
-                let labels = AttemptLabels { channel: channel.clone(), outcome };
+            let (_, count) = tried.entry((address(channel), lane, outcome)).or_insert_with(|| {
+                let labels = AttemptLabels { channel: channel.clone(), lane, outcome };
                 (channel.clone(), families.attempts.get_or_create_owned(&labels))
             });
             count.inc();

@@ -17,7 +17,10 @@ use hyper::{
     body::Incoming,
     client::conn::http1::{Builder, SendRequest},
 };
-use tokio::time::{Duration, Instant, sleep_until};
+use tokio::{
+    task::AbortHandle,
+    time::{Duration, Instant, sleep_until},
+};
 
 use super::{
     RequestBody, SendError, chain,
@@ -44,8 +47,16 @@ struct Idle(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     connections: Vec<(Instant, SendRequest<RequestBody>)>,
-    /// Somebody looks after their age.
-    watched: bool,
+    /// The task that looks after their age, while there are some.
+    watch: Option<AbortHandle>,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        if let Some(watch) = &self.watch {
+            watch.abort();
+        }
+    }
 }
 
 impl Pool {
@@ -124,9 +135,7 @@ impl Idle {
         if kept.connections.len() < MAX_IDLE {
             kept.connections.push((Instant::now(), connection));
         }
-        if !std::mem::replace(&mut kept.watched, true) {
-            tokio::spawn(watch(Arc::downgrade(self)));
-        }
+        kept.watch.get_or_insert_with(|| tokio::spawn(watch(Arc::downgrade(self))).abort_handle());
     }
 
     /// Closes those that are idle for too long; when the next will be, if there is one.
@@ -135,8 +144,11 @@ impl Idle {
         let now = Instant::now();
         let old = kept.connections.partition_point(|(since, _)| *since + IDLE <= now);
         kept.connections.drain(..old);
-        kept.watched = !kept.connections.is_empty();
-        kept.connections.first().map(|(since, _)| *since + IDLE)
+        let next = kept.connections.first().map(|(since, _)| *since + IDLE);
+        if next.is_none() {
+            kept.watch = None;
+        }
+        next
     }
 
     /// Nothing in here is left half done by a panic.
@@ -203,5 +215,66 @@ impl Received {
         if let Some(Lent { connection, idle }) = self.lent.take() {
             idle.put(connection);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper_util::rt::TokioIo;
+    use tokio::{
+        io::{AsyncReadExt, DuplexStream, duplex},
+        time::{advance, timeout},
+    };
+
+    use super::*;
+
+    /// A connection that is ready, and the provider's end of it.
+    async fn open() -> (SendRequest<RequestBody>, DuplexStream) {
+        let (ours, theirs) = duplex(1024);
+        let (mut sender, connection) = Builder::new().handshake(TokioIo::new(ours)).await.unwrap();
+        tokio::spawn(connection);
+        sender.ready().await.unwrap();
+        (sender, theirs)
+    }
+
+    async fn is_open(theirs: &mut DuplexStream) -> bool {
+        timeout(Duration::from_millis(1), theirs.read_u8()).await.is_err()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_last_used_goes_first_and_the_idle_are_closed_in_time() {
+        let idle = Arc::<Idle>::default();
+        let (first, mut first_end) = open().await;
+        let (second, mut second_end) = open().await;
+        idle.put(first);
+        advance(IDLE / 2).await;
+        idle.put(second);
+        assert!(is_open(&mut first_end).await);
+        advance(IDLE / 2).await;
+        assert!(!is_open(&mut first_end).await, "idle for too long");
+        assert!(is_open(&mut second_end).await);
+
+        let taken = idle.take().unwrap();
+        assert!(idle.take().is_none());
+        advance(IDLE * 2).await;
+        assert!(is_open(&mut second_end).await, "nobody closes what is in use");
+        drop(second_end);
+        tokio::task::yield_now().await;
+        idle.put(taken);
+        assert!(idle.take().is_none(), "the provider has closed it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_outlives_the_channel() {
+        let idle = Arc::<Idle>::default();
+        let (connection, mut end) = open().await;
+        idle.put(connection);
+        tokio::task::yield_now().await;
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        assert_eq!(tasks(), 2, "the connection's and the watch");
+        drop(idle);
+        assert!(!is_open(&mut end).await);
+        tokio::task::yield_now().await;
+        assert_eq!(tasks(), 0);
     }
 }

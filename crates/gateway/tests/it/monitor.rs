@@ -65,7 +65,7 @@ async fn metrics_count_requests_attempts_and_tokens() {
     for line in [
         "sluice_requests_total{dialect=\"openai_chat\",operation=\"chat\",ending=\"completed\"} 1",
         "sluice_requests_started_total 1",
-        "sluice_attempts_total{channel=\"openai_chat\",outcome=\"ok\"} 1",
+        "sluice_attempts_total{channel=\"openai_chat\",lane=\"relay\",outcome=\"ok\"} 1",
         "sluice_in_flight{phase=\"waiting\"} 0",
         "sluice_unaccounted 0",
         "gen_ai_token_type=\"input\"} 11",

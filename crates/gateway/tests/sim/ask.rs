@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     dice::Dice,
-    setup::{MODELS, Setup},
+    setup::{Channel, MODELS, Setup},
     upstream::call_id,
     wire::stored_id,
 };
@@ -82,7 +82,7 @@ impl Ask {
         };
         let spoken: Vec<Dialect> = Dialect::ALL
             .into_iter()
-            .filter(|dialect| setup.channels.iter().any(|channel| channel.speaks(*dialect)))
+            .filter(|dialect| setup.channels.iter().any(|channel| channel.lane(*dialect, false).is_some()))
             .collect();
         let dialect = if dice.chance(96) { dice.pick(&spoken) } else { dice.pick(&Dialect::ALL) };
         let stream = dice.chance(60);
@@ -127,12 +127,13 @@ impl Ask {
     /// Writes the body; the status that it deserves, if it is a bad one.
     fn write_body(&mut self, dice: &mut Dice) -> Option<u16> {
         let filler = "x".repeat(dice.weigh(&[(10, 20), (3, 3_000), (1, 40_000), (1, 300_000)]));
-        let mut body = json!({"big": 12345678901234567890u64, "zero": 0, "none": null, "text": filler});
+        let mut body = json!({"big": 12345678901234567890u64, "zero": 0, "none": null, "filler": filler});
         if self.dialect == Dialect::GeminiGenerate {
             body["contents"] = json!([{"role": "user", "parts": [{"text": "hello"}]}]);
         } else {
             body["model"] = json!(self.model);
-            body["messages"] = json!([{"role": "user", "content": "hello"}]);
+            let list = if self.dialect == Dialect::OpenaiResponses { "input" } else { "messages" };
+            body[list] = json!([{"role": "user", "content": "hello"}]);
             if self.stream {
                 body["stream"] = json!(true);
             }
@@ -189,7 +190,14 @@ impl Ask {
         if serving.peek().is_none() {
             return Some(404);
         }
-        (!serving.any(|channel| channel.speaks(self.dialect))).then_some(400)
+        (!serving.any(|channel| channel.lane(self.dialect, self.previous.is_some()).is_some())).then_some(400)
+    }
+
+    /// It is let in, and refused when nobody is found to whom it could be told.
+    pub(crate) fn is_refused_late(&self, setup: &Setup) -> bool {
+        let mut serving = setup.channels.iter().filter(|channel| channel.serves(&self.model));
+        let asked = |channel: &Channel, builds| channel.lane(self.dialect, builds).is_some();
+        self.previous.is_some() && self.fault == Some(400) && serving.any(|channel| asked(channel, false))
     }
 
     pub(crate) fn head(&self, setup: &Setup, request_id: Uuid) -> Head {

@@ -25,7 +25,7 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
         if calls[..nth].iter().any(|before| before.channel == call.channel) {
             wrong.push(format!("channel {} was called twice", call.channel));
         }
-        if !channel.serves(&ask.model) || !channel.speaks(ask.dialect) {
+        if !channel.serves(&ask.model) || channel.lane(ask.dialect, ask.previous.is_some()).is_none() {
             wrong.push(format!("channel {} cannot serve this", call.channel));
         }
         if nth > 0 && call.at >= ask.at + setup.deadline {
@@ -65,6 +65,9 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
     if call.sent_at.is_none() {
         return;
     }
+    if call.is_translated(ask) {
+        return translated(call, channel, ask, wrong);
+    }
     let (Ok(mut mine), Ok(yours)) =
         (serde_json::from_slice::<Value>(&ask.body), serde_json::from_slice::<Value>(&call.body))
     else {
@@ -81,10 +84,42 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
     }
 }
 
+/// The same in another dialect: what it is about is there, and what belongs to the caller's dialect is not.
+fn translated(call: &Call, channel: &Channel, ask: &Ask, wrong: &mut Vec<String>) {
+    use dialect::Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat};
+    let Ok(body) = serde_json::from_slice::<Value>(&call.body) else {
+        return wrong.push("the translated request is no JSON".to_owned());
+    };
+    let renamed = channel.renames && ask.model == crate::setup::MODELS[0];
+    let model = if renamed { RENAMED } else { &ask.model };
+    let to = call.asked.dialect;
+    let named = match to {
+        GeminiGenerate => call.uri.contains(&format!("/models/{model}:")),
+        _ => body["model"] == model,
+    };
+    let streams = match to {
+        GeminiGenerate => call.uri.ends_with(":streamGenerateContent?alt=sse"),
+        _ => body["stream"] == true,
+    };
+    let asks_usage = body["stream_options"]["include_usage"].as_bool().unwrap_or(false);
+    let counted = !ask.stream || to != OpenaiChat || asks_usage == call.asked.usage;
+    let versioned = to != AnthropicMessages || call.headers.contains_key("anthropic-version");
+    let said = body.to_string();
+    if !named || streams != ask.stream || !counted || !versioned || !said.contains("hello") {
+        wrong.push(format!("told as {} {said}", call.uri));
+    }
+    // Fields that nobody knows are no other dialect's.
+    if said.contains("12345678901234567890") {
+        wrong.push(format!("what is the caller's dialect's own went along: {said}"));
+    }
+}
+
 /// A rejection has a reason.
 fn rejection(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
     let cause = settlement.cause.as_deref().unwrap_or_default();
-    let mut channels = story.setup.channels.iter().filter(|channel| channel.speaks(story.ask.dialect));
+    // Whether it could be told is only asked where there is a place.
+    let lane = |channel: &&Channel| channel.lane(story.ask.dialect, false).is_some();
+    let mut channels = story.setup.channels.iter().filter(lane);
     let reason = match cause.trim_start_matches("rejected: ").split([' ', '{']).next().unwrap_or_default() {
         "RateLimited" => limits::has(story, cause),
         "QueueFull" => story.setup.queue < 1_000,
@@ -108,7 +143,8 @@ fn rejection(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>
 pub(crate) fn maker(world: &World, ask: &Ask) -> Maker {
     let Some(previous) = ask.previous else { return Maker::Nobody };
     let Some(call) = world.calls.iter().find(|call| call.ask == previous) else { return Maker::Nobody };
-    if call.taken.is_empty() || call.script.status != 200 {
+    // What was made for a request of ours is nothing that the caller could build on.
+    if call.taken.is_empty() || call.script.status != 200 || call.is_translated(&world.asks[previous]) {
         return Maker::Nobody;
     }
     let id = world.visits[previous].request_id;
@@ -236,7 +272,7 @@ fn availability(
             world.setup.channels.iter().enumerate().filter(move |(number, channel)| {
                 channel.max_in_flight.is_none()
                     && channel.serves(&story.ask.model)
-                    && channel.speaks(story.ask.dialect)
+                    && channel.lane(story.ask.dialect, story.ask.previous.is_some()).is_some()
                     && troubled.get(number).is_none_or(|trouble| *trouble > at)
             })
         };
@@ -246,6 +282,12 @@ fn availability(
             let drawn_at = first.at;
             if let Some((number, _)) = well(drawn_at).find(|(_, channel)| channel.priority > priority) {
                 broken.push(format!("request {}: channel {number} should have been first", story.ask.number));
+            }
+            let own = |channel: &Channel| channel.priority == priority && channel.speaks(story.ask.dialect);
+            if first.is_translated(story.ask)
+                && let Some((number, _)) = well(drawn_at).find(|(_, channel)| own(channel))
+            {
+                broken.push(format!("request {}: channel {number} speaks its dialect", story.ask.number));
             }
         }
         let Some(last) = story.calls.last() else { continue };

@@ -9,7 +9,7 @@ use crate::{
     arrived::{arrived, closed_at, ended_at, last_event},
     client::{Over, Visit},
     conduct, limits,
-    model::{Fault, HELD_BYTES, Maker, Outcome, Story},
+    model::{Fault, Maker, Outcome, Story},
     money,
     script::{Reply, Tail},
     upstream::Call,
@@ -125,6 +125,10 @@ fn record(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
         wrong.push(format!("called {channels:?}, wrote {written:?}"));
     }
     for (attempt, call) in settlement.attempts.iter().zip(&story.calls) {
+        let translated = call.is_translated(story.ask).then_some(call.asked.dialect);
+        if attempt.translated != translated {
+            wrong.push(format!("{attempt:?} of a call in {:?}", call.asked.dialect));
+        }
         let delivered = attempt.fault.is_none() && attempt.status != 0;
         if delivered != story.outcomes(call).contains(&Outcome::Answer) {
             wrong.push(format!("{attempt:?} of a call that came to {:?}", story.outcomes(call)));
@@ -138,7 +142,7 @@ fn record(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
             Reply::Stream(_) => arrived(call).usage,
             // Held whole, it was used, even if it could not be given.
             Reply::Document { usage, .. } if settlement.ending == Ending::Completed => *usage,
-            Reply::Document { usage, .. } if call.bytes_taken() <= HELD_BYTES => *usage,
+            Reply::Document { usage, .. } if call.bytes_taken() <= story.held_bytes(call) => *usage,
             _ => None,
         };
         money::of_one(story, expected, settlement, wrong);

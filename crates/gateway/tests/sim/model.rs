@@ -17,8 +17,8 @@ use crate::{
     world::Stop,
 };
 
-/// A plain answer is held until it is whole, up to this size.
-pub(crate) const HELD_BYTES: usize = 64 * 1024;
+/// A plain answer is held until it is whole, up to this size; one that is translated always is, here.
+const HELD_BYTES: usize = 64 * 1024;
 /// What is read of an error: so much, for so long.
 const ERROR_BYTES: usize = 64 * 1024;
 const ERROR_MS: u64 = 1_000;
@@ -169,9 +169,9 @@ impl Story<'_> {
             Reply::Document { whole, told, .. } => {
                 let ended = call.tail_at.is_some();
                 match told {
-                    _ if call.bytes_taken() > HELD_BYTES => vec![Outcome::Answer],
+                    _ if call.bytes_taken() > self.held_bytes(call) => vec![Outcome::Answer],
                     // As an array of one it is an element of a stream, and needs no end.
-                    Some(said) if self.ask.array && call.bytes_taken() + 1 >= call.script.full => {
+                    Some(said) if call.asked.array && call.bytes_taken() + 1 >= call.script.full => {
                         vec![Outcome::Fault(Fault::Told(*said))]
                     }
                     _ if ended && call.script.tail == Tail::Reset => vec![Outcome::Fault(Fault::Broke)],
@@ -182,6 +182,11 @@ impl Story<'_> {
                 }
             }
         }
+    }
+
+    /// Up to this size a plain answer is held until it is whole.
+    pub(crate) fn held_bytes(&self, call: &Call) -> usize {
+        if call.is_translated(self.ask) { usize::MAX } else { HELD_BYTES }
     }
 
     /// When the whole request is given up, by `timeouts.total`.
@@ -209,7 +214,7 @@ impl Story<'_> {
         let blank = body.iter().take_while(|byte| byte.is_ascii_whitespace()).count();
         let begun = match &call.script.reply {
             // An array is a stream until it proves to be an error.
-            Reply::Document { told: Some(_), .. } if self.ask.array => None,
+            Reply::Document { told: Some(_), .. } if call.asked.array => None,
             Reply::Document { .. } if !call.script.packed => call.taken_at(blank + 1),
             Reply::Document { .. } => call.taken.first().map(|(at, _)| *at),
             _ => None,
@@ -228,7 +233,7 @@ impl Story<'_> {
         let idle = self.setup.channels[call.channel].clocks.idle;
         let last = match &call.script.reply {
             Reply::Stream(pieces) => last_event(pieces, call).map(|(_, at)| at),
-            _ => call.taken_at(HELD_BYTES + 1),
+            _ => call.taken_at(self.held_bytes(call).saturating_add(1)),
         };
         let due = last.unwrap_or(call.at) + idle;
         due.min(self.total_at())
@@ -358,6 +363,8 @@ impl Story<'_> {
         if matches!(self.maker, Maker::Perhaps(maker) if lost(maker)) {
             endings.push(Ending::Refused);
         }
+        // Before it is found that it cannot be told, it has to be let in.
+        endings.extend(ask.is_refused_late(self.setup).then_some(Ending::Rejected));
         endings.push(match visit.over {
             Some((_, Over::Left)) if visit.head_at.is_none() => Ending::ClientLeft,
             Some((_, Over::Dropped)) if visit.head_at.is_none() => Ending::Shutdown,

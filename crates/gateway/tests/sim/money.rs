@@ -42,7 +42,7 @@ pub(crate) fn of_one(
     if !settlement.estimated {
         return;
     }
-    let anthropic = story.ask.dialect == Dialect::AnthropicMessages;
+    let anthropic = story.answer().is_some_and(|call| call.asked.dialect == Dialect::AnthropicMessages);
     let right = match (told, settlement.usage) {
         (None, _) => due,
         // What a message begins with is its input; the output is said at its end.

@@ -34,6 +34,8 @@ pub(crate) struct Channel {
     pub(crate) weight: u64,
     pub(crate) max_in_flight: Option<u64>,
     pub(crate) clocks: Clocks,
+    /// Callers of other dialects are served, too.
+    pub(crate) translates: bool,
 }
 
 impl Channel {
@@ -47,6 +49,20 @@ impl Channel {
             "gemini" => matches!(dialect, GeminiGenerate | OpenaiChat),
             _ => dialect == OpenaiChat,
         }
+    }
+
+    /// In which dialect a caller of `dialect` is served here, if he is. What builds on a stored object is not translated.
+    pub(crate) fn lane(&self, dialect: Dialect, builds: bool) -> Option<Dialect> {
+        if self.speaks(dialect) {
+            return Some(dialect);
+        }
+        let first = match self.provider {
+            "custom" => self.dialect?,
+            "anthropic" => Dialect::AnthropicMessages,
+            "gemini" => Dialect::GeminiGenerate,
+            _ => Dialect::OpenaiChat,
+        };
+        (self.translates && !builds).then_some(first)
     }
 
     pub(crate) fn serves(&self, model: &str) -> bool {
@@ -181,7 +197,7 @@ impl Setup {
             let Clocks { connect, first_byte, first_event, idle } = channel.clocks;
             let _ = writeln!(
                 text,
-                "[[channel]]\nname = {:?}\nprovider = {:?}\nbase_url = \"https://{}\"\nsecrets = {:?}\nmodels = {:?}\npriority = {}\nweight = {}\ntranslate = false\n\
+                "[[channel]]\nname = {:?}\nprovider = {:?}\nbase_url = \"https://{}\"\nsecrets = {:?}\nmodels = {:?}\npriority = {}\nweight = {}\ntranslate = {}\n\
                 timeouts = {{ connect = \"{connect}ms\", first_byte = \"{first_byte}ms\", first_event = \"{first_event}ms\", idle = \"{idle}ms\" }}",
                 channel.name,
                 channel.provider,
@@ -189,7 +205,8 @@ impl Setup {
                 channel.secrets,
                 channel.models,
                 channel.priority,
-                channel.weight
+                channel.weight,
+                channel.translates
             );
             if let Some(dialect) = channel.dialect {
                 let _ = writeln!(text, "dialect = {:?}", dialect.name());
@@ -238,5 +255,6 @@ fn channel(dice: &mut Dice, number: u64, hurry: bool) -> Channel {
         weight: dice.between(1, 5),
         max_in_flight: dice.chance(25).then(|| dice.between(1, 6)),
         clocks,
+        translates: dice.chance(60),
     }
 }

@@ -54,6 +54,11 @@ pub(crate) struct Call {
 }
 
 impl Call {
+    /// It was asked in another dialect than its caller's.
+    pub(crate) fn is_translated(&self, ask: &Ask) -> bool {
+        self.asked.dialect != ask.dialect
+    }
+
     pub(crate) fn bytes_taken(&self) -> usize {
         self.taken.last().map_or(0, |(_, bytes)| *bytes)
     }
@@ -113,11 +118,14 @@ impl Calls {
         };
         let secret =
             who.secrets.iter().find(signs_in).expect("a call signs in with one of its channel's secrets");
-        let chat_stream = ask.stream && ask.dialect == Dialect::OpenaiChat;
+        let builds = ask.previous.is_some();
+        let dialect = who.lane(ask.dialect, builds).expect("only channels that can be asked are called");
+        let relayed = dialect == ask.dialect;
+        let chat_stream = ask.stream && dialect == Dialect::OpenaiChat;
         let asked = Asked {
-            dialect: ask.dialect,
-            array: ask.array,
-            usage: chat_stream && (ask.wants_usage || !who.tells_usage_unasked()),
+            dialect,
+            array: ask.array && relayed,
+            usage: chat_stream && (ask.wants_usage && relayed || !who.tells_usage_unasked()),
             usage_unasked: who.tells_usage_unasked(),
             reasons_apart: who.reasons_apart(),
             id: 0,

@@ -29,6 +29,12 @@ pub(crate) fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
     }
     let answer = story.answer();
     match answer.map(|call| (call, &call.script.reply)) {
+        Some((call, _)) if call.is_translated(ask) && !story.head_came_first() && is_document(call) => {
+            let told = serde_json::from_slice::<Value>(&visit.received());
+            if aborted || stayed && (told.is_err() || is_error(ask.dialect, &visit.received())) {
+                wrong.push(format!("no answer of the dialect: {:?}", lossy(&visit.received())));
+            }
+        }
         Some((call, Reply::Document { .. })) if !story.head_came_first() => {
             let (received, sent) = (visit.received(), &call.script.body[..]);
             // Blanks that came while a stream was waited for need not be handed on.
@@ -54,7 +60,11 @@ pub(crate) fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
                 wrong.push("a stream broke off without words".to_owned());
             }
             let answer = answer.filter(|call| matches!(call.script.reply, Reply::Stream(_)));
-            stream_faults(story, answer, ending, stayed, &mut wrong);
+            if answer.is_some_and(|call| call.is_translated(ask)) {
+                told_faults(story, ending, stayed, &mut wrong);
+            } else {
+                stream_faults(story, answer, ending, stayed, &mut wrong);
+            }
         }
     }
     wrong
@@ -109,6 +119,45 @@ fn stream_faults(
     }
 }
 
+fn is_document(call: &Call) -> bool {
+    matches!(call.script.reply, Reply::Document { .. })
+}
+
+/// A stream that was told in the caller's dialect: one end or one error, and it comes last.
+fn told_faults(story: &Story<'_>, ending: Ending, stayed: bool, wrong: &mut Vec<String>) {
+    let core = without_comments(story, wrong);
+    if story.ask.array {
+        return array_faults(&core, ending, stayed, wrong);
+    }
+    let text = String::from_utf8_lossy(&core).replace("\r\n", "\n");
+    let events: Vec<&str> = text.split_inclusive("\n\n").collect();
+    let is_error = |event: &&str| is_error_event(story.ask.dialect, event.as_bytes());
+    let is_end = |event: &&str| match story.ask.dialect {
+        Dialect::OpenaiChat => event.contains("[DONE]"),
+        Dialect::OpenaiResponses => {
+            event.starts_with("event: response.completed") || event.starts_with("event: response.incomplete")
+        }
+        Dialect::AnthropicMessages => event.starts_with("event: message_stop"),
+        Dialect::GeminiGenerate => event.contains("\"finishReason\""),
+    };
+    let (ends, errors) = (
+        events.iter().filter(|event| is_end(event)).count(),
+        events.iter().filter(|event| is_error(event)).count(),
+    );
+    let last = events.last();
+    let right = match ending {
+        _ if !stayed => ends + errors <= 1,
+        Ending::Completed => ends == 1 && errors == 0 && last.is_some_and(is_end),
+        _ => ends == 0 && errors == 1 && last.is_some_and(is_error),
+    };
+    if !right {
+        wrong.push(format!(
+            "{ending:?} with {ends} ends and {errors} errors: {:?}",
+            lossy(&core[core.len().saturating_sub(300)..])
+        ));
+    }
+}
+
 /// The bytes that may pass of an answer, where its whole events end in them, and how many must have passed.
 fn forwarded(ask: &Ask, call: &Call) -> (Vec<u8>, Vec<usize>, usize) {
     let Reply::Stream(pieces) = &call.script.reply else { return (Vec::new(), vec![0], 0) };
@@ -144,6 +193,10 @@ fn without_comments(story: &Story<'_>, wrong: &mut Vec<String>) -> Vec<u8> {
     let eager = story.visit.paused_ms == 0;
     let mut core = Vec::new();
     let mut before = story.calls.first().map_or(story.ask.at, |call| call.at);
+    // What the provider says of another candidate begins the answer, and may be nothing in the caller's dialect.
+    if !story.head_came_first() && story.answer().is_some_and(|call| call.is_translated(story.ask)) {
+        before = story.visit.head_at.map_or(before, |head_at| before.max(head_at));
+    }
     for (at, bytes) in &story.visit.frames {
         let blank = story.ask.array && core.is_empty() && &bytes[..] == b"\n";
         if &bytes[..] == COMMENT || blank {
@@ -164,6 +217,7 @@ fn without_comments(story: &Story<'_>, wrong: &mut Vec<String>) -> Vec<u8> {
 /// No comment may come into the middle of an event that passes in parts.
 fn passes_in_parts(story: &Story<'_>) -> bool {
     story.answer().is_some_and(|call| match &call.script.reply {
+        Reply::Stream(_) if call.is_translated(story.ask) => false,
         Reply::Stream(pieces) => pieces.iter().any(|(_, piece)| piece.bytes.len() > LONG),
         _ => false,
     })

@@ -297,7 +297,7 @@ pub(crate) fn document(dice: &mut Dice, asked: Asked) -> (Vec<u8>, Usage) {
             "choices": [{"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}], "usage": usage}),
         Dialect::OpenaiResponses => {
             json!({"id": asked.stored_id(), "object": "response", "status": "completed",
-            "output": [{"type": "message", "content": [{"type": "output_text", "text": text}]}], "usage": usage})
+            "output": [{"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}], "usage": usage})
         }
         Dialect::AnthropicMessages => json!({"id": "msg_1", "type": "message", "role": "assistant",
             "content": [{"type": "text", "text": text}], "stop_reason": "end_turn", "usage": usage}),

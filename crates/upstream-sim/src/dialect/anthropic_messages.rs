@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS};
+use crate::reply::{PREFACE, REASONING, Reply, Reported, SIGNATURE};
 
 /// What `message_start` reports as output: the API counts the first token there.
 const FIRST_OUTPUT: u64 = 1;
@@ -36,9 +36,16 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
         fill(out, thinking, &[Text(&REASONING.concat()), Text(SIGNATURE)]);
     }
     let stop = match reply.tool {
-        Some(name) => {
+        Some(call) => {
             let block = r#"{"type":"tool_use","id":"toolu_sim@","name":@,"input":@}"#;
-            fill(out, block, &[Num(reply.id), Text(name), Raw(TOOL_ARGUMENTS)]);
+            if reply.busy {
+                fill(out, r#"{"type":"text","text":@},"#, &[Text(PREFACE)]);
+            }
+            fill(out, block, &[Num(reply.id), Text(call.name), Raw(call.arguments)]);
+            if reply.busy {
+                let block = r#",{"type":"tool_use","id":"toolu_simb@","name":@,"input":@}"#;
+                fill(out, block, &[Num(reply.id), Text(call.name), Raw(call.arguments)]);
+            }
             "tool_use"
         }
         None => {
@@ -55,9 +62,9 @@ fn event(telling: &mut Telling<'_>, name: &str, data: &str) {
     telling.frames.event(Some(name), |out| out.extend_from_slice(data.as_bytes()));
 }
 
-/// The block that carries the content; a thinking block goes before it.
+/// The block that carries the content; a thinking block and a sentence may go before it.
 fn content_index(reply: &Reply<'_>) -> u64 {
-    u64::from(reply.reasoning)
+    u64::from(reply.reasoning) + u64::from(reply.busy)
 }
 
 pub(super) fn open(telling: &mut Telling<'_>) {
@@ -77,10 +84,16 @@ pub(super) fn open(telling: &mut Telling<'_>) {
     if reply.reasoning {
         think(telling);
     }
+    if reply.busy {
+        let index = content_index(reply) - 1;
+        start_block(telling, index, r#"{"type":"text","text":""}"#);
+        delta(telling, index, &filled(r#"{"type":"text_delta","text":@}"#, &[Text(PREFACE)]));
+        stop_block(telling, index);
+    }
     let block = match reply.tool {
-        Some(name) => {
+        Some(call) => {
             let block = r#"{"type":"tool_use","id":"toolu_sim@","name":@,"input":{}}"#;
-            filled(block, &[Num(reply.id), Text(name)])
+            filled(block, &[Num(reply.id), Text(call.name)])
         }
         None => r#"{"type":"text","text":""}"#.to_owned(),
     };
@@ -127,6 +140,14 @@ pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
 pub(super) fn close(telling: &mut Telling<'_>) {
     let (reply, output) = (telling.reply, telling.output());
     stop_block(telling, content_index(reply));
+    if let (true, Some(call)) = (reply.busy, reply.tool) {
+        let index = content_index(reply) + 1;
+        let block = r#"{"type":"tool_use","id":"toolu_simb@","name":@,"input":{}}"#;
+        start_block(telling, index, &filled(block, &[Num(reply.id), Text(call.name)]));
+        let input = r#"{"type":"input_json_delta","partial_json":@}"#;
+        delta(telling, index, &filled(input, &[Text(call.arguments)]));
+        stop_block(telling, index);
+    }
     let stop = if reply.tool.is_some() { "tool_use" } else { "end_turn" };
     let template = r#"{"type":"message_delta","delta":{"stop_reason":@,"stop_sequence":null}@}"#;
     let last = filled(template, &[Text(stop), Raw(&usage(reply, output))]);

@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS};
+use crate::reply::{Call, PREFACE, REASONING, Reply, Reported, SIGNATURE};
 
 /// `candidatesTokenCount` leaves the thoughts out, the total has them.
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -53,18 +53,26 @@ fn thought(text: &str) -> String {
     filled(r#"{"text":@,"thought":true}"#, &[Text(text)])
 }
 
-fn call(reply: &Reply<'_>, name: &str) -> String {
+/// The call beside the first one, which alone is signed.
+fn called_again(call: Call<'_>) -> String {
+    filled(r#"{"functionCall":{"name":@,"args":@}}"#, &[Text(call.name), Raw(call.arguments)])
+}
+
+fn called(reply: &Reply<'_>, call: Call<'_>) -> String {
     let signature =
         if reply.reasoning { format!(r#","thoughtSignature":"{SIGNATURE}""#) } else { String::new() };
     let template = r#"{"functionCall":{"name":@,"args":@}@}"#;
-    filled(template, &[Text(name), Raw(TOOL_ARGUMENTS), Raw(&signature)])
+    filled(template, &[Text(call.name), Raw(call.arguments), Raw(&signature)])
 }
 
 pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
     let mut parts = match reply.tool {
-        Some(name) => call(reply, name),
+        Some(call) => called(reply, call),
         None => said(text),
     };
+    if let (true, Some(call)) = (reply.busy, reply.tool) {
+        parts = format!("{},{parts},{}", said(PREFACE), called_again(call));
+    }
     if reply.reasoning {
         parts = format!("{},{parts}", thought(&REASONING.concat()));
     }
@@ -82,6 +90,9 @@ pub(super) fn open(telling: &mut Telling<'_>) {
             chunk(telling, &thought(piece), "");
         }
     }
+    if telling.reply.busy {
+        chunk(telling, &said(PREFACE), "");
+    }
 }
 
 /// A chunk that says nothing.
@@ -92,13 +103,16 @@ pub(super) fn empty(telling: &mut Telling<'_>) {
 pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
     let part = match telling.reply.tool {
         // A call is never cut into pieces here.
-        Some(name) => call(telling.reply, name),
+        Some(call) => called(telling.reply, call),
         None => said(piece),
     };
     chunk(telling, &part, "");
 }
 
 pub(super) fn close(telling: &mut Telling<'_>) {
+    if let (true, Some(call)) = (telling.reply.busy, telling.reply.tool) {
+        chunk(telling, &called_again(call), "");
+    }
     chunk(telling, &said(""), STOP);
     telling.frames.close();
 }

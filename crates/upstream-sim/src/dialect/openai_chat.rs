@@ -5,7 +5,7 @@
 use super::Telling;
 use crate::ask::Ask;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, TOOL_ARGUMENTS};
+use crate::reply::{PREFACE, REASONING, Reply, Reported};
 
 /// Numbers in an embedding when the caller does not say.
 const DIMENSIONS: usize = 16;
@@ -46,14 +46,22 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
         fill(out, r#""reasoning_content":@,"#, &[Text(&REASONING.concat())]);
     }
     match reply.tool {
-        Some(name) => fill(
-            out,
-            concat!(
-                r#""content":null,"refusal":null,"tool_calls":[{"id":"call_sim@","type":"function","#,
-                r#""function":{"name":@,"arguments":@}}]},"logprobs":null,"finish_reason":"tool_calls"}]"#
-            ),
-            &[Num(reply.id), Text(name), Text(TOOL_ARGUMENTS)],
-        ),
+        Some(call) => {
+            let one = r#"{"id":@,"type":"function","function":{"name":@,"arguments":@}}"#;
+            let id = format!("call_sim{}", reply.id);
+            let mut calls = filled(one, &[Text(&id), Text(call.name), Text(call.arguments)]);
+            let mut content = "null".to_owned();
+            if reply.busy {
+                content = filled("@", &[Text(PREFACE)]);
+                calls.push(',');
+                fill_second(reply, one, &mut calls);
+            }
+            let message = concat!(
+                r#""content":@,"refusal":null,"tool_calls":[@]},"#,
+                r#""logprobs":null,"finish_reason":"tool_calls"}]"#
+            );
+            fill(out, message, &[Raw(&content), Raw(&calls)]);
+        }
         None => fill(
             out,
             concat!(
@@ -65,6 +73,14 @@ pub(super) fn plain(reply: &Reply<'_>, text: &str, out: &mut Vec<u8>) {
     }
     let tail = r#"@,"service_tier":"default","system_fingerprint":"fp_sim"}"#;
     fill(out, tail, &[Raw(&usage(reply, reply.counted.output))]);
+}
+
+/// Appends the call that a busy answer makes beside the first.
+fn fill_second(reply: &Reply<'_>, template: &str, calls: &mut String) {
+    if let Some(call) = reply.tool {
+        let id = format!("call_simb{}", reply.id);
+        calls.push_str(&filled(template, &[Text(&id), Text(call.name), Text(call.arguments)]));
+    }
 }
 
 /// A chunk with one choice; `usage:null` is there only when usage was asked for, as the API does.
@@ -93,16 +109,19 @@ pub(super) fn open(telling: &mut Telling<'_>) {
             chunk(telling, &filled(r#"{"reasoning_content":@}"#, &[Text(piece)]), "null");
         }
     }
+    if telling.reply.busy {
+        chunk(telling, &filled(r#"{"content":@}"#, &[Text(PREFACE)]), "null");
+    }
 }
 
 pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
     let delta = match telling.reply.tool {
-        Some(name) if telling.told == 0 => filled(
+        Some(call) if telling.told == 0 => filled(
             concat!(
                 r#"{"tool_calls":[{"index":0,"id":"call_sim@","type":"function","#,
                 r#""function":{"name":@,"arguments":@}}]}"#
             ),
-            &[Num(telling.reply.id), Text(name), Text(piece)],
+            &[Num(telling.reply.id), Text(call.name), Text(piece)],
         ),
         Some(_) => filled(r#"{"tool_calls":[{"index":0,"function":{"arguments":@}}]}"#, &[Text(piece)]),
         None => filled(r#"{"content":@}"#, &[Text(piece)]),
@@ -112,6 +131,12 @@ pub(super) fn content(telling: &mut Telling<'_>, piece: &str) {
 
 pub(super) fn close(telling: &mut Telling<'_>, with_done: bool) {
     let (reply, output) = (telling.reply, telling.output());
+    if reply.busy {
+        let mut call = String::new();
+        let template = r#"{"index":1,"id":@,"type":"function","function":{"name":@,"arguments":@}}"#;
+        fill_second(reply, template, &mut call);
+        chunk(telling, &filled(r#"{"tool_calls":[@]}"#, &[Raw(&call)]), "null");
+    }
     if telling.is_completion {
         completion_chunk(telling, "", r#""stop""#);
     } else {

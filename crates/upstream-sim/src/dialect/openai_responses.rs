@@ -5,7 +5,7 @@
 
 use super::Telling;
 use crate::fill::{Slot::*, fill, filled};
-use crate::reply::{REASONING, Reply, Reported, SIGNATURE, TOOL_ARGUMENTS};
+use crate::reply::{Call, PREFACE, REASONING, Reply, Reported, SIGNATURE};
 use serde_json::Value;
 
 fn usage(reply: &Reply<'_>, output: u64) -> String {
@@ -67,12 +67,12 @@ fn text_part(text: &str) -> String {
 fn answer_item(reply: &Reply<'_>, status: &str, text: &str) -> String {
     let is_done = status == "completed";
     match reply.tool {
-        Some(name) => filled(
+        Some(call) => filled(
             concat!(
                 r#"{"id":"fc_sim@","type":"function_call","status":@,"arguments":@,"#,
                 r#""call_id":"call_sim@","name":@}"#
             ),
-            &[Num(reply.id), Text(status), Text(text), Num(reply.id), Text(name)],
+            &[Num(reply.id), Text(status), Text(text), Num(reply.id), Text(call.name)],
         ),
         None => {
             let part = if is_done { text_part(text) } else { String::new() };
@@ -84,9 +84,28 @@ fn answer_item(reply: &Reply<'_>, status: &str, text: &str) -> String {
     }
 }
 
+/// The sentence before a busy answer's call.
+fn preface_item(reply: &Reply<'_>, status: &str, content: &str) -> String {
+    let template = r#"{"id":"msg_simp@","type":"message","status":@,"content":[@],"role":"assistant"}"#;
+    filled(template, &[Num(reply.id), Text(status), Raw(content)])
+}
+
+/// The call beside the first one.
+fn second_item(reply: &Reply<'_>, call: Call<'_>, status: &str, said: &str) -> String {
+    let template = concat!(
+        r#"{"id":"fc_simb@","type":"function_call","status":@,"arguments":@,"#,
+        r#""call_id":"call_simb@","name":@}"#
+    );
+    filled(template, &[Num(reply.id), Text(status), Text(said), Num(reply.id), Text(call.name)])
+}
+
 fn finished(reply: &Reply<'_>, text: &str, output_tokens: u64) -> String {
-    let said = if reply.tool.is_some() { TOOL_ARGUMENTS } else { text };
+    let said = reply.tool.map_or(text, |call| call.arguments);
     let mut output = answer_item(reply, "completed", said);
+    if let (true, Some(call)) = (reply.busy, reply.tool) {
+        let preface = preface_item(reply, "completed", &text_part(PREFACE));
+        output = format!("{preface},{output},{}", second_item(reply, call, "completed", call.arguments));
+    }
     if reply.reasoning {
         output = format!("{},{output}", reasoning_item(reply, true));
     }
@@ -107,7 +126,7 @@ fn event(telling: &mut Telling<'_>, name: &str, fields: &str) {
 
 /// Where the answering item stands in the output.
 fn item_index(reply: &Reply<'_>) -> u64 {
-    u64::from(reply.reasoning)
+    u64::from(reply.reasoning) + u64::from(reply.busy)
 }
 
 fn item_id(reply: &Reply<'_>) -> String {
@@ -132,6 +151,9 @@ pub(super) fn open(telling: &mut Telling<'_>) {
     if reply.reasoning {
         reason(telling);
     }
+    if reply.busy {
+        preface(telling);
+    }
     let added = filled(
         r#","output_index":@,"item":@"#,
         &[Num(item_index(reply)), Raw(&answer_item(reply, "in_progress", ""))],
@@ -141,6 +163,39 @@ pub(super) fn open(telling: &mut Telling<'_>) {
         let part = format!(r#"{},"part":{}"#, place(reply), text_part(""));
         event(telling, "response.content_part.added", &part);
     }
+}
+
+fn preface(telling: &mut Telling<'_>) {
+    let reply = telling.reply;
+    let index = item_index(reply) - 1;
+    let item = |item: &str| filled(r#","output_index":@,"item":@"#, &[Num(index), Raw(item)]);
+    let at =
+        filled(r#","item_id":"msg_simp@","output_index":@,"content_index":0"#, &[Num(reply.id), Num(index)]);
+    event(telling, "response.output_item.added", &item(&preface_item(reply, "in_progress", "")));
+    event(telling, "response.content_part.added", &format!(r#"{at},"part":{}"#, text_part("")));
+    for (name, key) in [("response.output_text.delta", "delta"), ("response.output_text.done", "text")] {
+        event(telling, name, &filled(r#"@,"@":@,"logprobs":[]"#, &[Raw(&at), Raw(key), Text(PREFACE)]));
+    }
+    event(telling, "response.content_part.done", &format!(r#"{at},"part":{}"#, text_part(PREFACE)));
+    let whole = preface_item(reply, "completed", &text_part(PREFACE));
+    event(telling, "response.output_item.done", &item(&whole));
+}
+
+fn call_again(telling: &mut Telling<'_>, call: Call<'_>) {
+    let reply = telling.reply;
+    let index = item_index(reply) + 1;
+    let item = |item: &str| filled(r#","output_index":@,"item":@"#, &[Num(index), Raw(item)]);
+    let said = |key: &str| {
+        filled(
+            r#","item_id":"fc_simb@","output_index":@,"@":@"#,
+            &[Num(reply.id), Num(index), Raw(key), Text(call.arguments)],
+        )
+    };
+    event(telling, "response.output_item.added", &item(&second_item(reply, call, "in_progress", "")));
+    event(telling, "response.function_call_arguments.delta", &said("delta"));
+    event(telling, "response.function_call_arguments.done", &said("arguments"));
+    let whole = second_item(reply, call, "completed", call.arguments);
+    event(telling, "response.output_item.done", &item(&whole));
 }
 
 fn reason(telling: &mut Telling<'_>) {
@@ -187,6 +242,9 @@ pub(super) fn close(telling: &mut Telling<'_>) {
     let item = answer_item(reply, "completed", &text);
     let done = filled(r#","output_index":@,"item":@"#, &[Num(item_index(reply)), Raw(&item)]);
     event(telling, "response.output_item.done", &done);
+    if let (true, Some(call)) = (reply.busy, reply.tool) {
+        call_again(telling, call);
+    }
     let whole = format!(r#","response":{}"#, finished(reply, &text, output));
     event(telling, "response.completed", &whole);
 }

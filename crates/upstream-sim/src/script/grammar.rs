@@ -84,6 +84,11 @@ impl Script {
             "length" => self.length = length(needed(key, value)?)?,
             "huge-line" => self.huge_line = Some(number()? as usize),
             "usage" => self.usage = usage(needed(key, value)?)?,
+            "tool" if value.is_some() => {
+                self.tool = true;
+                self.tool_name = Some(needed(key, value)?.to_owned());
+            }
+            "arguments" => self.arguments = Some(json_object(key, needed(key, value)?)?),
             "large-reply" => self.large_reply = Some(number()? as usize),
             _ if value.is_some() => return Err(bad(format!("`{key}=` is not a known key"))),
             _ => self.take_bare_word(key)?,
@@ -113,6 +118,9 @@ impl Script {
             "comments" => self.comments = true,
             "gzip-sse" => self.gzip_sse = true,
             "tool" => self.tool = true,
+            "quote-result" => self.quotes_result = true,
+            "busy" => self.busy = true,
+            "wants-signature" => self.wants_signature = true,
             "reasoning" => self.reasoning = true,
             "echo" => self.echo = true,
             _ => return Err(bad(format!("`{word}` is not a known word"))),
@@ -160,6 +168,13 @@ fn header_text(key: &str, value: &str) -> Result<String, BadScript> {
         return Err(bad(format!("{key} holds a control character")));
     }
     Ok(value.to_owned())
+}
+
+fn json_object(key: &str, value: &str) -> Result<String, BadScript> {
+    match serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(value) {
+        Ok(_) => Ok(value.to_owned()),
+        Err(_) => Err(bad(format!("{key}={value} is not a JSON object"))),
+    }
 }
 
 fn body(value: &str) -> Result<Body, BadScript> {
@@ -231,7 +246,10 @@ impl Script {
         bare(self.crlf, "crlf");
         bare(self.comments, "comments");
         bare(self.gzip_sse, "gzip-sse");
-        bare(self.tool, "tool");
+        bare(self.tool && self.tool_name.is_none(), "tool");
+        bare(self.quotes_result, "quote-result");
+        bare(self.busy, "busy");
+        bare(self.wants_signature, "wants-signature");
         bare(self.reasoning, "reasoning");
         bare(self.echo, "echo");
         let mut pair = |key: &str, value: Option<String>| {
@@ -259,6 +277,8 @@ impl Script {
         pair("size", self.size.map(|n| n.to_string()));
         pair("pings", (self.pings > 0).then(|| self.pings.to_string()));
         pair("type", self.content_type.clone());
+        pair("tool", self.tool_name.clone());
+        pair("arguments", self.arguments.clone());
         pair("huge-line", self.huge_line.map(|n| n.to_string()));
         pair("large-reply", self.large_reply.map(|n| n.to_string()));
         words.extend(self.written_choices());

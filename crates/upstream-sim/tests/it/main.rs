@@ -3,6 +3,7 @@
 
 mod before;
 mod body;
+mod conversations;
 mod errors;
 mod healthy;
 mod record;

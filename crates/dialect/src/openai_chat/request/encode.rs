@@ -141,7 +141,11 @@ fn put_tools(
 ) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
-        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
+        if shortfall::may_go_without(tool, request) {
+            losses.add("tools.web_search", OWN, "it has no such tool: the model has the others");
+        } else {
+            tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
+        }
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
     let choice =

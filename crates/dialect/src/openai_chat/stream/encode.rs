@@ -180,9 +180,16 @@ impl Encoder {
                 let call = object([("index", index.into()), (kind, body.into())]);
                 fields.put("tool_calls", vec![call.into()]);
             }
-            (Open::Call { index, .. }, Delta::Opaque(token)) => match message::google_token(token) {
+            (Open::Call { index, custom }, Delta::Opaque(token)) => match message::google_token(token) {
                 Some(token) => {
-                    let call = object([("index", index.into()), ("extra_content", token.into())]);
+                    // Clients read the function of every piece, also of one that says no more of it.
+                    let (kind, key) = if custom { ("custom", "input") } else { ("function", "arguments") };
+                    let nothing = object([(key, "".into())]);
+                    let call = object([
+                        ("index", index.into()),
+                        (kind, nothing.into()),
+                        ("extra_content", token.into()),
+                    ]);
                     fields.put("tool_calls", vec![call.into()]);
                 }
                 None => losses.add("messages.tool_calls.signature", OWN, NO_PLACE),

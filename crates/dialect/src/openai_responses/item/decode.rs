@@ -8,6 +8,7 @@ use crate::{
     Dialect,
     chat::{Content, Opaque, OpaqueKind, Part, Role, unwrap_opaque},
     fields::{Fields, malformed},
+    openai_responses::namespace,
     translate::Untranslatable,
     tree::{Json, object},
 };
@@ -103,9 +104,14 @@ fn read_reasoning(mut fields: Fields) -> Result<Part> {
 }
 
 fn read_call(mut fields: Fields, input: &str, custom: bool) -> Result<Part> {
+    let name = fields.need_text("name")?;
+    let namespace = fields.text("namespace")?;
+    if namespace.as_ref() == Some(&name) {
+        fields.put_back("namespace", (&name).into());
+    }
     let content = Content::ToolCall {
         id: fields.need_text("call_id")?,
-        name: fields.need_text("name")?,
+        name: namespace::join(namespace.as_deref(), name),
         input: fields.text(input)?.unwrap_or_default(),
         custom,
     };

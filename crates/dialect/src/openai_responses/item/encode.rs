@@ -9,6 +9,7 @@ use crate::{
     chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Source, Turn, wrap_opaque},
     fields::put_extras,
     loss::Losses,
+    openai_responses::namespace,
     shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
@@ -89,7 +90,9 @@ fn write_call(part: &Part) -> Object {
     let mut item = object([("type", kind.into())]);
     item.put_some("id", part.opaque_of(OWN, OpaqueKind::Id));
     let input = if input.is_empty() && !custom { "{}" } else { input };
-    item.put("call_id", id).put("name", name).put(key, input);
+    item.put("call_id", id);
+    namespace::put_name(name, &mut item);
+    item.put(key, input);
     put_extras(&part.extras, OWN, "input", &mut item);
     item
 }

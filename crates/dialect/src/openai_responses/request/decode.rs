@@ -6,7 +6,10 @@ use crate::{
     Dialect,
     chat::{ChatRequest, Effort, Format, Function, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
     fields::{Fields, malformed},
-    openai_responses::item::{self, Kind},
+    openai_responses::{
+        item::{self, Kind},
+        namespace,
+    },
     translate::Untranslatable,
     tree::{Json, object},
 };
@@ -60,7 +63,14 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
     read_text(&mut fields, &mut request)?;
     read_reasoning(&mut fields, &mut request)?;
     for tool in fields.array("tools")?.unwrap_or_default() {
-        request.tools.push(read_tool(tool)?);
+        match tool.as_object().filter(|tool| tool.text("type") == Some("namespace")) {
+            Some(group) if namespace::is_callable(group) => {
+                let mut fields = Fields::of(tool, "tools")?;
+                fields.json("type");
+                request.tools.extend(namespace::read_group(fields)?);
+            }
+            _ => request.tools.push(read_tool(tool)?),
+        }
     }
     request.parallel_calls = fields.bool("parallel_tool_calls")?;
     if let Some(choice) = fields.json("tool_choice") {
@@ -147,7 +157,7 @@ fn read_reasoning(fields: &mut Fields, request: &mut ChatRequest) -> Result<()> 
     Ok(())
 }
 
-fn read_tool(tool: Json) -> Result<Tool> {
+pub(in crate::openai_responses) fn read_tool(tool: Json) -> Result<Tool> {
     let mut fields = Fields::of(tool, "tools")?;
     let kind = fields.need_text("type")?;
     match kind.as_str() {

@@ -8,7 +8,7 @@ use crate::{
     chat::{ChatRequest, Content, Effort, Format, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
     fields::{list_extras, put_extras},
     loss::Losses,
-    openai_responses::item,
+    openai_responses::{item, namespace},
     shortfall,
     translate::{Target, ThinkingForm, Untranslatable},
     tree::{Json, Object, object},
@@ -208,7 +208,9 @@ fn put_tools(
 ) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
-        tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
+        if let Some(tool) = write_tool(tool, target, losses)? {
+            namespace::put_tool(tool, &mut tools);
+        }
     }
     body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
     body.put_some(

@@ -7,7 +7,7 @@ use crate::{
     chat::{Content, Opaque, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     openai_chat::message::read_citation,
-    openai_responses::{item, reply},
+    openai_responses::{item, namespace, reply},
     translate::Track,
     tree::{Json, Number, Object},
 };
@@ -126,6 +126,7 @@ impl Decoder {
             let id = item.text("call_id").or(item.text("id")).unwrap_or_default().to_owned();
             let id = if id.is_empty() { track.mint_call_id() } else { id };
             let name = item.text("name").unwrap_or_default().to_owned();
+            let name = namespace::join(item.text("namespace"), name);
             let custom = kind == "custom_tool_call";
             self.called = true;
             if let Some(part) = track.open(0, Opening::ToolCall { id, name, custom }) {

@@ -12,6 +12,7 @@ use crate::{
     loss::Losses,
     openai_responses::{
         item::{self, Ids},
+        namespace, reference,
         reply::{self, Head, Progress},
     },
     translate::{Sequence, Telling, put_object},
@@ -64,6 +65,11 @@ impl Encoder {
             usage: None,
             telling,
         }
+    }
+
+    /// Before the end is told.
+    pub(crate) fn named_texts(&self) -> Vec<(String, String)> {
+        reference::texts_of(&self.output)
     }
 
     pub(crate) fn next_sequence(&self) -> u64 {
@@ -327,11 +333,11 @@ impl Encoder {
             }
             Opening::ToolCall { name, custom: false, .. } => {
                 let said = if said.is_empty() { "{}" } else { said };
-                let members = whole([("name", name.into()), ("arguments", said.into())]);
+                let members = whole([("name", namespace::strip(name).into()), ("arguments", said.into())]);
                 self.put(out, "response.function_call_arguments.done", members);
             }
             Opening::ToolCall { name, .. } => {
-                let members = whole([("name", name.into()), ("input", said.into())]);
+                let members = whole([("name", namespace::strip(name).into()), ("input", said.into())]);
                 self.put(out, "response.custom_tool_call_input.done", members);
             }
             Opening::Whole(_) => {}

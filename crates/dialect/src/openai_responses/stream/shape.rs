@@ -5,6 +5,7 @@
 
 use crate::{
     event::Opening,
+    openai_responses::namespace,
     tree::{Json, Object, object},
 };
 
@@ -41,14 +42,15 @@ pub(super) fn write_item(
             let (kind, key) =
                 if *custom { ("custom_tool_call", "input") } else { ("function_call", "arguments") };
             let said = if done && said.is_empty() && !custom { "{}" } else { said };
-            object([
+            let mut item = object([
                 ("id", id.into()),
                 ("type", kind.into()),
                 ("status", status.into()),
                 ("call_id", call_id.into()),
-                ("name", name.into()),
-                (key, said.into()),
-            ])
+            ]);
+            namespace::put_name(name, &mut item);
+            item.put(key, said);
+            item
         }
         _ => {
             let content =

@@ -11,7 +11,7 @@ use dialect::{
     translate::{StreamDecoder, StreamEncoder, Telling},
 };
 
-use super::thinking::Listener;
+use super::thinking::{Keeper, Listener};
 
 #[derive(Debug)]
 pub struct Interpreter {
@@ -19,6 +19,8 @@ pub struct Interpreter {
     encoder: StreamEncoder,
     /// Where tools are offered.
     listener: Option<Listener>,
+    /// Where the client may name a text by its id.
+    keeper: Option<Keeper>,
     /// Filled by the decoder, emptied at once: kept so that it is not allocated anew.
     events: Vec<ChatEvent>,
     /// How the caller's stream is framed.
@@ -33,12 +35,14 @@ impl Interpreter {
     pub(super) fn new(
         decoder: StreamDecoder,
         listener: Option<Listener>,
+        keeper: Option<Keeper>,
         to: Dialect,
         telling: Telling,
     ) -> Interpreter {
         Interpreter {
             decoder,
             listener,
+            keeper,
             framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
             encoder: StreamEncoder::new(to, telling),
             events: Vec::new(),
@@ -67,7 +71,12 @@ impl Interpreter {
         for event in self.events.drain(..) {
             match &event {
                 ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
-                ChatEvent::Ended => self.ended = true,
+                ChatEvent::Ended => {
+                    self.ended = true;
+                    if let Some(keeper) = &self.keeper {
+                        keeper.keep_texts(self.encoder.named_texts());
+                    }
+                }
                 _ => {}
             }
             if let Some(listener) = &mut self.listener {

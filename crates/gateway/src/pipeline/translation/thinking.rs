@@ -9,7 +9,7 @@ use dialect::{
     Dialect,
     chat::{ChatReply, ChatRequest, Content, Opaque, Part, Role, Turn},
     event::{ChatEvent, Delta, Opening},
-    translate::{Replay, Target},
+    translate::{Replay, Target, put_named_texts},
 };
 
 use crate::{
@@ -56,6 +56,21 @@ impl Keeper {
             }
         }
         restored
+    }
+}
+
+impl Keeper {
+    /// The request with the texts that it only names.
+    pub(super) fn put_texts(&self, request: &ChatRequest) -> Option<ChatRequest> {
+        let now_ms = self.clock.now_ms();
+        put_named_texts(request, |id| self.thoughts.recall_text(self.caller, id, now_ms))
+    }
+
+    pub(super) fn keep_texts(&self, texts: Vec<(String, String)>) {
+        let now_ms = self.clock.now_ms();
+        for (id, text) in texts {
+            self.thoughts.remember_text(self.caller, &id, text, now_ms);
+        }
     }
 }
 

@@ -1,0 +1,65 @@
+//! Request bodies of the relay lane: what was peeked at is spliced without another byte changed, and the edits are in
+//! force when it is peeked at again.
+
+use bytes::Bytes;
+use dialect::{Dialect, Door, Edits, Operation, OutputLimit, peek, splice};
+use serde_json::{Map, Value};
+
+use crate::{Choices, DIALECTS, OPERATIONS};
+
+/// Lower than what clients ask for, and not the same as a seed's.
+const TOKENS: u64 = 17;
+
+pub fn check(bytes: &[u8]) {
+    let mut choices = Choices(bytes);
+    let door = Door::new(choices.of(&DIALECTS), choices.of(&OPERATIONS));
+    let limited = choices.of(&[false, true]);
+    let body = Bytes::copy_from_slice(choices.0);
+    let Ok(envelope) = peek(door, &body) else { return };
+    assert_eq!(splice(&body, &envelope, &Edits::default()).parts.concat(), body, "nothing was asked for");
+    let chat = door.operation == Operation::Chat;
+    let limit = OutputLimit {
+        dialect: door.dialect,
+        operation: door.operation,
+        tokens: TOKENS,
+        new_name: choices.0.len() % 2 == 0,
+    };
+    let edits = Edits {
+        model: Some("another"),
+        ask_usage: true,
+        output_limit: Some(limit).filter(|_| limited && chat),
+    };
+    let edited = splice(&body, &envelope, &edits);
+    // A stored object is asked for without a body.
+    assert!(body.is_empty() || edited.parts.iter().all(|part| !part.is_empty()), "an empty part");
+    assert_eq!(edited.len(), edited.parts.iter().map(Bytes::len).sum::<usize>());
+    let edited = edited.parts.concat();
+    let words = String::from_utf8_lossy(&edited);
+    let again = peek(door, &edited).unwrap_or_else(|error| panic!("{error:?} after the edits: {words}"));
+    if door.dialect != Dialect::GeminiGenerate && !envelope.model.is_empty() {
+        assert_eq!(again.model, "another", "{words}");
+    }
+    if limited && chat {
+        assert!(again.max_output.is_some_and(|most| most <= TOKENS), "{words}");
+    }
+    same_otherwise(&body, &edited);
+}
+
+/// Members of the body that no edit concerns are as they were.
+fn same_otherwise(before: &[u8], after: &[u8]) {
+    let read = |bytes| serde_json::from_slice::<Map<String, Value>>(bytes);
+    let Ok(mut before) = read(before) else { return };
+    let mut after = read(after).expect("it was an object before the edits");
+    let edited = [
+        "model",
+        "stream_options",
+        "max_tokens",
+        "max_completion_tokens",
+        "max_output_tokens",
+        "generationConfig",
+    ];
+    for members in [&mut before, &mut after] {
+        members.retain(|key, _| !edited.contains(&&**key));
+    }
+    assert_eq!(after, before, "a member that no edit concerns has changed");
+}
