@@ -225,7 +225,9 @@ impl Draft<'_> {
         if !caller.key.allows(model) {
             return Err(ClientFault::ModelNotAllowed { model: name.to_owned() });
         }
-        if sought.channels.is_empty() {
+        // What hangs on the name says how to answer a chat: elsewhere it would be lost without a word.
+        let chats = matches!(self.inbound.door.operation, Operation::Chat | Operation::CountTokens);
+        if sought.channels.is_empty() || sought.suffix.is_some() && !chats {
             return Err(ClientFault::UnknownModel { model: name.to_owned() });
         }
         sought.channels.retain(|channel| group.may_use(channel));

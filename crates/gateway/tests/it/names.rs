@@ -265,6 +265,8 @@ async fn a_model_that_is_named_in_full_keeps_its_name_and_a_pattern_does_not_tak
         assert_eq!(body.get("reasoning_effort").and_then(Value::as_str), effort, "{body}");
     }
     assert_eq!(world.ask(&get("/v1/models/k2-high")).await.status, 200);
+    let embeds = post("/v1/embeddings", r#"{"model":"k2-high","input":"x"}"#);
+    assert_eq!(world.ask(&embeds).await.status, 404, "there is nothing to think about");
     world.close().await;
 }
 
