@@ -205,9 +205,11 @@ fn run(config: Option<PathBuf>, demo: Option<SocketAddr>) -> ExitCode {
         }
     };
     let outcome = runtime.block_on(async {
+        // Before anybody is served: a signal that comes early must not end the process where it stands.
+        let stops = Stops::listen().map_err(no_signals)?;
         match (config, demo) {
-            (Some(path), _) => serve(path).await,
-            (None, Some(address)) => serve_demo(address).await,
+            (Some(path), _) => serve(path, stops).await,
+            (None, Some(address)) => serve_demo(address, stops).await,
             (None, None) => Ok(()),
         }
     });
@@ -238,7 +240,8 @@ fn use_small_pages() {
     }
 }
 
-async fn serve(path: PathBuf) -> Result<(), String> {
+async fn serve(path: PathBuf, stops: Stops) -> Result<(), String> {
+    let hangups = signal(SignalKind::hangup()).map_err(no_signals)?;
     let (text, config) = reload::load(&path)?;
     let address = config.listen;
     let server = start(config, address)?;
@@ -249,13 +252,13 @@ async fn serve(path: PathBuf) -> Result<(), String> {
     }
     info!(address = %server.address, "listening");
     say(&mut std::io::stderr(), &first_words(&server));
-    let watching = tokio::spawn(reload::watch(server.app.clone(), path, text));
-    until_signalled(server).await?;
+    let watching = tokio::spawn(reload::watch(server.app.clone(), path, text, hangups));
+    until_signalled(server, stops).await?;
     watching.abort();
     Ok(())
 }
 
-async fn serve_demo(address: SocketAddr) -> Result<(), String> {
+async fn serve_demo(address: SocketAddr, stops: Stops) -> Result<(), String> {
     let here = SocketAddr::from(([127, 0, 0, 1], 0));
     // A pace at which one can watch the words come.
     let pace = "words,every=40".parse().map_err(|error| format!("the demo's own pace: {error:?}"))?;
@@ -264,7 +267,7 @@ async fn serve_demo(address: SocketAddr) -> Result<(), String> {
     let server = start(demo::config(address, &provider.url()), address)?;
     say(&mut std::io::stdout(), &demo::snippets(server.address));
     say(&mut std::io::stdout(), &first_words(&server));
-    until_signalled(server).await
+    until_signalled(server, stops).await
 }
 
 fn start(config: gateway::config::Config, address: SocketAddr) -> Result<Server, String> {
@@ -283,13 +286,16 @@ fn first_words(server: &Server) -> String {
 }
 
 /// Serves until SIGTERM or SIGINT, then stops in order; a second signal stops at once.
-async fn until_signalled(server: Server) -> Result<(), String> {
-    let mut stops = Stops::listen().map_err(|error| format!("cannot listen for signals: {error}"))?;
+async fn until_signalled(server: Server, mut stops: Stops) -> Result<(), String> {
     stops.next().await;
     tokio::select! {
         stopped = server.stop() => stopped.map_err(|lost| lost.to_string()),
         () = stops.next() => Err("stopped at once by a second signal".to_owned()),
     }
+}
+
+fn no_signals(error: std::io::Error) -> String {
+    format!("cannot listen for signals: {error}")
 }
 
 struct Stops {

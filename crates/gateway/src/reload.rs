@@ -4,13 +4,12 @@
 //! so, with all its problems.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::Signal,
     time::{Duration, MissedTickBehavior, interval},
 };
 use tracing::{error, info, warn};
@@ -45,8 +44,7 @@ fn told(path: &Path, problems: &[Problem]) -> String {
 }
 
 /// Watches the file for as long as the program runs.
-pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result<()> {
-    let mut hangups = signal(SignalKind::hangup())?;
+pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String, mut hangups: Signal) {
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
@@ -56,7 +54,7 @@ pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result
         };
         let look = path.clone();
         let Ok(found) = tokio::task::spawn_blocking(move || std::fs::read_to_string(look)).await else {
-            return Ok(());
+            return;
         };
         let changed = match &found {
             Ok(found) => *found != text,
@@ -70,7 +68,7 @@ pub async fn watch(app: Arc<App>, path: PathBuf, mut text: String) -> io::Result
                     error!("reading the configuration panicked: the one before stays in force");
                     true
                 }
-                Err(_) => return Ok(()),
+                Err(_) => return,
             };
             // What the database would not take is tried again at the next look.
             if let (Ok(found), true) = (found, settled) {

@@ -112,7 +112,7 @@ const MILLIONTHS: i128 = 1_000_000;
 const MILLIS: i128 = 1_000;
 /// No request is charged more, whatever its provider says of it: ten million dollars. Sums of many must stay numbers that the
 /// database can hold, or nothing could be settled any more.
-const MOST_CHARGE: i64 = 10_000_000 * NANOS_PER_USD;
+pub const MOST_CHARGE: Nanos = Nanos(10_000_000 * NANOS_PER_USD);
 
 /// What a price is multiplied by: of whom it is charged, and who answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -140,7 +140,7 @@ impl Price {
         let scaled =
             exact.saturating_mul(i128::from(factors.group.0)).saturating_mul(i128::from(factors.channel.0));
         let rounded = scaled / SCALE + i128::from(scaled % SCALE != 0);
-        Nanos(i64::try_from(rounded).unwrap_or(i64::MAX).min(MOST_CHARGE))
+        Nanos(i64::try_from(rounded).unwrap_or(i64::MAX)).min(MOST_CHARGE)
     }
 
     /// Nanodollars for a picture: of the prices that fit, the one that says most about it, the size before the quality.
@@ -351,6 +351,6 @@ mod tests {
             per_second: u64::MAX,
             ..Price::default()
         };
-        assert_eq!(price.charge(&used, group(u32::MAX)), Nanos(MOST_CHARGE));
+        assert_eq!(price.charge(&used, group(u32::MAX)), MOST_CHARGE);
     }
 }

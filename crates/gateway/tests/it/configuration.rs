@@ -2,6 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
+use tokio::signal::unix::{SignalKind, signal};
 use upstream_sim::Sim;
 
 use crate::{
@@ -44,7 +45,8 @@ async fn a_changed_file_is_put_in_force_and_a_bad_one_is_not() {
         + &channel("new", "openai_chat", &sim.url(), "sim");
     let file = File::new("reload", &first);
     let world = World::with(sim, &first);
-    let watching = tokio::spawn(gateway::reload::watch(world.app.clone(), file.0.clone(), first));
+    let hangups = signal(SignalKind::hangup()).unwrap();
+    let watching = tokio::spawn(gateway::reload::watch(world.app.clone(), file.0.clone(), first, hangups));
 
     let mut running = world.client().await;
     running.send(&stream("openai_chat").bytes()).await;
