@@ -218,11 +218,11 @@ impl Envelope {
     }
 }
 
-/// The models that shall be tried, and where they stand: the whole member.
-fn read_fallbacks(
-    body: &[u8],
-    models: Option<&str>,
-) -> Result<Option<(Vec<String>, Range<usize>)>, PeekError> {
+/// Names, and where the list of them stands: the whole member.
+type Names = (Vec<String>, Range<usize>);
+
+/// The models that shall be tried.
+fn read_fallbacks(body: &[u8], models: Option<&str>) -> Result<Option<Names>, PeekError> {
     let Some(raw) = models.filter(|raw| *raw != "null") else { return Ok(None) };
     let bad = PeekError::BadField { field: "models", expected: "a list of 1 to 16 names of models" };
     match serde_json::from_str::<Vec<String>>(raw) {

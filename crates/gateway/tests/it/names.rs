@@ -87,7 +87,7 @@ async fn a_list_in_the_request_is_gone_through_and_stays_here() {
         let body: Value = serde_json::from_slice(&world.sim.log().last().unwrap().body).unwrap();
         assert_eq!((&body["model"], body.get("models")), (&json!("vendor-b"), None), "{models}");
     }
-    let sent = world.sim.log().into_iter().filter(|served| served.model == "a").next_back().unwrap();
+    let sent = world.sim.log().into_iter().rfind(|served| served.model == "a").unwrap();
     let sent: Value = serde_json::from_slice(&sent.body).unwrap();
     assert_eq!((&sent["model"], sent.get("models")), (&json!("a"), None));
     for bad in [json!({"models": []}), json!({"model": "b", "models": "a"})] {
