@@ -32,7 +32,7 @@ pub struct Envelope {
     model_gap: Option<Gap>,
     /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
     usage_gap: Option<Gap>,
-    /// The list of [`Envelope::fallbacks`] as a member: whoever tries them in turn does not pass the list on.
+    /// The list of [`Envelope::fallbacks`] as a member.
     fallbacks_span: Option<Range<usize>>,
     /// The body names its model in that list only: where it goes out, it must be named in the usual place.
     listed_only: bool,
@@ -71,6 +71,8 @@ pub struct Edits<'a> {
     pub ask_usage: bool,
     /// Let no answer be longer.
     pub output_limit: Option<OutputLimit>,
+    /// Name one model and not the list of them (`models`): whoever goes through it does not pass it on.
+    pub one_model: bool,
     /// Ask for this much thinking, where the caller does not say it in the body.
     pub thinking: Option<ThinkingEdit<'a>>,
 }
@@ -193,7 +195,7 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
 }
 
 impl Envelope {
-    /// Whether the body has a list of models, which does not travel.
+    /// Whether the body has a list of models.
     pub fn lists_models(&self) -> bool {
         self.listed_only || self.fallbacks_span.is_some()
     }
@@ -343,8 +345,9 @@ pub(crate) fn locate(body: &[u8], part: &str) -> Range<usize> {
 /// said of this body.
 pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     let mut changes: Vec<(Range<usize>, Bytes)> = Vec::new();
-    let model = edits.model.or(envelope.listed_only.then_some(envelope.model.as_str()));
-    let mut cut: Vec<Range<usize>> = envelope.fallbacks_span.iter().cloned().collect();
+    let model = edits.model.or((edits.one_model && envelope.listed_only).then_some(envelope.model.as_str()));
+    let list = envelope.fallbacks_span.as_ref().filter(|_| edits.one_model);
+    let mut cut: Vec<Range<usize>> = list.cloned().into_iter().collect();
     if let (Some(model), Some(gap)) = (model, &envelope.model_gap) {
         // A text can always be written.
         let value = serde_json::to_string(model).unwrap_or_default();

@@ -21,6 +21,10 @@ fn edited(door: Door, body: &str, edits: &Edits<'_>) -> String {
     text
 }
 
+/// As a body goes out, where nothing else is changed.
+const ONE: Edits<'_> =
+    Edits { model: None, ask_usage: false, output_limit: None, one_model: true, thinking: None };
+
 #[test]
 fn a_list_of_models_is_read_and_does_not_travel() {
     for (body, model, fallbacks, sent) in [
@@ -37,12 +41,13 @@ fn a_list_of_models_is_read_and_does_not_travel() {
                 (envelope.model.as_str(), envelope.fallbacks.as_slice()),
                 (model, &fallbacks.iter().map(ToString::to_string).collect::<Vec<_>>()[..])
             );
-            assert_eq!(edited(chat(dialect), body, &Edits::default()), sent, "{body}");
+            assert_eq!(edited(chat(dialect), body, &ONE), sent, "{body}");
+            assert_eq!(edited(chat(dialect), body, &Edits::default()), body);
         }
     }
     let gemini = r#"{"contents":[],"models":["b"]}"#;
     assert_eq!(peek(chat(Dialect::GeminiGenerate), gemini.as_bytes()).unwrap().fallbacks, ["b"]);
-    assert_eq!(edited(chat(Dialect::GeminiGenerate), gemini, &Edits::default()), r#"{"contents":[]}"#);
+    assert_eq!(edited(chat(Dialect::GeminiGenerate), gemini, &ONE), r#"{"contents":[]}"#);
 }
 
 #[test]
@@ -59,8 +64,7 @@ fn another_model_and_other_edits_stand_beside_a_list() {
             tokens: 7,
             new_name: false,
         };
-        let edits =
-            Edits { model: Some("b2"), ask_usage: true, output_limit: Some(limit), ..Edits::default() };
+        let edits = Edits { model: Some("b2"), ask_usage: true, output_limit: Some(limit), ..ONE };
         let sent: Value = serde_json::from_str(&edited(chat(Dialect::OpenaiChat), body, &edits)).unwrap();
         assert_eq!((&sent["model"], &sent["max_tokens"]), (&json!("b2"), &json!(7)), "{body}");
         assert_eq!(
@@ -86,10 +90,7 @@ fn a_list_that_is_none_is_named() {
     }
     // Elsewhere the field means nothing to us.
     let counting = Door::new(Dialect::AnthropicMessages, Operation::CountTokens);
-    assert_eq!(
-        edited(counting, r#"{"model":"a","models":3}"#, &Edits::default()),
-        r#"{"model":"a","models":3}"#
-    );
+    assert_eq!(edited(counting, r#"{"model":"a","models":3}"#, &ONE), r#"{"model":"a","models":3}"#);
 }
 
 const OFF: Thinking = Thinking { mode: Some(ThinkingMode::Off), effort: None, shown: None };

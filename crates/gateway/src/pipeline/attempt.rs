@@ -369,6 +369,7 @@ fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) ->
             tokens,
             new_name: channel.provider.has(Quirk::NewLimitName),
         }),
+        one_model: true,
         thinking,
     };
     splice(&inbound.body, &inbound.envelope, &edits).parts

@@ -182,7 +182,11 @@ impl Inbound {
     /// The body without the list of models, which is ours to go through.
     pub fn told_body(&self) -> Cow<'_, [u8]> {
         if self.envelope.lists_models() {
-            Cow::Owned(splice(&self.body, &self.envelope, &Edits::default()).parts.concat())
+            Cow::Owned(
+                splice(&self.body, &self.envelope, &Edits { one_model: true, ..Edits::default() })
+                    .parts
+                    .concat(),
+            )
         } else {
             Cow::Borrowed(&self.body)
         }
