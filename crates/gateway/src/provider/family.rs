@@ -42,12 +42,13 @@ static FAMILIES: &[Family] = &[
     family("claude-opus-4-5", Budget, 64_000),
     family("claude-sonnet-4-5", Budget, 64_000),
     family("claude-haiku-4-5", Budget, 64_000),
-    family("claude-opus-4-1", Budget, 32_000),
-    family("claude-opus-4-0", Budget, 32_000),
-    // Snapshots are named by their day: `claude-opus-4-20250514`.
-    family("claude-opus-4-2", Budget, 32_000),
-    family("claude-sonnet-4-0", Budget, 64_000),
-    family("claude-sonnet-4-2", Budget, 64_000),
+    // Of May to August 2025; as they are named by version, by day, and by some routers by neither.
+    family("claude-opus-4", Budget, 32_000),
+    family("claude-sonnet-4", Budget, 64_000),
+    newest("claude-opus-4-7"),
+    newest("claude-opus-4-8"),
+    newest("claude-sonnet-4-7"),
+    newest("claude-sonnet-4-8"),
     family("claude-3-7", Budget, 64_000),
     family("claude-3-5", Never, 8_192),
     family("claude-3", Never, 4_096),
@@ -65,8 +66,9 @@ static FAMILIES: &[Family] = &[
 /// What the codecs must know of this model at this provider.
 pub fn target<'a>(provider: &Provider, dialect: Dialect, model: &'a str) -> Target<'a> {
     let usual = Target::default();
-    // Routers name the maker before it, `anthropic/claude-…`; clouds do so with a dot.
     let bare = model.rsplit('/').next().unwrap_or(model).to_ascii_lowercase().replace('.', "-");
+    // Routers name the maker before it, `anthropic/claude-…`; clouds do so with a dot, and their region.
+    let bare = bare.find("claude-").map_or(&*bare, |at| &bare[at..]);
     let fitting = FAMILIES.iter().filter(|family| bare.starts_with(family.prefix));
     let known = fitting.max_by_key(|family| family.prefix.len());
     let replay = match provider {
@@ -85,5 +87,58 @@ pub fn target<'a>(provider: &Provider, dialect: Dialect, model: &'a str) -> Targ
         asks_usage: !provider.has(Quirk::UsageUnasked),
         drops_server_tools: false,
         mid_system: known.is_some_and(|family| family.mid_system),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn models_are_known_by_their_names_however_they_are_written() {
+        let anthropic = Provider::named("anthropic").unwrap();
+        for (model, thinking, max_output, mid_system) in [
+            ("claude-opus-4-7", Effort, 128_000, true),
+            ("claude-sonnet-5", Effort, 128_000, true),
+            ("claude-opus-4-6", Effort, 128_000, false),
+            ("claude-sonnet-4-5-20250929", Budget, 64_000, false),
+            ("anthropic/claude-sonnet-4.5", Budget, 64_000, false),
+            ("us.anthropic.claude-haiku-4-5-20251001-v1:0", Budget, 64_000, false),
+            ("claude-opus-4-1-20250805", Budget, 32_000, false),
+            ("claude-opus-4-20250514", Budget, 32_000, false),
+            ("anthropic/claude-sonnet-4", Budget, 64_000, false),
+            ("claude-3-7-sonnet-latest", Budget, 64_000, false),
+            ("claude-3-5-haiku-20241022", Never, 8_192, false),
+            ("claude-3-opus-20240229", Never, 4_096, false),
+            ("gemini-3-pro-preview", Effort, 65_536, false),
+            ("models/gemini-2.5-flash", Budget, 65_536, false),
+            ("gemini-2.0-flash", Never, 8_192, false),
+            ("gpt-4o-mini", Never, 16_384, false),
+            // Nobody here knows it.
+            ("kimi-k2-thinking", Budget, 8_192, false),
+        ] {
+            let target = target(anthropic, Dialect::AnthropicMessages, model);
+            let known = (target.thinking, target.max_output, target.mid_system);
+            assert_eq!(known, (thinking, max_output, mid_system), "{model}");
+            assert_eq!(target.model, model);
+        }
+    }
+
+    #[test]
+    fn providers_want_what_their_rows_say() {
+        for (provider, dialect, replay, plain, asks) in [
+            ("openai", Dialect::OpenaiChat, Replay::Nothing, false, true),
+            ("azure", Dialect::OpenaiChat, Replay::Nothing, false, true),
+            ("deepseek", Dialect::OpenaiChat, Replay::Text, true, true),
+            ("deepseek", Dialect::AnthropicMessages, Replay::Nothing, true, true),
+            ("openrouter", Dialect::OpenaiChat, Replay::Details, true, true),
+            ("mistral", Dialect::OpenaiChat, Replay::Nothing, true, false),
+            ("custom", Dialect::OpenaiChat, Replay::Nothing, true, true),
+        ] {
+            let target = target(Provider::named(provider).unwrap(), dialect, "m");
+            let wanted = (target.replay, target.plain_chat, target.asks_usage);
+            assert_eq!(wanted, (replay, plain, asks), "{provider}");
+        }
     }
 }
