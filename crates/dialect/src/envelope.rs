@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{Dialect, Door, Operation, OutputLimit, json, limit};
+use crate::{Dialect, Door, Operation, OutputLimit, ThinkingEdit, json, limit, thinking};
 
 /// What the outside of a request body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,10 +26,16 @@ pub struct Envelope {
     pub max_output: Option<u64>,
     /// Answers that the client wants; at least one.
     pub choices: u64,
+    /// Models that shall answer where that one cannot (`models`), in order; without repetition, and without the first.
+    pub fallbacks: Vec<String>,
     /// Where another model's name goes.
     model_gap: Option<Gap>,
     /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
     usage_gap: Option<Gap>,
+    /// The list of [`Envelope::fallbacks`] as a member.
+    fallbacks_span: Option<Range<usize>>,
+    /// The body names its model in that list only: where it goes out, it must be named in the usual place.
+    listed_only: bool,
 }
 
 /// A place in the body, and the fixed text that takes it (before the new value, if there is one).
@@ -65,6 +71,10 @@ pub struct Edits<'a> {
     pub ask_usage: bool,
     /// Let no answer be longer.
     pub output_limit: Option<OutputLimit>,
+    /// Name one model and not the list of them (`models`): whoever goes through it does not pass it on.
+    pub one_model: bool,
+    /// Ask for this much thinking, where the caller does not say it in the body.
+    pub thinking: Option<ThinkingEdit<'a>>,
 }
 
 /// A body as slices, to be written one after the other.
@@ -84,13 +94,16 @@ impl Spliced {
 }
 
 const ONCE: &str = "one value (it stands twice)";
-const FIELDS: [&str; 12] = [
+/// Models that a request may name beside the first: more would never be tried.
+const MOST_FALLBACKS: usize = 16;
+const FIELDS: [&str; 13] = [
     "model",
     "stream",
     "stream_options",
     "previous_response_id",
     "conversation",
     "background",
+    "models",
     "max_tokens",
     "max_completion_tokens",
     "max_output_tokens",
@@ -106,6 +119,7 @@ struct Reads {
     stream: bool,
     usage_option: bool,
     stored: bool,
+    fallbacks: bool,
 }
 
 fn choose_fields(door: Door) -> Reads {
@@ -117,6 +131,7 @@ fn choose_fields(door: Door) -> Reads {
         stream: streams,
         usage_option: streams && door.dialect == Dialect::OpenaiChat,
         stored: !in_path && door.dialect == Dialect::OpenaiResponses,
+        fallbacks: door.operation == Operation::Chat,
     }
 }
 
@@ -137,19 +152,33 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
     }
     let found = json::read_object(body, FIELDS).ok_or_else(|| PeekError::NotJson(json::explain(body)))?;
     let reads = choose_fields(door);
-    let read = [reads.model, reads.stream, reads.usage_option, reads.stored, reads.stored, reads.stored];
+    let read = [
+        reads.model,
+        reads.stream,
+        reads.usage_option,
+        reads.stored,
+        reads.stored,
+        reads.stored,
+        reads.fallbacks,
+    ];
     for at in 0..read.len() {
         if read[at] && found.twice[at] {
             return Err(PeekError::BadField { field: FIELDS[at], expected: ONCE });
         }
     }
-    let [model, stream, stream_options, previous, conversation, background, wanted @ ..] = found.values;
+    let [model, stream, stream_options, previous, conversation, background, models, wanted @ ..] =
+        found.values;
     let close = body.trim_ascii_end().len() - 1;
 
     let (max_output, choices) = read_wanted(door.dialect, wanted);
     let mut envelope = Envelope { max_output, choices, ..Envelope::default() };
+    let listed = if reads.fallbacks { read_fallbacks(body, models)? } else { None };
+    let required = reads.model_required && listed.is_none();
     if reads.model {
-        (envelope.model, envelope.model_gap) = read_model(body, model, reads.model_required, close)?;
+        (envelope.model, envelope.model_gap) = read_model(body, model, required, close)?;
+    }
+    if let Some((names, span)) = listed {
+        envelope.list(names, span, reads.model);
     }
     if reads.stream {
         envelope.stream = read_bool(stream, "stream")?;
@@ -163,6 +192,49 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
         envelope.background = read_bool(background, "background")?;
     }
     Ok(envelope)
+}
+
+impl Envelope {
+    /// Whether the body has a list of models.
+    pub fn lists_models(&self) -> bool {
+        self.listed_only || self.fallbacks_span.is_some()
+    }
+
+    /// Takes up a list of models that stands at `span`. `in_body`: so does the model, or should.
+    fn list(&mut self, names: Vec<String>, span: Range<usize>, in_body: bool) {
+        let mut names = names.into_iter();
+        self.listed_only = in_body && self.model.is_empty();
+        if self.listed_only {
+            self.model = names.next().unwrap_or_default();
+        }
+        match &mut self.model_gap {
+            // Where nothing stands for the model, it takes the list's place.
+            Some(gap) if self.listed_only && gap.span.is_empty() => *gap = Gap { span, text: "\"model\":" },
+            _ => self.fallbacks_span = Some(span),
+        }
+        for name in names {
+            if name != self.model && !self.fallbacks.contains(&name) {
+                self.fallbacks.push(name);
+            }
+        }
+    }
+}
+
+/// Names, and where the list of them stands: the whole member.
+type Names = (Vec<String>, Range<usize>);
+
+/// The models that shall be tried.
+fn read_fallbacks(body: &[u8], models: Option<&str>) -> Result<Option<Names>, PeekError> {
+    let Some(raw) = models.filter(|raw| *raw != "null") else { return Ok(None) };
+    let bad = PeekError::BadField { field: "models", expected: "a list of 1 to 16 names of models" };
+    match serde_json::from_str::<Vec<String>>(raw) {
+        Ok(names)
+            if (1..=MOST_FALLBACKS).contains(&names.len()) && names.iter().all(|name| !name.is_empty()) =>
+        {
+            Ok(Some((names, json::member_span(body, locate(body, raw)))))
+        }
+        _ => Err(bad),
+    }
 }
 
 fn read_model(
@@ -273,7 +345,10 @@ pub(crate) fn locate(body: &[u8], part: &str) -> Range<usize> {
 /// said of this body.
 pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     let mut changes: Vec<(Range<usize>, Bytes)> = Vec::new();
-    if let (Some(model), Some(gap)) = (edits.model, &envelope.model_gap) {
+    let model = edits.model.or((edits.one_model && envelope.listed_only).then_some(envelope.model.as_str()));
+    let list = envelope.fallbacks_span.as_ref().filter(|_| edits.one_model);
+    let mut cut: Vec<Range<usize>> = list.cloned().into_iter().collect();
+    if let (Some(model), Some(gap)) = (model, &envelope.model_gap) {
         // A text can always be written.
         let value = serde_json::to_string(model).unwrap_or_default();
         changes.push((gap.span.clone(), Bytes::from([gap.text, &value].concat())));
@@ -281,13 +356,20 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     if let (true, Some(gap)) = (edits.ask_usage, &envelope.usage_gap) {
         changes.push((gap.span.clone(), Bytes::from_static(gap.text.as_bytes())));
     }
-    if let Some(limit) = &edits.output_limit {
+    let thinking = edits.thinking.as_ref().map(|edit| thinking::changes(body, envelope.max_output, edit));
+    let limits_output = thinking.as_ref().is_some_and(|told| told.limits_output);
+    if let Some(told) = thinking {
+        changes.extend(told.changes);
+        cut.extend(told.cut);
+    }
+    if let (Some(limit), false) = (&edits.output_limit, limits_output) {
         changes.extend(limit::changes(body, limit));
     }
+    changes.extend(json::cuts(body, cut).into_iter().map(|span| (span, Bytes::new())));
     if changes.is_empty() {
         return Spliced { parts: vec![body.clone()] };
     }
-    changes.sort_by_key(|(span, _)| span.start);
+    changes.sort_by_key(|(span, _)| (span.start, span.end));
     let mut parts = Vec::with_capacity(2 * changes.len() + 1);
     let mut copied = 0;
     for (span, text) in changes {

@@ -115,6 +115,38 @@ fn unescape(json: &[u8], key: &Key) -> Option<String> {
     serde_json::from_slice(&json[key.span.start - 1..=key.span.end]).ok()
 }
 
+/// The member whose value is at `value`: its name, the colon and the value.
+pub(crate) fn member_span(json: &[u8], value: Range<usize>) -> Range<usize> {
+    // Before a value stand its colon and the name in quotes; a name that was asked for has no quote within.
+    let colon = json[..value.start].trim_ascii_end().len().saturating_sub(1);
+    let closing = json[..colon].trim_ascii_end().len().saturating_sub(1);
+    let opening = json[..closing].iter().rposition(|byte| *byte == b'"').unwrap_or(closing);
+    opening..value.end
+}
+
+/// What must go so that these members of one object are gone, each with a comma: members that stand side by side share theirs.
+pub(crate) fn cuts(json: &[u8], mut members: Vec<Range<usize>>) -> Vec<Range<usize>> {
+    members.sort_by_key(|member| member.start);
+    let mut groups: Vec<Range<usize>> = Vec::new();
+    for member in members {
+        match groups.last_mut() {
+            Some(group) if json[group.end..member.start].trim_ascii() == b"," => group.end = member.end,
+            _ => groups.push(member),
+        }
+    }
+    groups.into_iter().map(|group| with_comma(json, group)).collect()
+}
+
+/// Members side by side, with the comma behind them, or else the one before.
+fn with_comma(json: &[u8], members: Range<usize>) -> Range<usize> {
+    let behind = json[members.end..].len() - json[members.end..].trim_ascii_start().len();
+    if json.get(members.end + behind) == Some(&b',') {
+        return members.start..members.end + behind + 1;
+    }
+    let before = json[..members.start].trim_ascii_end();
+    if before.ends_with(b",") { before.len() - 1..members.end } else { members }
+}
+
 /// Absent, `null`, `""`, `[]` or `{}`: said, but nothing said.
 pub(crate) fn is_blank(json: Option<&str>) -> bool {
     let Some(json) = json else { return true };

@@ -25,6 +25,7 @@ mod shortfall;
 mod sieve;
 mod tap;
 mod text;
+mod thinking;
 pub mod translate;
 pub mod tree;
 mod usage;
@@ -36,6 +37,7 @@ pub use limit::OutputLimit;
 pub use plain::{PlainTap, read_delivered};
 pub use tap::{Flow, Tap, TapOptions};
 pub use text::{Delivered, Prompt};
+pub use thinking::ThinkingEdit;
 pub use usage::{Accounting, Usage};
 
 /// A wire language. Closed on purpose: adding one makes the compiler list the work.

@@ -75,7 +75,7 @@ fn of_object(
     changes
 }
 
-fn insertion(body: &[u8], close: usize, name: &str, value: &str) -> Bytes {
+pub(crate) fn insertion(body: &[u8], close: usize, name: &str, value: &str) -> Bytes {
     let empty = body[..close].trim_ascii_end().ends_with(b"{");
     let comma = if empty { "" } else { "," };
     Bytes::from(format!("{comma}\"{name}\":{value}"))

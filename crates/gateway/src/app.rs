@@ -22,6 +22,7 @@ use crate::{
     limits::Meters,
     pipeline::{
         admission::Admission,
+        count::Counter,
         inbound::{Head, HeldBodies, RECEIVING_LIMIT},
         lease::Lease,
         reply::drain::Drainer,
@@ -54,6 +55,8 @@ pub struct App {
     pub connections: Connections,
     pub shutdown: Arc<Shutdown>,
     pub admission: Admission,
+    /// Of tokens, where no channel can be asked.
+    pub counter: Counter,
     /// Answers whose clients have left.
     pub drainer: Drainer,
     /// What the sweep found in the books.
@@ -117,6 +120,7 @@ impl App {
             connections: Connections::default(),
             shutdown: Arc::default(),
             admission,
+            counter: Counter::default(),
             drainer,
             findings: Findings::default(),
             held_bodies: Arc::default(),

@@ -5,6 +5,7 @@
 
 mod channel;
 mod key;
+mod names;
 mod prices;
 
 use std::{
@@ -12,13 +13,13 @@ use std::{
     sync::Arc,
 };
 
-use dialect::Dialect;
 use foldhash::fast::RandomState;
 use store::{Factor, directory::Directory, price::Price};
 
 pub use self::{
     channel::{Channel, ChannelSecret, Endpoint},
     key::{Key, Purses},
+    names::Sought,
 };
 use self::{key::Known, prices::Prices};
 use crate::{
@@ -53,6 +54,8 @@ pub struct Catalog {
     /// The label of all other models.
     other: Arc<str>,
     prices: Prices,
+    /// What else callers may say: the models that it stands for, in the order of trying.
+    aliases: HashMap<Arc<str>, Vec<Arc<str>>, RandomState>,
 }
 
 /// Model names, the last character of each may be `*`; none at all allows every model.
@@ -123,7 +126,8 @@ impl Catalog {
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
         let other = "other".into();
-        Catalog { config, keys, channels, by_model, other, prices }
+        let aliases = names::aliases(&config.aliases);
+        Catalog { config, keys, channels, by_model, other, prices, aliases }
     }
 
     /// There is no key to call with, or no channel to be served by.
@@ -165,23 +169,5 @@ impl Catalog {
     /// The label of a model in the metrics: its name, if a channel names it in full, for such names are few.
     pub fn label(&self, model: &str) -> Arc<str> {
         self.by_model.get_key_value(model).map_or_else(|| self.other.clone(), |(name, _)| name.clone())
-    }
-
-    /// Every model that is named in full and that some channel of the key's can be asked for in `dialect`, in order: what
-    /// can be asked for a chat can be asked for it in all dialects.
-    pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
-        let speaks = |channel: &Arc<Channel>| {
-            key.group.may_use(channel)
-                && (channel.chat_dialect().is_some()
-                    || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
-        };
-        let mut models: Vec<&str> = self
-            .by_model
-            .iter()
-            .filter(|(model, channels)| key.allows(model) && channels.iter().any(speaks))
-            .map(|(model, _)| &**model)
-            .collect();
-        models.sort_unstable();
-        models
     }
 }

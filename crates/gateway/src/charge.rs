@@ -45,6 +45,12 @@ pub enum Basis {
     Priced(Arc<Price>),
 }
 
+impl Basis {
+    pub fn of(price: Option<Arc<Price>>) -> Basis {
+        price.map_or(Basis::Unpriced, Basis::Priced)
+    }
+}
+
 /// What a request cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Charge {

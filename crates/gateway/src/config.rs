@@ -4,6 +4,7 @@
 //! or every [`Problem`] of the file at once. It must never start anything, and never print a secret.
 
 mod address;
+mod alias;
 mod channel;
 pub mod document;
 mod fields;
@@ -32,6 +33,7 @@ use crate::{
     networks::Networks,
     provider::Provider,
     secret::Secret,
+    suffix::Suffix,
 };
 
 pub(crate) use limits::MOST_TOKENS;
@@ -50,6 +52,7 @@ pub struct Config {
     pub prices: Vec<PriceConfig>,
     pub keys: Vec<KeyConfig>,
     pub channels: Vec<ChannelConfig>,
+    pub aliases: Vec<AliasConfig>,
     /// Defaults for channels that name no timeouts of their own.
     pub timeouts: Timeouts,
     pub attempts: Attempts,
@@ -139,6 +142,14 @@ pub struct PriceConfig {
     pub price: Price,
 }
 
+/// A name that stands for models, in the order in which they are tried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasConfig {
+    pub name: String,
+    /// In full, at least one; the alias's own name means the model of that name.
+    pub models: Vec<String>,
+}
+
 /// An upstream account.
 #[derive(Clone, Debug)]
 pub struct ChannelConfig {
@@ -166,6 +177,8 @@ pub struct ChannelConfig {
     pub on_client_left: OnClientLeft,
     /// Chats of callers of other dialects are translated to it. Default true.
     pub translate: bool,
+    /// What a caller may add to a model's name to say how much it shall think. Default: nothing.
+    pub suffixes: Vec<Suffix>,
 }
 
 /// Egress proxy of a channel.

@@ -51,6 +51,7 @@ pub mod settler;
 pub mod shutdown;
 pub mod sign_in;
 pub mod socket;
+pub mod suffix;
 pub mod sweep;
 pub mod telemetry;
 pub mod thoughts;

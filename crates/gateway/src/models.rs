@@ -6,9 +6,15 @@ use bytes::Bytes;
 use dialect::Dialect;
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
+use store::{
+    Factor,
+    price::{Rate, Rates},
+    price_list::{PriceList, Sizes},
+};
 
 use crate::{
     app::App,
+    catalog::{Catalog, Key},
     fault::ClientFault,
     pipeline::{
         caller::Caller,
@@ -18,6 +24,9 @@ use crate::{
 
 /// Shown as the time a model was made: the catalog does not know it, and the SDKs want one.
 const MADE: &str = "1970-01-01T00:00:00Z";
+
+/// What Gemini's list says of each model.
+const METHODS: [&str; 4] = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"];
 
 /// Answers a listing (`id` absent) or a look-up.
 pub fn answer(
@@ -61,44 +70,106 @@ fn body(
         models.sort_unstable();
         models.dedup();
     }
+    let listed = |name| Listed::of(name, key, &catalog);
     match id {
-        None => Ok(list(dialect, &models)),
+        None => Ok(list(dialect, &models.into_iter().map(listed).collect::<Vec<_>>())),
         Some(id) => {
-            let listed = models.contains(&id);
-            let mine = || catalog.serving(id).iter().any(|channel| key.group.may_use(channel));
-            let served = listed || key.allows(id) && mine();
+            let served = models.contains(&id) || catalog.offers(id, key);
             let unknown = ClientFault::UnknownModel { model: id.to_owned() };
-            if served { Ok(one(dialect, id)) } else { Err(unknown) }
+            if served { Ok(one(dialect, &listed(id))) } else { Err(unknown) }
         }
     }
 }
 
-fn list(dialect: Dialect, models: &[&str]) -> Value {
+/// A name, and what is known of the model behind it; of an alias, of the first that the key may use.
+struct Listed<'a> {
+    name: &'a str,
+    sizes: Sizes,
+    pricing: Option<Value>,
+}
+
+impl<'a> Listed<'a> {
+    fn of(name: &'a str, key: &Key, catalog: &Catalog) -> Listed<'a> {
+        let sought = catalog.seek(name);
+        let model = sought.iter().find(|sought| sought.may_use(key)).map_or(name, |first| first.model);
+        let sizes = PriceList::bundled().listed(model).map(|listed| listed.sizes).unwrap_or_default();
+        let pricing = catalog.price(model).map(|price| {
+            let Rates { input, output, cache_read, .. } = price.base;
+            let [prompt, completion, cached] = [input, output, cache_read.unwrap_or(input)]
+                .map(|rate| usd_per_token(rate, key.group.factor));
+            json!({ "prompt": prompt, "completion": completion, "input_cache_read": cached })
+        });
+        Listed { name, sizes, pricing }
+    }
+}
+
+/// What a token costs the caller, in dollars: exactly, and as short as that can be written.
+fn usd_per_token(rate: Rate, factor: Factor) -> String {
+    /// A rate is in nanodollars for a million tokens, a factor in millionths.
+    const DECIMALS: usize = 9 + 6 + 6;
+    let digits = format!("{:0>width$}", u128::from(rate) * factor.0 as u128, width = DECIMALS + 1);
+    let (whole, rest) = digits.split_at(digits.len() - DECIMALS);
+    let rest = rest.trim_end_matches('0');
+    if rest.is_empty() { whole.to_owned() } else { format!("{whole}.{rest}") }
+}
+
+fn list(dialect: Dialect, models: &[Listed<'_>]) -> Value {
     let rows: Vec<Value> = models.iter().map(|model| one(dialect, model)).collect();
     match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => json!({ "object": "list", "data": rows }),
         Dialect::AnthropicMessages => json!({
             "data": rows,
             "has_more": false,
-            "first_id": models.first(),
-            "last_id": models.last(),
+            "first_id": models.first().map(|model| model.name),
+            "last_id": models.last().map(|model| model.name),
         }),
         Dialect::GeminiGenerate => json!({ "models": rows }),
     }
 }
 
-fn one(dialect: Dialect, model: &str) -> Value {
-    match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => {
-            json!({ "id": model, "object": "model", "created": 0, "owned_by": "sluice" })
+/// What is not known is left out. Prices have no field of their own but in the lists of routers, which the others share here.
+fn one(dialect: Dialect, listed: &Listed<'_>) -> Value {
+    let Listed { name: model, sizes: Sizes { context, max_output }, pricing } = listed;
+    let (mut row, sizes) = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => (
+            json!({ "id": model, "object": "model", "created": 0, "owned_by": "sluice" }),
+            [("context_length", context), ("max_completion_tokens", max_output)],
+        ),
+        Dialect::AnthropicMessages => (
+            json!({ "type": "model", "id": model, "display_name": model, "created_at": MADE }),
+            [("max_input_tokens", context), ("max_tokens", max_output)],
+        ),
+        Dialect::GeminiGenerate => (
+            json!({
+                "name": format!("models/{model}"),
+                "displayName": model,
+                "supportedGenerationMethods": METHODS,
+            }),
+            [("inputTokenLimit", context), ("outputTokenLimit", max_output)],
+        ),
+    };
+    for (field, size) in sizes {
+        if let Some(size) = size {
+            row[field] = json!(size);
         }
-        Dialect::AnthropicMessages => {
-            json!({ "type": "model", "id": model, "display_name": model, "created_at": MADE })
-        }
-        Dialect::GeminiGenerate => json!({
-            "name": format!("models/{model}"),
-            "displayName": model,
-            "supportedGenerationMethods": ["generateContent", "streamGenerateContent", "countTokens", "embedContent"],
-        }),
+    }
+    if let Some(pricing) = pricing {
+        row["pricing"] = pricing.clone();
+    }
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_costs_what_a_millionth_of_a_million_costs() {
+        let usd = |text: &str| store::Nanos::from_usd(text).unwrap().0 as Rate;
+        assert_eq!(usd_per_token(usd("1.25"), Factor::ONE), "0.00000125");
+        assert_eq!(usd_per_token(usd("0.000000001"), Factor::ONE), "0.000000000000001");
+        assert_eq!(usd_per_token(usd("2"), Factor(1_500_001)), "0.000003000002");
+        assert_eq!(usd_per_token(0, Factor::ONE), "0");
+        assert_eq!(usd_per_token(usd("3000000"), Factor::ONE), "3");
     }
 }

@@ -10,6 +10,7 @@
 pub mod admission;
 pub mod attempt;
 pub mod caller;
+pub mod count;
 pub mod inbound;
 pub mod lease;
 pub mod pace;
@@ -63,6 +64,18 @@ where
     let entry = lease.mark().entry.clone();
     let prepared = app.shutdown.until_ending(pin!(prepare(&app, &catalog, head, body, &mut lease))).await;
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
+        Ok((_, inbound, plan)) if plan.candidates.is_empty() => {
+            let counted =
+                app.shutdown.until_ending(pin!(app.counter.count(inbound.body.clone(), &lease))).await;
+            match counted.unwrap_or(Err(Rejection::Stopping)) {
+                Ok(tokens) => reply::tell_count(dialect, tokens, lease),
+                Err(rejection) => {
+                    let fault = Fault::Rejection(rejection);
+                    lease.end(fault.ending(), Cow::Owned(fault.cause()));
+                    reply::refuse(dialect, Failed { fault, lease })
+                }
+            }
+        }
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
             let (stream, levels) = (inbound.stream, lease.levels());
@@ -116,8 +129,8 @@ where
     let mut inbound = Inbound::open(head, received).map_err(Fault::Client)?;
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
-    let plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
-    let terms = terms::agree(&mut inbound, &caller, &plan, catalog)?;
+    let mut plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;
+    let terms = terms::agree(&mut inbound, &caller, &mut plan)?;
     let tokens = if caller.key.limits.count_tokens() { terms::tokens(&mut inbound) } else { 0 };
     app.admission.admit(&caller, &catalog.config, tokens, terms, lease).await?;
     Ok((caller, inbound, plan))

@@ -15,6 +15,8 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct AttemptRecord {
     pub channel: Arc<str>,
+    /// The model that was asked for, where that is not the name that the caller used.
+    pub model: Option<Arc<str>>,
     /// Its dialect, where that is not the caller's.
     pub translated: Option<Dialect>,
     /// After the request came in.
@@ -71,6 +73,11 @@ impl Settlement {
     /// When the request came in, in milliseconds since 1970: its id says it.
     pub fn at_ms(&self) -> u64 {
         at_ms(self.request_id)
+    }
+
+    /// The model that answered, or that was tried last: what it is charged and counted as.
+    pub fn served_model(&self) -> &str {
+        self.attempts.last().and_then(|attempt| attempt.model.as_deref()).unwrap_or(&self.model)
     }
 
     /// The channel that delivered, or that was tried last.

@@ -143,6 +143,10 @@ impl Desk {
             self.measuring.put(settlement);
         }
         self.measuring.begin();
+        if let Some(tokenizer) = app.counter.idle() {
+            // Hundreds of thousands of small pieces: not on a thread that serves.
+            tokio::task::spawn_blocking(move || drop(tokenizer));
+        }
         self.observer.observe(batch.iter().map(|settlement| &**settlement), &app.catalog.load());
         for settlement in batch.drain(..) {
             let parts = line::write(&mut self.lines.waiting, &settlement);

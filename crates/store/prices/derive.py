@@ -117,13 +117,16 @@ PARTS = [
     ("image_output", "image_token_output", "output"),
 ]
 LONG = ["long_above", "long_input", "long_output", "long_cache_read", "long_cache_write", "long_cache_write_1h"]
-COLUMNS = ["model", "provider", *(part for part, _, _ in PARTS), *LONG]
+# Tokens, beside the prices: how much a model reads, and writes at most.
+SIZES = [("context", "context_tokens"), ("max_output", "max_output_tokens")]
+COLUMNS = ["model", "provider", *(size for size, _ in SIZES), *(part for part, _, _ in PARTS), *LONG]
 
 HEADER = """\
 # Public list prices of models, November 2026. Written by derive.py beside it; change that, not this.
 #
 # US dollars per million tokens. An empty cell: the part costs what the whole costs (a cache read as input, reasoning as
 # output, …). From a prompt of more than long_above tokens on, the long_ prices hold for the whole request.
+# context, max_output: tokens that the model reads, and that it writes at most; an empty cell says nothing.
 # provider: whose price it is. Makers go before resellers; a provider that is not in Sluice's table is reached by `custom`.
 #
 # The facts (who asks how much for what) are those of the model map of LiteLLM 1.106.2 (MIT licence), as published in
@@ -154,6 +157,14 @@ def tokens(text):
     return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
 
 
+def sizes(row):
+    """How much a model reads and writes at most, where the source says so."""
+    found = {size: tokens(row[column]) if row[column] else None for size, column in SIZES}
+    if row["mode"] in ("embedding", "moderation"):
+        found["max_output"] = None  # they write nothing: what the source has there is a vector's length
+    return found
+
+
 def cells(row, name):
     """The cells of one row of the list, or Drop."""
     found = {part: price(row, column) for part, column, _ in PARTS}
@@ -176,7 +187,7 @@ def cells(row, name):
             fallback = found["input"]
         if whole and found[part] == fallback:
             found[part] = None
-    return found | long
+    return sizes(row) | found | long
 
 
 def long_cells(row, base):

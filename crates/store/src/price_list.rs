@@ -22,13 +22,15 @@ use crate::{
 const BUNDLED: &str = include_str!("../prices/models.tsv");
 /// Dollars per million tokens that a price may be at most: far above the dearest. More is a slip of the unit.
 const MOST_USD: i64 = 10_000;
-/// Tokens of the longest prompt that a price may begin to hold at.
+/// Tokens of the longest prompt that a price may begin to hold at, or that a model reads.
 const LONGEST_PROMPT: u64 = 1_000_000_000;
 
 /// Every column that there is, as an operator's `[[price]]` calls them.
-const COLUMNS: [&str; 18] = [
+const COLUMNS: [&str; 20] = [
     "model",
     "provider",
+    "context",
+    "max_output",
     "input",
     "output",
     "cache_read",
@@ -58,7 +60,17 @@ pub struct PriceList {
 pub struct Listed {
     /// Whose list it is; empty where the table does not say.
     pub provider: String,
+    pub sizes: Sizes,
     pub price: Arc<Price>,
+}
+
+/// How much a model takes and gives; an absent part is not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sizes {
+    /// Tokens that it reads.
+    pub context: Option<u64>,
+    /// Tokens that it writes at most.
+    pub max_output: Option<u64>,
 }
 
 /// Something in a table that cannot be taken for a price.
@@ -109,8 +121,12 @@ impl PriceList {
 
     /// What a model costs. A fine-tuned one, `ft:BASE:…`, costs what is listed for `ft:BASE`.
     pub fn price(&self, model: &str) -> Option<&Arc<Price>> {
-        let listed = self.models.get(model).or_else(|| self.models.get(tuned_from(model)?))?;
-        Some(&listed.price)
+        Some(&self.listed(model)?.price)
+    }
+
+    /// All that is listed of a model.
+    pub fn listed(&self, model: &str) -> Option<&Listed> {
+        self.models.get(model).or_else(|| self.models.get(tuned_from(model)?))
     }
 
     /// Every model with its price, in the order of their names.
@@ -174,24 +190,24 @@ impl Row<'_> {
         if model.chars().any(|c| c.is_whitespace() || c.is_control()) {
             problems.push(self.problem("model", format!("{model:?} is no name that a caller can use")));
         }
-        let above = self.above(problems);
+        let above = self.tokens("long_above", problems);
+        let [context, max_output] = ["context", "max_output"].map(|column| self.tokens(column, problems));
         let (price, together) = Price::named(above, |column| self.rate(column, problems));
         if !together && self.cell("long_above").is_none() {
             let reason = "nothing, beside a price for long prompts".to_owned();
             problems.push(self.problem("long_above", reason));
         }
         let provider = self.cell("provider").unwrap_or_default().to_owned();
-        (model.to_owned(), Listed { provider, price: Arc::new(price) })
+        (model.to_owned(), Listed { provider, sizes: Sizes { context, max_output }, price: Arc::new(price) })
     }
 
-    /// From where on a prompt is long.
-    fn above(&self, problems: &mut Vec<Problem>) -> Option<u64> {
-        let text = self.cell("long_above")?;
+    fn tokens(&self, column: &str, problems: &mut Vec<Problem>) -> Option<u64> {
+        let text = self.cell(column)?;
         match text.parse() {
-            Ok(above @ 1..=LONGEST_PROMPT) => Some(above),
+            Ok(tokens @ 1..=LONGEST_PROMPT) => Some(tokens),
             _ => {
                 let reason = format!("{text:?} is no number of tokens from 1 to {LONGEST_PROMPT}");
-                problems.push(self.problem("long_above", reason));
+                problems.push(self.problem(column, reason));
                 None
             }
         }

@@ -16,7 +16,7 @@ use super::{
     report::Report,
     sections,
 };
-use crate::{provider::Provider, secret::Secret};
+use crate::{provider::Provider, secret::Secret, suffix::Suffix};
 
 /// Enough for any order among channels; more is a slip of the finger.
 const PRIORITIES: RangeInclusive<i128> = -1_000_000..=1_000_000;
@@ -58,6 +58,7 @@ fn channel(
     let on_client_left =
         on_client_left.and_then(|field| field.one_of(report, &OnClientLeft::WORDS)).unwrap_or_default();
     let translate = fields.get(report, "translate").and_then(|field| field.flag(report)).unwrap_or(true);
+    let suffixes = suffixes(report, fields);
     Some(ChannelConfig {
         name: name?,
         provider: provider?,
@@ -74,6 +75,7 @@ fn channel(
         timeouts,
         on_client_left,
         translate,
+        suffixes,
     })
 }
 
@@ -192,7 +194,14 @@ fn rename(report: &mut Report<'_>, fields: &Fields<'_>) -> BTreeMap<String, Stri
     rename
 }
 
-fn is_model(name: &str) -> bool {
+fn suffixes(report: &mut Report<'_>, fields: &Fields<'_>) -> Vec<Suffix> {
+    let words = Suffix::ALL.map(|suffix| (suffix.text(), suffix));
+    let field = fields.get(report, "suffixes");
+    let entries = field.and_then(|field| field.list(report, "a list such as [\"-thinking\", \"-high\"]"));
+    entries.into_iter().flatten().filter_map(|entry| entry.one_of(report, &words)).collect()
+}
+
+pub(super) fn is_model(name: &str) -> bool {
     !name.chars().any(|c| c.is_control() || c.is_whitespace())
 }
 

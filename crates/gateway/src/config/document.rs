@@ -78,6 +78,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "max_in_flight": channel.max_in_flight,
         "on_client_left": channel.on_client_left.name(),
         "translate": channel.translate,
+        "suffixes": channel.suffixes.iter().map(|suffix| suffix.text()).collect::<Vec<_>>(),
         "timeouts": {
             "connect": wait(connect),
             "first_byte": wait(first_byte),

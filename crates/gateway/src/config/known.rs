@@ -8,6 +8,7 @@ pub(super) const TOP: &[&str] = &[
     "store",
     "key",
     "channel",
+    "alias",
     "price",
     "timeouts",
     "attempts",
@@ -79,7 +80,9 @@ pub(super) const CHANNEL: &[&str] = &[
     "timeouts",
     "on_client_left",
     "translate",
+    "suffixes",
 ];
+pub(super) const ALIAS: &[&str] = &["name", "models"];
 pub(super) const TIMEOUTS: &[&str] = &["connect", "first_byte", "first_event", "idle", "total"];
 pub(super) const ATTEMPTS: &[&str] = &["max", "deadline"];
 pub(super) const BOUNDS: &[&str] = &["body_bytes", "in_flight", "queue", "draining"];

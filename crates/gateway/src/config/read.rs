@@ -9,7 +9,7 @@ use store::keys::OnLoss;
 use toml::de::DeTable;
 
 use super::{
-    ChannelConfig, Config, KeyConfig, StoreConfig, Timeouts,
+    ChannelConfig, Config, KeyConfig, StoreConfig, Timeouts, alias,
     channel::{self, models},
     fields::{Field, Fields, quoted},
     known, limits, money,
@@ -101,6 +101,7 @@ fn read(report: &mut Report<'_>, document: &DeTable<'_>) -> Config {
         prices: money::prices(report, &top),
         keys: keys(report, &top),
         channels: channel::channels(report, &top, &timeouts),
+        aliases: alias::aliases(report, &top),
         timeouts,
         attempts: sections::attempts(report, &top),
         bounds: sections::bounds(report, &top),

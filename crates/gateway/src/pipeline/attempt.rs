@@ -11,8 +11,8 @@ use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, PlainTap, Tap, TapOptions, Usage,
-    splice,
+    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, PlainTap, Tap, TapOptions,
+    ThinkingEdit, Usage, splice,
 };
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -29,7 +29,7 @@ use crate::{
         caller::Caller,
         inbound::Inbound,
         lease::Lease,
-        plan::{Candidate, Lane, Plan},
+        plan::{Candidate, Lane, Plan, Wanted},
         rewrite,
         source::Source,
         translation::{self, Interpreter, Translated, Translator},
@@ -95,7 +95,7 @@ pub async fn run(
     let mut soonest_ms = plan.soonest_ms;
     let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
-    for Candidate { channel, lane } in &plan.candidates {
+    for Candidate { channel, lane, wanted } in &plan.candidates {
         // However long the request itself took to come in: one attempt it has.
         let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
@@ -126,7 +126,7 @@ pub async fn run(
                 let translator = translator.get_or_insert_with(|| {
                     Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
                 });
-                let Some(told) = translator.tell(channel, *dialect, &inbound.model) else { continue };
+                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
                 Some(told)
             }
         };
@@ -134,8 +134,9 @@ pub async fn run(
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, lane.dialect(), place, now_ms);
-        let attempt = attempt(&inbound, translated, channel, endpoint, secret, (now, total_at), &mut lease);
+        lease.attempt_began(channel, (&wanted.model, &wanted.price), lane.dialect(), place, now_ms);
+        let asking = Asking { channel, wanted, endpoint, secret };
+        let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
         let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
@@ -157,7 +158,7 @@ pub async fn run(
                 lease.attempt_failed(fault.status(), fault.cause());
                 channel.health.failed(
                     &secret.health,
-                    &inbound.model,
+                    &wanted.model,
                     fault.health_effect(),
                     lease.mark().now_ms(),
                 );
@@ -214,16 +215,24 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
     }
 }
 
+/// Whom one try asks for what, where and in whose name.
+#[derive(Clone, Copy)]
+struct Asking<'a> {
+    channel: &'a Channel,
+    wanted: &'a Wanted,
+    endpoint: &'a Endpoint,
+    secret: &'a ChannelSecret,
+}
+
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
     mut translated: Option<Box<Translated>>,
-    channel: &Channel,
-    endpoint: &Endpoint,
-    secret: &ChannelSecret,
+    asking: Asking<'_>,
     (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
 ) -> Result<Gained, UpstreamFault> {
+    let channel = asking.channel;
     let timeouts = channel.timeouts();
     let (clock, limit) = if inbound.stream {
         ("first_event", timeouts.first_event)
@@ -236,7 +245,7 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, translated.as_deref_mut(), channel, endpoint, secret, &entry)
+    let request = build(inbound, translated.as_deref_mut(), asking, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -321,14 +330,13 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
 fn build(
     inbound: &Inbound,
     translated: Option<&mut Translated>,
-    channel: &Channel,
-    endpoint: &Endpoint,
-    secret: &ChannelSecret,
+    asking: Asking<'_>,
     entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
-    let renamed = channel.rename(&inbound.model);
+    let Asking { channel, wanted, endpoint, secret } = asking;
+    let renamed = channel.rename(&wanted.model);
     let (uri, parts) = match translated {
-        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, renamed)),
+        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, wanted, renamed)),
         Some(translated) => {
             let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
             // It is this channel's alone.
@@ -344,16 +352,25 @@ fn build(
 }
 
 /// The caller's own body, with the named edits.
-fn edit(inbound: &Inbound, channel: &Channel, renamed: &str) -> Vec<Bytes> {
+fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) -> Vec<Bytes> {
+    let dialect = inbound.door.dialect;
+    let thinking =
+        wanted.suffix.filter(|_| inbound.door.operation == Operation::Chat).map(|suffix| ThinkingEdit {
+            dialect,
+            thinking: suffix.wish(),
+            target: translation::target(channel, dialect, renamed, inbound.output_limit),
+        });
     let edits = Edits {
         model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
         ask_usage: asks_usage(inbound, channel),
         output_limit: inbound.output_limit.map(|tokens| OutputLimit {
-            dialect: inbound.door.dialect,
+            dialect,
             operation: inbound.door.operation,
             tokens,
             new_name: channel.provider.has(Quirk::NewLimitName),
         }),
+        one_model: true,
+        thinking,
     };
     splice(&inbound.body, &inbound.envelope, &edits).parts
 }

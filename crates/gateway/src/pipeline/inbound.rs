@@ -4,6 +4,7 @@
 //! with the whole body and its envelope. Every read has a clock and a bound. It must not look at keys or channels.
 
 use std::{
+    borrow::Cow,
     pin::{Pin, pin},
     sync::{
         Arc,
@@ -12,7 +13,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
-use dialect::{Dialect, Door, Envelope, Operation, PeekError, Prompt, peek};
+use dialect::{Dialect, Door, Edits, Envelope, Operation, PeekError, Prompt, peek, splice};
 use http::{HeaderMap, Method, header::CONTENT_TYPE, request::Parts};
 use http_body::Body;
 use percent_encoding::percent_decode_str;
@@ -156,7 +157,8 @@ impl Inbound {
             Some(model) => model.clone(),
             None => envelope.model.clone(),
         };
-        if model.len() > LONGEST_MODEL {
+        let longest = envelope.fallbacks.iter().map(String::len).chain([model.len()]).max();
+        if longest > Some(LONGEST_MODEL) {
             let expected = "a model's name has at most 256 bytes";
             return Err(ClientFault::BadField { field: "model", expected });
         }
@@ -177,9 +179,27 @@ impl Inbound {
         }))
     }
 
+    /// The body without the list of models, which is ours to go through.
+    pub fn told_body(&self) -> Cow<'_, [u8]> {
+        if self.envelope.lists_models() {
+            Cow::Owned(
+                splice(&self.body, &self.envelope, &Edits { one_model: true, ..Edits::default() })
+                    .parts
+                    .concat(),
+            )
+        } else {
+            Cow::Borrowed(&self.body)
+        }
+    }
+
     /// Whether the stream, if it is one, is a JSON array and not server-sent events.
     pub fn wants_array(&self) -> bool {
         self.door.dialect == Dialect::GeminiGenerate && !self.query.contains("alt=sse")
+    }
+
+    /// The names of the models that may answer, as the caller gives them, in order.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.model.as_str()).chain(self.envelope.fallbacks.iter().map(String::as_str))
     }
 
     /// What the body gives a model to read.

@@ -6,7 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use dialect::{Delivered, Dialect, Door, Prompt, loss::Losses};
-use store::Factor;
+use store::{Factor, price::Price};
 use tokio::{
     sync::{OwnedSemaphorePermit, mpsc::OwnedPermit},
     time::Duration,
@@ -15,7 +15,7 @@ use uuid::Uuid;
 
 use crate::{
     catalog::Channel,
-    charge::{self, Charge, Owed, Payer, Terms},
+    charge::{self, Basis, Charge, Owed, Payer, Terms},
     clock::Clock,
     config::OnClientLeft,
     ending::Ending,
@@ -145,10 +145,11 @@ impl Lease {
         self.taken.as_ref().map(Taken::levels).unwrap_or_default()
     }
 
-    /// `translated`: into this dialect.
+    /// `translated`: into this dialect. If this attempt is the one that answers, it is charged as `model` with that price.
     pub fn attempt_began(
         &mut self,
         channel: &Channel,
+        (model, price): (&Arc<str>, &Option<Arc<Price>>),
         translated: Option<Dialect>,
         place: Place,
         now_ms: u64,
@@ -157,9 +158,15 @@ impl Lease {
         self.mark.attempt(&channel.name);
         self.mark.entry.set_drains(channel.config.on_client_left == OnClientLeft::Drain);
         let started_ms = now_ms.saturating_sub(self.mark.entry.arrived_ms);
-        self.record().discount = channel.discount;
-        self.record().attempts.push(AttemptRecord {
+        if let Some(terms) = self.terms.as_mut().filter(|terms| !matches!(terms.basis, Basis::Free)) {
+            terms.basis = Basis::of(price.clone());
+        }
+        let record = self.record();
+        record.discount = channel.discount;
+        let model = (**model != *record.model).then(|| model.clone());
+        record.attempts.push(AttemptRecord {
             channel: channel.name.clone(),
+            model,
             translated,
             started_ms,
             took_ms: 0,

@@ -19,6 +19,7 @@ use std::{
 
 use dialect::{Dialect, ErrorView, Framing, Stage, encode_error, is_error_of};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -44,6 +45,12 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// What a translation could not carry, so far as it is known when the head is sent.
 pub const LOSSES: HeaderName = HeaderName::from_static("x-sluice-losses");
 
+/// The count is ours, and not the provider's.
+pub const ESTIMATED: HeaderName = HeaderName::from_static("x-sluice-estimated");
+
+/// The model that answered, where it is not the one that was named.
+pub const MODEL: HeaderName = HeaderName::from_static("x-sluice-model");
+
 /// The response to a request that has an answer.
 pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let Committed { status, headers, channel, caller, mut lease, answer } = committed;
@@ -52,6 +59,9 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     }
     let (dialect, request_id, levels) = (lease.record().door.dialect, lease.request_id(), lease.levels());
     let losses = losses::header(&lease.record().losses);
+    let model = lease.record().attempts.last().and_then(|attempt| attempt.model.as_deref());
+    // A name that no header can carry is in the request log.
+    let model = model.and_then(|model| HeaderValue::from_str(model).ok());
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
@@ -81,8 +91,33 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
     headers.extend(losses.map(|losses| (LOSSES, losses)));
+    headers.extend(model.map(|model| (MODEL, model)));
     let mut response = Response::new(body);
     *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+/// The response to who asked how many tokens his request has, where no provider was asked.
+pub fn tell_count(dialect: Dialect, tokens: u64, mut lease: Box<Lease>) -> Response<ReplyBody> {
+    let body = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => {
+            json!({ "object": "response.input_tokens", "input_tokens": tokens })
+        }
+        Dialect::AnthropicMessages => json!({ "input_tokens": tokens }),
+        Dialect::GeminiGenerate => json!({ "totalTokens": tokens }),
+    };
+    let (request_id, levels) = (lease.request_id(), lease.levels());
+    let elapsed_ms = lease.mark().elapsed_ms();
+    let record = lease.record();
+    (record.status, record.estimated) = (200, true);
+    record.first_byte_ms = Some(elapsed_ms);
+    lease.end(Ending::Completed, None);
+    let mut headers = rewrite::reply_headers(&HeaderMap::new(), Framing::Document);
+    sign(&mut headers, dialect, request_id);
+    levels::write(&mut headers, dialect, &levels);
+    headers.insert(ESTIMATED, HeaderValue::from_static("true"));
+    let mut response = Response::new(ReplyBody::whole(body.to_string().into(), Some(lease)));
     *response.headers_mut() = headers;
     response
 }

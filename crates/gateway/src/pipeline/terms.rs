@@ -11,7 +11,7 @@ use store::{
 };
 
 use crate::{
-    catalog::{Catalog, Key},
+    catalog::Key,
     charge::{self, Basis, Terms},
     fault::{ClientFault, Fault, Rejection},
     pipeline::{caller::Caller, inbound::Inbound, plan::Plan},
@@ -36,29 +36,53 @@ const MOST_STORED: u64 = 1_000_000;
 const TRIES: usize = 3;
 
 /// Sets aside what the request may cost; a strict key's request is made to cost no more than there is.
-pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &Plan, catalog: &Catalog) -> Result<Terms, Fault> {
+pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &mut Plan) -> Result<Terms, Fault> {
     let key = &caller.key;
     // Its usage is told to whoever asks for the answer later, again and again: there is no one request to charge for it.
     if inbound.envelope.background && key.pays() {
         return Err(Fault::Client(ClientFault::Background));
     }
-    let basis = match catalog.price(&inbound.model) {
-        _ if is_free(inbound) => Basis::Free,
-        Some(price) => Basis::Priced(price),
-        None if key.pays() => {
-            return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() }));
-        }
-        None => Basis::Unpriced,
+    let free = is_free(inbound);
+    if !free && key.pays() {
+        // Where another model can answer that has a price, that one will.
+        plan.candidates.retain(|candidate| candidate.wanted.price.is_some());
+    }
+    let basis = match plan.candidates.first() {
+        _ if free => Basis::Free,
+        Some(first) => Basis::of(first.wanted.price.clone()),
+        None => return Err(Fault::Client(ClientFault::Unpriced { model: inbound.model.clone() })),
     };
-    let dearest =
-        plan.candidates.iter().map(|candidate| candidate.channel.discount).max_by_key(|discount| discount.0);
-    let factors = Factors { group: key.group.factor, channel: dearest.unwrap_or_default() };
-    let hold = match &basis {
-        Basis::Priced(price) if key.strict && key.pays() => hold_strictly(price, factors, inbound, key)?,
-        Basis::Priced(price) => take(key, expected(price, factors, inbound))?,
-        Basis::Free | Basis::Unpriced => take(key, Nanos::ZERO)?,
+    let offers = if free { Vec::new() } else { offers(plan, key) };
+    let hold = if offers.is_empty() {
+        take(key, Nanos::ZERO)?
+    } else if key.strict && key.pays() {
+        hold_strictly(&offers, inbound, key)?
+    } else {
+        let thinks = plan.candidates.iter().any(|candidate| candidate.wanted.suffix.is_some());
+        take(key, expected(&offers, inbound, thinks))?
     };
     Ok(Terms { hold, basis, factor: key.group.factor })
+}
+
+/// What one candidate asks for its answer.
+struct Offer<'p> {
+    price: &'p Price,
+    factors: Factors,
+}
+
+/// One for each model that has a price: by the dearest of its channels.
+fn offers<'p>(plan: &'p Plan, key: &Key) -> Vec<Offer<'p>> {
+    let mut offers: Vec<Offer<'p>> = Vec::with_capacity(1);
+    for candidate in &plan.candidates {
+        let Some(price) = candidate.wanted.price.as_deref() else { continue };
+        let channel = candidate.channel.discount;
+        match offers.iter_mut().find(|offer| std::ptr::eq(offer.price, price)) {
+            Some(offer) if offer.factors.channel.0 >= channel.0 => {}
+            Some(offer) => offer.factors.channel = channel,
+            None => offers.push(Offer { price, factors: Factors { group: key.group.factor, channel } }),
+        }
+    }
+    offers
 }
 
 /// Whether a request is one that providers ask nothing for: counting, asking for what is stored, moderating by the model
@@ -99,10 +123,18 @@ fn foreseen(inbound: &mut Inbound) -> (u64, u64) {
     (input, if writes { each.saturating_mul(choices) } else { 0 })
 }
 
-/// The most that a request is expected to cost.
-fn expected(price: &Price, factors: Factors, inbound: &mut Inbound) -> Nanos {
-    let (input, output) = foreseen(inbound);
-    price.at_most(input, output, 1, factors)
+/// The most that a request is expected to cost, whoever answers it.
+fn expected(offers: &[Offer<'_>], inbound: &mut Inbound, thinks: bool) -> Nanos {
+    let (input, mut output) = foreseen(inbound);
+    if thinks {
+        // The caller's limit may be raised to leave room for it.
+        output = output.max(ASSUMED_OUTPUT.saturating_mul(inbound.envelope.choices));
+    }
+    dearest(offers, input, output)
+}
+
+fn dearest(offers: &[Offer<'_>], input: u64, output: u64) -> Nanos {
+    offers.iter().map(|offer| offer.price.at_most(input, output, 1, offer.factors)).max().unwrap_or_default()
 }
 
 /// Bytes of text in a body, and tokens of what else is in it. A body of up to `small` bytes is taken for text.
@@ -116,19 +148,21 @@ fn weigh(inbound: &mut Inbound, small: usize) -> (u64, u64) {
 }
 
 /// Sets aside the most that a request can cost, and limits its output to that. No token is shorter than a byte.
-fn hold_strictly(price: &Price, factors: Factors, inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
+fn hold_strictly(offers: &[Offer<'_>], inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
     let (text, others) = weigh(inbound, 0);
     let stored = if inbound.envelope.stored.is_some() { MOST_STORED } else { 0 };
     let (input, choices) = (text + others + stored, inbound.envelope.choices);
     if !charge::writes(inbound.door.operation) {
-        return take(key, price.at_most(input, 0, 1, factors));
+        return take(key, dearest(offers, input, 0));
     }
     let wanted = inbound.envelope.max_output;
-    let cost = |each: u64| price.at_most(input, each.saturating_mul(choices), 1, factors);
+    let cost = |each: u64| dearest(offers, input, each.saturating_mul(choices));
     let mut tries = 0;
     loop {
         let left = Hold::left(&key.account, &key.purse).unwrap_or(Nanos(i64::MAX));
-        let affordable = price.output_within(left, input, choices, factors).unwrap_or(0);
+        let within =
+            |offer: &Offer<'_>| offer.price.output_within(left, input, choices, offer.factors).unwrap_or(0);
+        let affordable = offers.iter().map(within).min().unwrap_or(0);
         let limit = match wanted {
             Some(wanted) => wanted.min(affordable),
             None if affordable >= MOST_OUTPUT => MOST_OUTPUT,

@@ -15,7 +15,7 @@ use std::{
 use bytes::Bytes;
 use dialect::{
     Accounting, Dialect, Door, Framing, Operation,
-    chat::{ChatRequest, Extra, Tool},
+    chat::{ChatRequest, Extra, Thinking, Tool},
     loss::Losses,
     translate::{
         FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply,
@@ -31,8 +31,9 @@ use thinking::{Keeper, Listener};
 use crate::{
     catalog::Channel,
     fault::{ClientFault, UpstreamFault},
-    pipeline::{caller::Caller, inbound::Inbound, lease::Lease},
+    pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Wanted},
     provider::{self, Quirk},
+    suffix::Suffix,
     thoughts::Thoughts,
 };
 
@@ -61,9 +62,9 @@ impl Translator {
     }
 
     /// Tells the request to a channel in a dialect that this speaks; `None`: it cannot be told.
-    pub fn tell(&mut self, channel: &Channel, to: Dialect, model: &str) -> Option<Box<Translated>> {
+    pub fn tell(&mut self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Option<Box<Translated>> {
         let told = match &self.letter {
-            Ok(letter) => letter.tell(channel, to, model),
+            Ok(letter) => letter.tell(channel, to, wanted),
             Err(fault) => Err(fault.clone()),
         };
         told.map(Box::new).map_err(|fault| self.refused.get_or_insert(fault)).ok()
@@ -116,8 +117,8 @@ impl Letter {
     ) -> Result<Letter, ClientFault> {
         let from = inbound.door.dialect;
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
-        let mut request =
-            decode_request(from, &inbound.body, path).map_err(|error| fault_of(error, &inbound.model))?;
+        let mut request = decode_request(from, &inbound.told_body(), path)
+            .map_err(|error| fault_of(error, &inbound.model))?;
         if let Some(known) = keeper.put_texts(&request) {
             request = known;
         }
@@ -141,7 +142,8 @@ impl Letter {
         })
     }
 
-    fn tell(&self, channel: &Channel, to: Dialect, model: &str) -> Result<Translated, ClientFault> {
+    fn tell(&self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Result<Translated, ClientFault> {
+        let model = &*wanted.model;
         let refused = |error| fault_of(error, model);
         check_answer(&self.request, self.from, to).map_err(refused)?;
         if to == Dialect::OpenaiResponses && self.output_limit.is_some_and(|limit| limit < LEAST_RESPONSE) {
@@ -152,9 +154,11 @@ impl Letter {
                 reason,
             }));
         }
-        let target = self.target(channel, to, model);
-        let restored = self.keeper.restore(&self.request, to, &target);
-        let request = restored.as_ref().unwrap_or(&self.request);
+        let target = target(channel, to, channel.rename(model), self.output_limit);
+        let wished = wanted.suffix.and_then(|suffix| wished(&self.request, suffix, to));
+        let request = wished.as_ref().unwrap_or(&self.request);
+        let restored = self.keeper.restore(request, to, &target);
+        let request = restored.as_ref().unwrap_or(request);
         let encoded = encode_request(to, request, &target).map_err(refused)?;
         // Who offers no tools has no loop that goes on.
         let listens = !request.tools.is_empty();
@@ -188,20 +192,27 @@ impl Letter {
         let told_not_to = |extra: &Extra| extra.key == "store" && extra.value == Json::Bool(false);
         self.from == Dialect::OpenaiResponses && !self.request.extras.0.iter().any(told_not_to)
     }
+}
 
-    /// What is known of the model there.
-    fn target<'a>(&self, channel: &'a Channel, to: Dialect, model: &'a str) -> Target<'a> {
-        let renamed = channel.rename(model);
-        let mut target = provider::target(channel.provider, to, renamed);
-        if let Some(limit) = self.output_limit {
-            target.max_output = target.max_output.min(limit);
-            // Its limit would have to be raised, and the key cannot pay for more.
-            if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
-                target.thinking = ThinkingForm::Never;
-            }
+/// The request with what the model's name says of thinking; `None`: it says it itself.
+fn wished(request: &ChatRequest, suffix: Suffix, to: Dialect) -> Option<ChatRequest> {
+    let said = request.thinking.mode.is_some() || request.thinking.effort.is_some();
+    let shown = request.thinking.shown;
+    let thinking = Thinking { shown, ..suffix.wish() }.worded(to);
+    (!said).then(|| ChatRequest { thinking, ..request.clone() })
+}
+
+/// What is known of a model at a channel, by its name there. `output_limit`: what a strict key's answer may have at most.
+pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit: Option<u64>) -> Target<'a> {
+    let mut target = provider::target(channel.provider, to, renamed);
+    if let Some(limit) = output_limit {
+        target.max_output = target.max_output.min(limit);
+        // Its limit would have to be raised, and the key cannot pay for more.
+        if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
+            target.thinking = ThinkingForm::Never;
         }
-        target
     }
+    target
 }
 
 impl Translated {

@@ -73,6 +73,9 @@ fn write_attempts(out: &mut Vec<u8>, attempts: &[AttemptRecord]) -> Range<usize>
         }
         let mut object = Object::open(out);
         object.text("channel", &attempt.channel);
+        if let Some(model) = &attempt.model {
+            object.text("model", model);
+        }
         if let Some(dialect) = attempt.translated {
             object.text("translated", dialect.name());
         }
@@ -211,6 +214,7 @@ mod tests {
             attempts: vec![
                 AttemptRecord {
                     channel: "c\"1".into(),
+                    model: Some("m\"2".into()),
                     translated: Some(Dialect::GeminiGenerate),
                     started_ms: 1,
                     took_ms: 2,
@@ -219,6 +223,7 @@ mod tests {
                 },
                 AttemptRecord {
                     channel: Arc::from("c2"),
+                    model: None,
                     translated: None,
                     started_ms: 3,
                     took_ms: 4,
@@ -251,7 +256,7 @@ mod tests {
         assert_eq!(line["channel"], json!("c2"));
         assert_eq!(
             line["attempts"][0],
-            json!({"channel": "c\"1", "translated": "gemini_generate", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
+            json!({"channel": "c\"1", "model": "m\"2", "translated": "gemini_generate", "started_ms": 1, "took_ms": 2, "status": 0, "fault": "x\ty"})
         );
         assert_eq!(line["usage"], json!({"input": 3, "output": 4, "total": 7}));
         assert_eq!((&line["charge"], &line["unpriced"]), (&json!("0.0025"), &json!(false)));

@@ -145,7 +145,7 @@ impl Observer {
             count.inc();
         }
         let Some(channel) = settlement.channel() else { return };
-        let model = catalog.label(&settlement.model);
+        let model = catalog.label(settlement.served_model());
         called
             .entry((address(channel), address(&model), door.operation))
             .or_insert_with(|| Call::find(families, catalog, door.operation, channel, model))

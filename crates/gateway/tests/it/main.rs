@@ -26,6 +26,7 @@ mod midstream;
 mod models;
 mod money;
 mod monitor;
+mod names;
 mod patience;
 mod program;
 mod proxies;

@@ -1,6 +1,6 @@
 //! Lists of models, in the format of whoever asks.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{World, assert_error, channel, get};
 
@@ -80,5 +80,36 @@ async fn a_key_sees_only_what_it_may_use() {
     let answer = world.ask(&crate::wire::Request::new("GET", "/v1/models")).await;
     assert_eq!(answer.status, 401);
     assert_error("openai_chat", &answer.json(), 401);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_known_of_a_model_stands_in_the_format_of_whoever_asks() {
+    let world = World::start(|sim| {
+        channel("c", "openai_chat", &sim.url(), "claude-sonnet-4-5")
+            + &channel("d", "openai_chat", &sim.url(), "house")
+            + "[[price]]\nmodel = \"house\"\ninput = 0.5\noutput = 2\n"
+            + "[[alias]]\nname = \"best\"\nmodels = [\"nowhere\", \"claude-sonnet-4-5\"]\n"
+            + "[[alias]]\nname = \"ours\"\nmodels = [\"house\"]\n"
+    })
+    .await;
+    let house = json!({"prompt": "0.0000005", "completion": "0.000002", "input_cache_read": "0.0000005"});
+    let openai = world.ask(&get("/v1/models")).await.json();
+    assert_eq!(ids(&openai, "data", "id"), ["best", "claude-sonnet-4-5", "house", "ours"]);
+    let claude = &openai["data"][1];
+    assert_eq!(
+        (&claude["context_length"], &claude["max_completion_tokens"]),
+        (&json!(200_000), &json!(64_000))
+    );
+    let pricing = json!({"prompt": "0.000003", "completion": "0.000015", "input_cache_read": "0.0000003"});
+    assert_eq!(claude["pricing"], pricing);
+    assert_eq!((openai["data"][2].get("context_length"), &openai["data"][2]["pricing"]), (None, &house));
+    assert_eq!(openai["data"][3]["pricing"], house);
+    assert_eq!(openai["data"][0]["context_length"], 200_000, "of the model that would answer");
+    let asked = get("/v1/models/claude-sonnet-4-5").header("anthropic-version", "2023-06-01");
+    let claude = world.ask(&asked).await.json();
+    assert_eq!((&claude["max_input_tokens"], &claude["max_tokens"]), (&json!(200_000), &json!(64_000)));
+    let gemini = world.ask(&get("/v1beta/models/claude-sonnet-4-5")).await.json();
+    assert_eq!((&gemini["inputTokenLimit"], &gemini["outputTokenLimit"]), (&json!(200_000), &json!(64_000)));
     world.close().await;
 }

@@ -1,12 +1,12 @@
 //! Every client on every channel: requests and answers that pass from one dialect into another.
 
-mod asked;
+pub mod asked;
 mod breaks;
 mod grid;
 mod lanes;
 mod losses;
 mod references;
-mod said;
+pub mod said;
 mod thinking;
 
 use crate::harness::{DIALECTS, channel};

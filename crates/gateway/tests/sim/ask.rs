@@ -55,6 +55,8 @@ pub(crate) struct Ask {
     /// The client itself asks for usage.
     pub(crate) wants_usage: bool,
     pub(crate) model: String,
+    /// Asked for where that one cannot be had: the list that the body brings.
+    pub(crate) fallback: Option<&'static str>,
     pub(crate) content_type: &'static str,
     pub(crate) body: Bytes,
     /// Pieces of the body and when they are sent, in milliseconds after the one before.
@@ -103,6 +105,7 @@ impl Ask {
             array: dialect == Dialect::GeminiGenerate && stream && dice.chance(40),
             wants_usage: dice.chance(30),
             model,
+            fallback: None,
             content_type: if dice.chance(98) { "application/json" } else { "text/plain" },
             body: Bytes::new(),
             chunks: Vec::new(),
@@ -118,6 +121,9 @@ impl Ask {
             let mine: Vec<usize> = mine.map(|other| other.number).collect();
             ask.previous = (!mine.is_empty()).then(|| dice.pick(&mine));
         }
+        if ask.previous.is_none() && dice.chance(25) {
+            ask.fallback = Some(dice.pick(&[MODELS[0], MODELS[1], "nobody-has-it-either"]));
+        }
         let defect = ask.write_body(dice);
         ask.cut_body(dice);
         ask.fault = ask.judge(setup, defect);
@@ -128,6 +134,9 @@ impl Ask {
     fn write_body(&mut self, dice: &mut Dice) -> Option<u16> {
         let filler = "x".repeat(dice.weigh(&[(10, 20), (3, 3_000), (1, 40_000), (1, 300_000)]));
         let mut body = json!({"big": 12345678901234567890u64, "zero": 0, "none": null, "filler": filler});
+        if let Some(fallback) = self.fallback {
+            body["models"] = json!([fallback]);
+        }
         if self.dialect == Dialect::GeminiGenerate {
             body["contents"] = json!([{"role": "user", "parts": [{"text": "hello"}]}]);
         } else {
@@ -183,14 +192,33 @@ impl Ask {
         if defect.is_some() {
             return defect;
         }
-        if setup.keys[key].only_model.is_some_and(|only| only != self.model) {
+        let refusals: Vec<Option<u16>> = self.models().map(|model| self.refusal(setup, key, model)).collect();
+        // Of several the first one's is told, where none can be had.
+        if refusals.contains(&None) { None } else { refusals[0] }
+    }
+
+    /// The models that may answer, in order.
+    pub(crate) fn models(&self) -> impl Iterator<Item = &str> {
+        let fallback = self.fallback.filter(|fallback| *fallback != self.model);
+        std::iter::once(self.model.as_str()).chain(fallback)
+    }
+
+    /// What a model deserves, if it cannot be had.
+    fn refusal(&self, setup: &Setup, key: usize, model: &str) -> Option<u16> {
+        if setup.keys[key].only_model.is_some_and(|only| only != model) {
             return Some(403);
         }
-        let mut serving = setup.channels.iter().filter(|channel| channel.serves(&self.model)).peekable();
+        let mut serving = setup.channels.iter().filter(|channel| channel.serves(model)).peekable();
         if serving.peek().is_none() {
             return Some(404);
         }
         (!serving.any(|channel| channel.lane(self.dialect, self.previous.is_some()).is_some())).then_some(400)
+    }
+
+    /// The models that some channel can be asked for, in order.
+    pub(crate) fn servable<'a>(&'a self, setup: &'a Setup) -> Vec<&'a str> {
+        let KeyUse::Known(key) = self.key else { return Vec::new() };
+        self.models().filter(|model| self.refusal(setup, key, model).is_none()).collect()
     }
 
     /// It is let in, and refused when nobody is found to whom it could be told.

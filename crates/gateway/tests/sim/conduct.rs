@@ -20,13 +20,24 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
     if calls.len() > setup.attempts_max {
         wrong.push(format!("{} calls", calls.len()));
     }
-    for (nth, call) in calls.iter().enumerate() {
-        let channel = &setup.channels[call.channel];
-        if calls[..nth].iter().any(|before| before.channel == call.channel) {
-            wrong.push(format!("channel {} was called twice", call.channel));
+    let servable = ask.servable(setup);
+    let asked: Vec<(usize, &str)> = calls
+        .iter()
+        .zip(&settlement.attempts)
+        .map(|(call, attempt)| (call.channel, attempt.model.as_deref().unwrap_or(&ask.model)))
+        .collect();
+    let places: Vec<_> =
+        asked.iter().map(|(_, model)| servable.iter().position(|may| may == model)).collect();
+    if places.contains(&None) || !places.is_sorted() {
+        wrong.push(format!("asked for {asked:?}, should have been for {servable:?} in this order"));
+    }
+    for (nth, (call, (number, model))) in calls.iter().zip(&asked).enumerate() {
+        let channel = &setup.channels[*number];
+        if asked[..nth].contains(&(*number, model)) {
+            wrong.push(format!("channel {number} was called twice for {model}"));
         }
-        if !channel.serves(&ask.model) || channel.lane(ask.dialect, ask.previous.is_some()).is_none() {
-            wrong.push(format!("channel {} cannot serve this", call.channel));
+        if !channel.serves(model) || channel.lane(ask.dialect, ask.previous.is_some()).is_none() {
+            wrong.push(format!("channel {number} cannot serve {model}"));
         }
         if nth > 0 && call.at >= ask.at + setup.deadline {
             wrong.push(format!("an attempt began {} ms after the request came in", call.at - ask.at));
@@ -34,7 +45,7 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
         if story.stop.is_some_and(|stop| call.at > stop.ending) {
             wrong.push("an attempt began after the drain limit".to_owned());
         }
-        request(story, call, channel, wrong);
+        request(story, call, channel, model, wrong);
     }
     if let Maker::Channel(maker) = story.maker
         && calls.iter().any(|call| call.channel != maker)
@@ -47,7 +58,7 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
 }
 
 /// What the upstream was sent: the caller's request, but for the named edits, signed in as the channel.
-fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<String>) {
+fn request(story: &Story<'_>, call: &Call, channel: &Channel, model: &str, wrong: &mut Vec<String>) {
     let ask = story.ask;
     if !call.uri.starts_with(&format!("https://{}/", channel.host)) {
         wrong.push(format!("sent to {}", call.uri));
@@ -65,17 +76,25 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
     if call.sent_at.is_none() {
         return;
     }
+    let renamed = channel.renames && model == crate::setup::MODELS[0];
+    let model = if renamed { RENAMED } else { model };
     if call.is_translated(ask) {
-        return translated(call, channel, ask, wrong);
+        return translated(call, model, ask, wrong);
     }
     let (Ok(mut mine), Ok(yours)) =
         (serde_json::from_slice::<Value>(&ask.body), serde_json::from_slice::<Value>(&call.body))
     else {
         return wrong.push("the request body is no JSON any more".to_owned());
     };
-    if channel.renames && mine["model"] == crate::setup::MODELS[0] {
-        mine["model"] = RENAMED.into();
+    if ask.dialect == dialect::Dialect::GeminiGenerate {
+        if !call.uri.contains(&format!("/models/{model}:")) {
+            wrong.push(format!("sent to {}, should be for {model}", call.uri));
+        }
+    } else {
+        mine["model"] = model.into();
     }
+    // The list of models is ours to go through.
+    mine.as_object_mut().and_then(|mine| mine.remove("models"));
     if ask.stream && ask.dialect == dialect::Dialect::OpenaiChat && !channel.tells_usage_unasked() {
         mine["stream_options"]["include_usage"] = true.into();
     }
@@ -85,13 +104,11 @@ fn request(story: &Story<'_>, call: &Call, channel: &Channel, wrong: &mut Vec<St
 }
 
 /// The same in another dialect: what it is about is there, and what belongs to the caller's dialect is not.
-fn translated(call: &Call, channel: &Channel, ask: &Ask, wrong: &mut Vec<String>) {
+fn translated(call: &Call, model: &str, ask: &Ask, wrong: &mut Vec<String>) {
     use dialect::Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat};
     let Ok(body) = serde_json::from_slice::<Value>(&call.body) else {
         return wrong.push("the translated request is no JSON".to_owned());
     };
-    let renamed = channel.renames && ask.model == crate::setup::MODELS[0];
-    let model = if renamed { RENAMED } else { &ask.model };
     let to = call.asked.dialect;
     let named = match to {
         GeminiGenerate => call.uri.contains(&format!("/models/{model}:")),
@@ -268,18 +285,30 @@ fn availability(
     broken: &mut Vec<String>,
 ) {
     for story in stories.iter().filter(|story| story.maker == Maker::Nobody) {
-        let well = |at: u64| {
+        let servable = &story.ask.servable(&world.setup);
+        let well_for = |at: u64, models: usize| {
             world.setup.channels.iter().enumerate().filter(move |(number, channel)| {
                 channel.max_in_flight.is_none()
-                    && channel.serves(&story.ask.model)
+                    && servable.iter().take(models).any(|model| channel.serves(model))
                     && channel.lane(story.ask.dialect, story.ask.previous.is_some()).is_some()
                     && troubled.get(number).is_none_or(|trouble| *trouble > at)
             })
         };
+        let well = |at: u64| well_for(at, servable.len());
         if let Some(first) = story.calls.first() {
+            let well = |at: u64| well_for(at, 1);
             let priority = world.setup.channels[first.channel].priority;
             // The plan is drawn when the body is in, before any wait for admission.
             let drawn_at = first.at;
+            let own_model = |channel: &Channel| servable.first().is_some_and(|model| channel.serves(model));
+            if let Some((number, _)) =
+                well(drawn_at).find(|_| !own_model(&world.setup.channels[first.channel]))
+            {
+                broken.push(format!(
+                    "request {}: channel {number} has what was asked for first",
+                    story.ask.number
+                ));
+            }
             if let Some((number, _)) = well(drawn_at).find(|(_, channel)| channel.priority > priority) {
                 broken.push(format!("request {}: channel {number} should have been first", story.ask.number));
             }

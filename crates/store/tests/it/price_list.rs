@@ -30,6 +30,11 @@ fn every_bundled_price_is_sane() {
     for (model, listed) in list.iter() {
         let Price { base, long, per_call, .. } = *listed.price;
         assert!(!listed.provider.is_empty(), "{model}");
+        let sizes = [listed.sizes.context, listed.sizes.max_output];
+        assert!(
+            sizes.into_iter().flatten().all(|size| (64..=20_000_000).contains(&size)),
+            "{model}: {sizes:?}"
+        );
         assert_eq!(per_call, 0, "{model}");
         assert!(base.input > 0 || FREE.contains(&model), "{model}");
         for rates in [Some(base), long.map(|long| long.rates)].into_iter().flatten() {

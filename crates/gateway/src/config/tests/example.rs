@@ -45,6 +45,7 @@ fn it_names_every_key() {
         ("key", known::KEY),
         ("price", known::PRICE),
         ("channel", known::CHANNEL),
+        ("alias", known::ALIAS),
         ("timeouts", known::TIMEOUTS),
         ("attempts", known::ATTEMPTS),
         ("bounds", known::BOUNDS),

@@ -317,3 +317,33 @@ fn origins() {
          \"https://chat.example.com\", without a path"],
     );
 }
+
+#[test]
+fn aliases() {
+    says(
+        "[[alias]]\nmodels = [\"a\"]",
+        &["line 1: alias[0].name: found nothing, expected a name for logs and metrics"],
+    );
+    says(
+        "[[alias]]\nname = \"fast*\"\nmodels = [\"gpt-*\", \"a\", \"a\"]",
+        &[
+            "line 2: alias[0].name: found \"fast*\", expected a name that callers can use for a model: without blanks and without *",
+            "line 3: alias[0].models[0]: found \"gpt-*\", expected a model's name in full, without *",
+            "line 3: alias[0].models[2]: found \"a\" twice, expected each model once",
+        ],
+    );
+    says(
+        "[[alias]]\nname = \"fast\"\nmodels = []",
+        &["line 3: alias[0].models: found 0 models, expected 1 to 20, in the order of trying"],
+    );
+    says(
+        "[[alias]]\nname = \"a\"\nmodels = [\"x\"]\n[[alias]]\nname = \"a\"\nmodels = [\"y\"]",
+        &["line 5: alias[1].name: found \"a\", which is also alias[0].name, expected a name of its own"],
+    );
+    channel_says(
+        "suffixes = [\"-high\", \"high\"]",
+        &[
+            "line 6: channel[0].suffixes[1]: found \"high\", expected \"-thinking\" or \"-nothinking\" or \"-minimal\" or \"-low\" or \"-medium\" or \"-high\"",
+        ],
+    );
+}

@@ -101,6 +101,14 @@ impl Stream {
         stream
     }
 
+    /// What has begun may have nothing to tell yet (in another dialect): a client that waits has his next sign when it was due.
+    pub(super) fn comment_by(&mut self, at: Instant) {
+        if self.ready.is_empty() {
+            self.comment_at = at;
+            self.clock.as_mut().reset(earliest(at.min(self.pace.due()), self.total_at));
+        }
+    }
+
     pub(super) fn poll(&mut self, context: &mut Context<'_>) -> Polled {
         self.lease.mark().asked();
         loop {

@@ -81,8 +81,9 @@ impl Waiting {
         lease.record().status = 200;
         match answer {
             Answer::Stream { start, framing, source, tap, interpreter } if framing == self.framing => {
-                let stream =
+                let mut stream =
                     Stream::new(&self.app, caller, channel, lease, start, framing, source, tap, interpreter);
+                stream.comment_by(self.clock.deadline());
                 Err(Box::new(stream))
             }
             answer => {

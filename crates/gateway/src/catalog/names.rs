@@ -1,0 +1,97 @@
+//! From the name that a caller uses to the models that it stands for.
+//!
+//! In: a name. Out: the models that may answer, in the order in which they are tried, each with the channels that serve it. An
+//! alias is looked up once: what it lists are models, also where it lists its own name. A name that some channel serves in full
+//! is that model, whatever it ends with.
+
+use std::{collections::HashMap, sync::Arc};
+
+use dialect::Dialect;
+use foldhash::fast::RandomState;
+
+use super::{Catalog, Channel, Key};
+use crate::{config::AliasConfig, suffix::Suffix};
+
+/// A model that may answer, and who serves it.
+#[derive(Debug)]
+pub struct Sought<'c> {
+    /// By the name that channels, keys and prices know.
+    pub model: &'c str,
+    /// What the caller added to it.
+    pub suffix: Option<Suffix>,
+    /// By falling priority; maybe none.
+    pub channels: Vec<&'c Arc<Channel>>,
+}
+
+impl Sought<'_> {
+    /// Whether some channel serves it to this key.
+    pub fn may_use(&self, key: &Key) -> bool {
+        key.allows(self.model) && self.channels.iter().any(|channel| key.group.may_use(channel))
+    }
+}
+
+pub(super) fn aliases(config: &[AliasConfig]) -> HashMap<Arc<str>, Vec<Arc<str>>, RandomState> {
+    let models = |alias: &AliasConfig| alias.models.iter().map(|model| model.as_str().into()).collect();
+    config.iter().map(|alias| (alias.name.as_str().into(), models(alias))).collect()
+}
+
+impl Catalog {
+    /// The models that a name stands for; never none.
+    pub fn seek<'c>(&'c self, name: &'c str) -> Vec<Sought<'c>> {
+        match self.aliases.get(name) {
+            None => self.seek_model(name),
+            Some(models) => models.iter().flat_map(|model| self.seek_model(model)).collect(),
+        }
+    }
+
+    fn seek_model<'c>(&'c self, model: &'c str) -> Vec<Sought<'c>> {
+        let plain = |channels| Sought { model, suffix: None, channels };
+        if let Some(channels) = self.by_model.get(model) {
+            return vec![plain(channels.iter().collect())];
+        }
+        let serving = self.serving(model);
+        let Some((stem, suffix)) = Suffix::split(model) else { return vec![plain(serving)] };
+        let told =
+            |channel: &&Arc<Channel>| channel.config.suffixes.contains(&suffix) && channel.serves(stem);
+        let told: Vec<&Arc<Channel>> = self.channels.iter().filter(told).collect();
+        if told.is_empty() {
+            return vec![plain(serving)];
+        }
+        // A pattern takes any name: where the channel knows the suffix, it means the model before it.
+        let others: Vec<&Arc<Channel>> = serving
+            .into_iter()
+            .filter(|channel| !told.iter().any(|told| Arc::ptr_eq(told, channel)))
+            .collect();
+        let stem = Sought { model: stem, suffix: Some(suffix), channels: told };
+        if others.is_empty() { vec![stem] } else { vec![plain(others), stem] }
+    }
+
+    /// Every name that is said in full and by which the key can ask for some model in `dialect`, in order: what can be asked for
+    /// a chat can be asked for it in all dialects.
+    pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
+        let speaks = |channel: &Arc<Channel>| {
+            key.group.may_use(channel)
+                && (channel.chat_dialect().is_some()
+                    || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
+        };
+        let named = self
+            .by_model
+            .iter()
+            .filter(|(model, channels)| key.allows(model) && channels.iter().any(speaks))
+            .map(|(model, _)| &**model);
+        let aliases = self.aliases.keys().map(|alias| &**alias).filter(|alias| {
+            self.seek(alias).iter().any(|sought| {
+                key.allows(sought.model) && sought.channels.iter().any(|channel| speaks(channel))
+            })
+        });
+        let mut models: Vec<&str> = named.chain(aliases).collect();
+        models.sort_unstable();
+        models.dedup();
+        models
+    }
+
+    /// Whether there is a model that the key may use by this name.
+    pub fn offers(&self, name: &str, key: &Key) -> bool {
+        self.seek(name).iter().any(|sought| sought.may_use(key))
+    }
+}
