@@ -15,6 +15,7 @@ pub mod log;
 pub mod machine;
 pub mod process;
 pub mod procfs;
+pub mod program;
 pub mod scratch;
 pub mod servers;
 pub mod settled;

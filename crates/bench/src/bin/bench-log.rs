@@ -21,6 +21,7 @@ use bench::{
     },
     machine::Machine,
     process::profile,
+    program,
     scratch::Scratch,
 };
 use lexopt::prelude::{Long, Short, ValueExt};
@@ -71,24 +72,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprint!("bench-log: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("bench-log: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("bench-log", USAGE, options(), |options| run(&options).map(|()| true))
 }
 
 fn run(options: &Options) -> Result<(), String> {
@@ -97,8 +81,7 @@ fn run(options: &Options) -> Result<(), String> {
         println!("the database stays in {}", scratch.keep().display());
     }
     let path = options.reuse.clone().unwrap_or_else(|| scratch.path().join("log.db"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let machine = runtime.map_err(|error| error.to_string())?.block_on(Machine::look());
+    let machine = program::runtime()?.block_on(Machine::look());
     let text = measured(options, &path, &machine, &profile()?)?;
     println!("{text}");
     if let Some(file) = &options.write {

@@ -12,7 +12,7 @@ use bench::{
     load::answerer,
     machine::Machine,
     process::{build_siblings, profile},
-    settled,
+    program, settled,
 };
 use lexopt::prelude::{Long, Short, ValueExt};
 
@@ -51,33 +51,18 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
+    program::run("bench-settled", USAGE, options(), |options| {
+        match options.answer {
+            Some(address) => answerer::be(address),
+            None => run(&options),
         }
-        Err(error) => {
-            eprint!("bench-settled: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("bench-settled: {why}");
-            ExitCode::FAILURE
-        }
-    }
+        .map(|()| true)
+    })
 }
 
 fn run(options: &Options) -> Result<(), String> {
-    if let Some(address) = options.answer {
-        return answerer::be(address);
-    }
     build_siblings()?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = program::runtime()?;
     let machine = runtime.block_on(Machine::look());
     let seen = runtime.block_on(settled::run(Duration::from_secs(options.seconds)))?;
     let text = seen.section(&machine, &profile()?);

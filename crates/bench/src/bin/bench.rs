@@ -19,10 +19,10 @@ use bench::{
     load::answerer,
     machine::{self, Cores, Machine},
     process::{build_siblings, profile, sibling},
+    program,
     servers::nginx,
 };
 use lexopt::prelude::{Long, Short, ValueExt};
-use tokio::runtime::Runtime;
 
 const USAGE: &str = "\
 usage: bench [--quick] [--write FILE]
@@ -60,34 +60,19 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
 }
 
 fn main() -> ExitCode {
-    let options = match options() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
+    program::run("bench", USAGE, options(), |options| {
+        match options.answer {
+            Some(address) => answerer::be(address),
+            None => run(options),
         }
-        Err(error) => {
-            eprint!("bench: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    let done = match options.answer {
-        Some(address) => answerer::be(address),
-        None => run(options),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(why) => {
-            eprintln!("bench: {why}");
-            ExitCode::FAILURE
-        }
-    }
+        .map(|()| true)
+    })
 }
 
 fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
     build_siblings()?;
     let began = Instant::now();
-    let machine = runtime()?.block_on(Machine::look());
+    let machine = program::runtime()?.block_on(Machine::look());
     let mut notes = Vec::new();
     if machine.busy > QUIET {
         let percent = machine.busy * 100.0;
@@ -115,7 +100,7 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
     for note in &notes {
         println!("note: {note}");
     }
-    let rows = runtime()?.block_on(measure_all(&sizes, nginx, cores))?;
+    let rows = program::runtime()?.block_on(measure_all(&sizes, nginx, cores))?;
     println!("\n{}", report::table(&rows));
     println!("cells: best / median of {} rounds; took {:.0} s", sizes.rounds, began.elapsed().as_secs_f64());
     if let Some(file) = write {
@@ -126,12 +111,6 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
         println!("written to {}", file.display());
     }
     Ok(())
-}
-
-/// One thread: the load generator shares its core with the upstream anyway.
-fn runtime() -> Result<Runtime, String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|error| format!("no runtime: {error}"))
 }
 
 /// Holds fewer streams where so many files may not be open.

@@ -14,6 +14,7 @@ use bench::{
     },
     machine,
     process::build_siblings,
+    program,
     scratch::Scratch,
     servers::sim::Stats,
 };
@@ -51,25 +52,7 @@ fn clock_seed() -> u64 {
 }
 
 fn main() -> ExitCode {
-    let (plan, keep) = match options() {
-        Ok(Some(options)) => options,
-        Ok(None) => {
-            print!("{USAGE}");
-            return ExitCode::SUCCESS;
-        }
-        Err(error) => {
-            eprint!("incident: {error}\n\n{USAGE}");
-            return ExitCode::from(2);
-        }
-    };
-    match run(plan, keep) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(why) => {
-            eprintln!("incident: {why}");
-            ExitCode::FAILURE
-        }
-    }
+    program::run("incident", USAGE, options(), |(plan, keep)| run(plan, keep))
 }
 
 fn run(plan: Plan, keep: bool) -> Result<bool, String> {
@@ -84,8 +67,7 @@ fn run(plan: Plan, keep: bool) -> Result<bool, String> {
     }
     println!("incident: {} requests, {} at once, seed {}", plan.requests, plan.at_once, plan.seed);
     let mut scratch = Scratch::make("incident")?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(|error| format!("no runtime: {error}"))?;
+    let runtime = program::runtime()?;
     let say = |what: &str| println!("{:6.1} s  {what}", began.elapsed().as_secs_f64());
     let replayed = runtime.block_on(replay::run(plan, scratch.path(), say));
     let (evidence, stats) = replayed.inspect_err(|_| {

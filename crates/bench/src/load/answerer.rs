@@ -13,17 +13,16 @@ use tokio::{
 };
 
 use super::request;
+use crate::program;
 
 /// Holds a small request; large ones pass through in pieces.
 const READ_BYTES: usize = 64 * 1024;
 /// Text of the answer: with what is around it, about 1.2 KB.
 const TEXT_BYTES: usize = 900;
 
-/// Serves for ever, as the whole of a process. One thread: the load generator shares its core with it anyway.
+/// Serves for ever, as the whole of a process.
 pub fn be(address: SocketAddr) -> Result<(), String> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let served = runtime.and_then(|runtime| runtime.block_on(serve(address)));
-    served.map_err(|error| format!("{address}: {error}"))
+    program::runtime()?.block_on(serve(address)).map_err(|error| format!("{address}: {error}"))
 }
 
 /// Serves for ever.
