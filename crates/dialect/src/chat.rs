@@ -72,6 +72,14 @@ pub struct Turn {
     pub extras: Extras,
 }
 
+impl ChatRequest {
+    /// The instructions that the conversation begins with, and what follows them.
+    pub(crate) fn leading(&self) -> (&[Turn], &[Turn]) {
+        let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
+        self.turns.split_at(self.turns.iter().take_while(leads).count())
+    }
+}
+
 impl Turn {
     pub fn new(role: Role, parts: Vec<Part>) -> Turn {
         Turn { role, parts, name: None, extras: Extras::default() }

@@ -131,6 +131,17 @@ impl Fields {
         self.object.get(key).filter(|value| **value != Json::Null)
     }
 
+    /// A text whose member has a new name; where both stand and differ, the old one becomes an extra.
+    pub(crate) fn renamed_text(&mut self, new: &str, old: &'static str) -> Result<Option<String>> {
+        match (self.text(new)?, self.text(old)?) {
+            (Some(text), Some(other)) if text != other => {
+                self.put_back(old, other.into());
+                Ok(Some(text))
+            }
+            (text, other) => Ok(text.or(other)),
+        }
+    }
+
     /// What was not understood after all goes back, to become an extra.
     pub(crate) fn put_back(&mut self, key: &'static str, value: Json) {
         self.object.put(key, value);

@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
+    chat::{Candidate, ChatReply, ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -22,6 +22,21 @@ pub(crate) fn list_turn(turn: &Turn, dialect: Dialect, losses: &mut Losses) {
     for part in &turn.parts {
         list_part(part, dialect, losses);
     }
+}
+
+/// The one answer of a reply that goes to a dialect with room for no more.
+pub(crate) fn list_other_answers<'r>(
+    reply: &'r ChatReply,
+    dialect: Dialect,
+    losses: &mut Losses,
+) -> Option<&'r Candidate> {
+    list_extras(&reply.extras, dialect, losses);
+    if reply.candidates.len() > 1 {
+        losses.add("candidates", dialect, "it gives one answer only: the first was sent");
+    }
+    let first = reply.candidates.first()?;
+    list_extras(&first.extras, dialect, losses);
+    Some(first)
 }
 
 /// A part of a request.

@@ -6,7 +6,7 @@ use crate::{
     Dialect, Usage,
     anthropic_messages::block,
     chat::{Candidate, ChatReply, Content, Stop, StopReason},
-    fields::{Fields, list_extras, put_extras},
+    fields::{Fields, put_extras},
     loss::Losses,
     openai_chat::reply::Totals,
     shortfall,
@@ -79,13 +79,8 @@ pub(super) fn list_stop(stop: &Stop, losses: &mut Losses) {
 }
 
 pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) -> Object {
-    list_extras(&reply.extras, OWN, losses);
-    if reply.candidates.len() > 1 {
-        losses.add("candidates", OWN, "it gives one answer only: the first was sent");
-    }
     let none = Candidate::default();
-    let candidate = reply.candidates.first().unwrap_or(&none);
-    list_extras(&candidate.extras, OWN, losses);
+    let candidate = shortfall::list_other_answers(reply, OWN, losses).unwrap_or(&none);
     let mut blocks = Vec::new();
     for part in &candidate.parts {
         shortfall::list_answer_part(part, OWN, losses);

@@ -243,10 +243,9 @@ fn put_turns(
     body: &mut Object,
     losses: &mut Losses,
 ) -> Result<()> {
-    let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
-    let leading = request.turns.iter().take_while(leads).count();
+    let (leading, conversation) = request.leading();
     let mut system = Vec::new();
-    for turn in &request.turns[..leading] {
+    for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
         block::encode_all(&turn.parts, &mut system, losses)?;
     }
@@ -255,7 +254,7 @@ fn put_turns(
         system.push(object([("type", "text".into()), ("text", words.into())]).into());
     }
     let mut messages: Vec<Message> = Vec::new();
-    for turn in &request.turns[leading..] {
+    for turn in conversation {
         shortfall::list_turn(turn, OWN, losses);
         add_turn(turn, target, &mut messages, losses)?;
     }

@@ -55,17 +55,16 @@ fn put_turns(
     body: &mut Object,
     losses: &mut Losses,
 ) -> Result<()> {
-    let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
-    let leading = request.turns.iter().take_while(leads).count();
+    let (leading, conversation) = request.leading();
     let mut system = Vec::new();
     let mut writer = Contents { target, names: HashMap::new(), order: Vec::new(), contents: Vec::new() };
-    for turn in &request.turns[..leading] {
+    for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
         for part in &turn.parts {
             system.extend(part::encode(part, losses)?.map(Json::Object));
         }
     }
-    for turn in &request.turns[leading..] {
+    for turn in conversation {
         shortfall::list_turn(turn, OWN, losses);
         writer.add(turn, losses)?;
     }

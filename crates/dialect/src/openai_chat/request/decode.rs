@@ -50,13 +50,7 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
     request.service_tier = fields.text("service_tier")?;
     request.metadata = fields.json("metadata");
     request.cache_key = fields.text("prompt_cache_key")?;
-    request.end_user = match (fields.text("safety_identifier")?, fields.text("user")?) {
-        (Some(new), Some(old)) if new != old => {
-            fields.put_back("user", old.into());
-            Some(new)
-        }
-        (new, old) => new.or(old),
-    };
+    request.end_user = fields.renamed_text("safety_identifier", "user")?;
     request.format = read_format(&mut fields)?;
     request.thinking = read_thinking(&mut fields, &mut request.extras)?;
     read_tools(&mut fields, &mut request)?;

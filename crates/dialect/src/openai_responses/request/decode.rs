@@ -52,13 +52,7 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
     request.service_tier = fields.text("service_tier")?;
     request.metadata = fields.json("metadata");
     request.cache_key = fields.text("prompt_cache_key")?;
-    request.end_user = match (fields.text("safety_identifier")?, fields.text("user")?) {
-        (Some(new), Some(old)) if new != old => {
-            fields.put_back("user", old.into());
-            Some(new)
-        }
-        (new, old) => new.or(old),
-    };
+    request.end_user = fields.renamed_text("safety_identifier", "user")?;
     read_include(&mut fields, &mut request)?;
     read_text(&mut fields, &mut request)?;
     read_reasoning(&mut fields, &mut request)?;
