@@ -56,7 +56,7 @@ pub struct Telemetry {
     /// Rules of the books that do not hold; the sweep's to set.
     pub books_violations: Gauge,
     started: Counter<u64, AtomicU64>,
-    /// Processor time that the books took; the settler's to move.
+    /// Processor time that the books took: the settler's and the checkpoints' to move.
     pub books_cpu: Counter<f64, AtomicU64>,
 }
 

@@ -343,7 +343,7 @@ fn build(
             (uri, vec![std::mem::take(&mut translated.body)])
         }
     };
-    let headers = rewrite::request_headers(inbound, channel, endpoint, secret, endpoint.door);
+    let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
     let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
     *request.method_mut() = inbound.method.clone();
     *request.uri_mut() = uri;

@@ -3,7 +3,7 @@
 //! In: the caller's request or the upstream's answer. Out: a URL and headers. The caller's credentials, hop-by-hop headers
 //! and what identifies his own account or network never go out; of the upstream's headers only named ones come back.
 
-use dialect::{Dialect, Door, Framing, Operation};
+use dialect::{Dialect, Framing, Operation};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
@@ -33,9 +33,7 @@ pub fn uri(inbound: &Inbound, endpoint: &Endpoint, model: &str) -> Result<Uri, S
     if let Some(rest) = &inbound.target.rest {
         url = url.replacen("{rest}", rest, 1);
     }
-    url = url.replacen("{model}", &utf8_percent_encode(model, SEGMENT).to_string(), 1);
-    url.push_str(&inbound.query);
-    url.parse().map_err(|error| format!("no URL can be made for this channel: {error}"))
+    with_model(&url, model, &inbound.query)
 }
 
 /// Where a translated request goes: what the caller's path and query say belongs to his dialect.
@@ -44,8 +42,12 @@ pub fn translated_uri(endpoint: &Endpoint, model: &str, stream: bool) -> Result<
         return Ok(fixed.clone());
     }
     let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-    let url = endpoint.url.replacen("{method}", method, 1);
-    let url = url.replacen("{model}", &utf8_percent_encode(model, SEGMENT).to_string(), 1);
+    with_model(&endpoint.url.replacen("{method}", method, 1), model, "")
+}
+
+fn with_model(url: &str, model: &str, query: &str) -> Result<Uri, String> {
+    let mut url = url.replacen("{model}", &utf8_percent_encode(model, SEGMENT).to_string(), 1);
+    url.push_str(query);
     url.parse().map_err(|error| format!("no URL can be made for this channel: {error}"))
 }
 
@@ -60,14 +62,14 @@ fn method(inbound: &Inbound) -> &'static str {
     }
 }
 
-/// The headers of the request to the upstream, which goes in at `door` there.
+/// The headers of the request to the upstream, at whose endpoint it may be told in another dialect.
 pub fn request_headers(
     inbound: &Inbound,
     channel: &Channel,
     endpoint: &Endpoint,
     secret: &ChannelSecret,
-    door: Door,
 ) -> HeaderMap {
+    let door = endpoint.door;
     let translated = door != inbound.door;
     let mut headers = HeaderMap::with_capacity(inbound.headers.len() + 4);
     headers.insert(header::HOST, channel.host().clone());

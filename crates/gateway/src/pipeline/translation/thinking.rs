@@ -57,9 +57,7 @@ impl Keeper {
         }
         restored
     }
-}
 
-impl Keeper {
     /// The request with the texts that it only names.
     pub(super) fn put_texts(&self, request: &ChatRequest) -> Option<ChatRequest> {
         let now_ms = self.clock.now_ms();
