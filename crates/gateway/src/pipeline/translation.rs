@@ -215,6 +215,7 @@ pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit
     target
 }
 
+    target.drops_server_tools = channel.config.drop_server_tools;
 impl Translated {
     pub fn accounting(&self) -> Accounting {
         self.accounting
