@@ -105,6 +105,8 @@ pub struct Translated {
     from: Dialect,
     accounting: Accounting,
     telling: Telling,
+    /// The caller asked for one answer.
+    one: bool,
     listener: Option<Listener>,
     /// Where the caller may name this answer's texts by their ids in his next request.
     keeper: Option<Keeper>,
@@ -181,6 +183,7 @@ impl Letter {
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.asked.dialect,
+            one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
@@ -254,7 +257,7 @@ impl Translated {
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.one)
     }
 }
 
