@@ -245,25 +245,3 @@ pub enum StopReason {
     BrokenCall,
     Other,
 }
-
-/// The mark by which an opaque token is known to be another dialect's while a client holds it.
-const FOREIGN_MARK: &str = "sluice:";
-
-/// An opaque token as a client of `host` keeps it: its own as they are, others with their dialect's name before them.
-pub(crate) fn wrap_opaque(opaque: &Opaque, host: Dialect) -> String {
-    if opaque.dialect == host {
-        return opaque.value.clone();
-    }
-    format!("{FOREIGN_MARK}{}:{}:{}", opaque.dialect.name(), opaque.kind.name(), opaque.value)
-}
-
-/// What [`wrap_opaque`] made, or a token of `host` itself.
-pub(crate) fn unwrap_opaque(value: String, host: Dialect, kind: OpaqueKind) -> Opaque {
-    let foreign = value.strip_prefix(FOREIGN_MARK).and_then(|rest| {
-        let (dialect, rest) = rest.split_once(':')?;
-        let (kind, value) = rest.split_once(':')?;
-        let (dialect, kind) = (Dialect::from_name(dialect)?, OpaqueKind::from_name(kind)?);
-        Some(Opaque { dialect, kind, value: value.to_owned() })
-    });
-    foreign.unwrap_or(Opaque { dialect: host, kind, value })
-}

@@ -22,8 +22,14 @@ fn edited(door: Door, body: &str, edits: &Edits<'_>) -> String {
 }
 
 /// As a body goes out, where nothing else is changed.
-const ONE: Edits<'_> =
-    Edits { model: None, ask_usage: false, output_limit: None, one_model: true, thinking: None };
+const ONE: Edits<'_> = Edits {
+    model: None,
+    ask_usage: false,
+    output_limit: None,
+    one_model: true,
+    thinking: None,
+    own_thinking: None,
+};
 
 #[test]
 fn a_list_of_models_is_read_and_does_not_travel() {

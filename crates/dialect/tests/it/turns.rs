@@ -13,7 +13,7 @@ use dialect::{
 use serde_json::{Value, json};
 
 /// The next request of a client that appends the answer as it got it, and the results of its calls.
-fn next_request(client: Dialect, answer: &Value) -> Value {
+pub(crate) fn next_request(client: Dialect, answer: &Value) -> Value {
     match client {
         Dialect::OpenaiChat => {
             let message = answer["choices"][0]["message"].clone();

@@ -11,8 +11,8 @@ use std::{pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, PlainTap, Tap, TapOptions,
-    ThinkingEdit, Usage, splice,
+    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, OwnThinking, PlainTap, Tap,
+    TapOptions, ThinkingEdit, Usage, splice,
 };
 use http::{HeaderMap, HeaderName, Request, StatusCode};
 use tokio::time::{Instant, timeout_at};
@@ -371,6 +371,10 @@ fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) ->
         }),
         one_model: true,
         thinking,
+        own_thinking: inbound.envelope.marked.then(|| OwnThinking {
+            dialect,
+            signs_calls: translation::signs_calls(channel, dialect, renamed),
+        }),
     };
     splice(&inbound.body, &inbound.envelope, &edits).parts
 }

@@ -215,6 +215,12 @@ pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit
     target
 }
 
+/// Gemini from 3 on: a call without a signature is refused.
+pub fn signs_calls(channel: &Channel, dialect: Dialect, renamed: &str) -> bool {
+    dialect == Dialect::GeminiGenerate
+        && target(channel, dialect, renamed, None).thinking == ThinkingForm::Effort
+}
+
 impl Translated {
     pub fn accounting(&self) -> Accounting {
         self.accounting

@@ -4,10 +4,10 @@
 
 use crate::{
     Dialect,
-    chat::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source, wrap_opaque},
+    chat::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source},
     fields::put_extras,
     loss::Losses,
-    shortfall,
+    mark, shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -102,7 +102,10 @@ fn write_thinking(text: &str, tokens: &[Opaque]) -> Object {
         token => object([
             ("type", "thinking".into()),
             ("thinking", text.into()),
-            ("signature", token.map(|token| wrap_opaque(token, OWN)).unwrap_or_default().into()),
+            (
+                "signature",
+                token.map_or_else(|| mark::NO_TOKEN.to_owned(), |token| mark::wrap(token, OWN)).into(),
+            ),
         ]),
     }
 }
@@ -112,7 +115,7 @@ fn keeps(token: &Opaque) -> bool {
 }
 
 fn write_token(token: &Opaque) -> Object {
-    object([("type", "redacted_thinking".into()), ("data", wrap_opaque(token, OWN).into())])
+    object([("type", "redacted_thinking".into()), ("data", mark::wrap(token, OWN).into())])
 }
 
 /// Tokens of a part that is no thinking have no place in its block: the client keeps them in blocks of their own.

@@ -22,7 +22,7 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 const OWN: Dialect = Dialect::GeminiGenerate;
 
 /// What the provider itself names for calls that another model made: base64 of `context_engineering_is_the_way_to_go`.
-const UNSIGNED: &str = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv";
+pub(crate) const UNSIGNED: &str = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv";
 
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);

@@ -6,8 +6,9 @@
 use super::content::read_part;
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Role, unwrap_opaque},
+    chat::{Content, Opaque, OpaqueKind, Part, Role},
     fields::{Fields, malformed},
+    mark,
     openai_responses::namespace,
     translate::Untranslatable,
     tree::{Json, object},
@@ -91,7 +92,7 @@ fn read_reasoning(mut fields: Fields) -> Result<Part> {
     let text = if summary.is_empty() { content } else { summary }.join("\n\n");
     let mut opaque: Vec<Opaque> = read_id(&mut fields)?.into_iter().collect();
     let encrypted = fields.text("encrypted_content")?.filter(|value| !value.is_empty());
-    opaque.extend(encrypted.map(|value| unwrap_opaque(value, OWN, OpaqueKind::Encrypted)));
+    opaque.extend(encrypted.and_then(|value| mark::unwrap(value, OWN, OpaqueKind::Encrypted)));
     fields.json("status");
     let mut part = Part::reasoning(text, opaque);
     let mut extras = Default::default();

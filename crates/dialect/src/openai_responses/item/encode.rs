@@ -6,9 +6,10 @@
 use super::content::write_part;
 use crate::{
     Dialect,
-    chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Source, Turn, wrap_opaque},
+    chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Source, Turn},
     fields::put_extras,
     loss::Losses,
+    mark,
     openai_responses::namespace,
     shortfall,
     translate::Untranslatable,
@@ -114,7 +115,8 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     }
     let kept = |token: &&Opaque| token.kind != OpaqueKind::Id && (foreign || token.dialect == OWN);
     let token = part.opaque.iter().filter(kept).max_by_key(|token| token.dialect == OWN);
-    item.put_some("encrypted_content", token.map(|token| wrap_opaque(token, OWN)));
+    let token = token.map(|token| mark::wrap(token, OWN));
+    item.put_some("encrypted_content", token.or_else(|| foreign.then(|| mark::NO_TOKEN.to_owned())));
     put_extras(&part.extras, OWN, "input.reasoning", &mut item);
     item
 }

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 
 use super::{
-    asked::{self, CALL, Turn},
-    one_each,
+    asked::{self, CALL, RESULT, Turn},
+    one_each, pairs,
     said::Said,
 };
 use crate::harness::{DIALECTS, World};
@@ -117,7 +117,8 @@ async fn what_a_client_kept_itself_is_not_told_twice() {
         .await;
     let message = first.json()["choices"][0]["message"].clone();
     let id = message["tool_calls"][0]["id"].clone();
-    assert_eq!(message["reasoning_details"][0]["signature"], TOKEN, "{message}");
+    let signature = message["reasoning_details"][0]["signature"].as_str().unwrap();
+    assert!(signature.starts_with("sluice:anthropic_messages:") && signature.ends_with(TOKEN), "{message}");
     let mut body = thoughtful("openai_chat", Turn::Result);
     body["messages"][2] = message;
     body["messages"][3]["tool_call_id"] = id;
@@ -125,5 +126,43 @@ async fn what_a_client_kept_itself_is_not_told_twice() {
     assert_eq!(second.status, 200, "{second:?}");
     let body = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
     assert_eq!(body.matches(TOKEN).count(), 1, "{body}");
+    world.close().await;
+}
+
+/// The next request of a client that keeps the whole answer.
+fn kept(from: &str, answer: &Value) -> Value {
+    let mut body = thoughtful(from, Turn::Result);
+    let (list, said) = match from {
+        "openai_chat" => (&mut body["messages"], json!([answer["choices"][0]["message"]])),
+        "openai_responses" => (&mut body["input"], answer["output"].clone()),
+        "anthropic_messages" => {
+            (&mut body["messages"], json!([{"role": "assistant", "content": answer["content"]}]))
+        }
+        _ => (&mut body["contents"], json!([answer["candidates"][0]["content"]])),
+    };
+    let list = list.as_array_mut().unwrap();
+    let call = list.iter().position(|entry| entry.to_string().contains("get_weather")).unwrap();
+    list.splice(call..=call, said.as_array().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn a_step_that_comes_home_brings_nobody_elses_tokens() {
+    let world = world().await;
+    for (from, to) in pairs() {
+        let case = format!("{from} to {to} and back");
+        let first = world.ask(&asked::request(from, to, thoughtful(from, Turn::Tool), false)).await;
+        assert_eq!(first.status, 200, "{case}: {first:?}");
+        let history = kept(from, &first.json());
+        let second = world.ask(&asked::request(from, from, history, false)).await;
+        assert_eq!(second.status, 200, "{case}: {second:?}");
+        let body = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+        let read: Value = serde_json::from_str(&body).unwrap();
+        assert!(body.contains("get_weather") && body.contains(RESULT), "{case}: {body}");
+        for mark in ["sluice:", "c2x1aWNlO", TOKEN, "\"signature\":\"\"", "\"type\":\"reasoning\""] {
+            assert!(!body.contains(mark), "{case}: {mark} in {body}");
+        }
+        assert_eq!(read.get("thinking"), None, "{case}: {body}");
+    }
     world.close().await;
 }
