@@ -8,6 +8,7 @@ mod crossing;
 mod cut_events;
 mod errors;
 mod every_field;
+mod failures;
 mod fixtures;
 mod found;
 mod gather;

@@ -178,6 +178,13 @@ impl Decoder {
             );
         }
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
+            if reply::is_failure(word) {
+                match fields.get("error").filter(|error| !error.is_blank()) {
+                    Some(error) => track.fail_with(&format!("{{\"error\":{error}}}")),
+                    None => track.fail("the provider failed before the answer's end"),
+                }
+                return;
+            }
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
     }

@@ -115,6 +115,11 @@ async fn what_is_no_answer_in_its_dialect_is_taken_to_another_channel() {
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"choices\n\n",
         ),
         (
+            "openai_chat",
+            r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"error"}]}"#,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n",
+        ),
+        (
             "anthropic_messages",
             r#"{"content":7}"#,
             "event: content_block_start\ndata: {\"type\":\"content_block_start\n\n",
@@ -145,6 +150,29 @@ async fn what_is_no_answer_in_its_dialect_is_taken_to_another_channel() {
             assert!(fault.starts_with("upstream: "), "{line}");
             world.close().await;
         }
+    }
+}
+
+/// The provider's words say that it broke down, in the place of a reason and with its usual end behind.
+#[tokio::test]
+async fn a_failure_in_the_place_of_a_reason_is_no_end() {
+    let chunk = |delta: &str, reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{reason}}}]}}\n\n")
+    };
+    let half = chunk("{\"content\":\"half\"}", "null");
+    let rest = chunk("{}", "\"error\"") + "data: [DONE]\n\n";
+    for from in DIALECTS.into_iter().filter(|from| *from != "openai_chat") {
+        let events = half.clone() + &"data: {\"choices\":[]}\n\n".repeat(2000) + &rest;
+        let words = said(200, "content-type: text/event-stream\r\n", &events, 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", "openai_chat", &parrot.url(), "sim")).await;
+        let answer = world.ask(&text(from, "sim", true)).await;
+        let line = world.settlement(&answer).await;
+        // Read in one piece with the beginning it is another channel's to answer; after that it is told.
+        assert!(!claims_an_end(from, &answer.body), "{from}: {answer:?}");
+        assert!(matches!(line["ending"].as_str(), Some("cut" | "failed")), "{from}: {line}");
+        assert!(line["cause"].as_str().unwrap().starts_with("upstream: "), "{from}: {line}");
+        world.close().await;
     }
 }
 
