@@ -38,7 +38,7 @@ pub(crate) fn unwrap(value: String, host: Dialect, kind: OpaqueKind) -> Option<O
     Some(Opaque { dialect, kind, value: value.to_owned() })
 }
 
-/// Whether the mark may stand in a request's body: one search, on which the relay lane of chats spends no more.
+/// Whether the mark may stand in a request's body, a chat or the count of one: one search, and no other operation pays for it.
 pub(crate) fn may_stand_in(body: &[u8], door: Door) -> bool {
     static PLAIN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK));
     static IN_BASE64: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MARK_IN_BASE64));
@@ -46,7 +46,7 @@ pub(crate) fn may_stand_in(body: &[u8], door: Door) -> bool {
         Dialect::GeminiGenerate => &IN_BASE64,
         Dialect::OpenaiChat | Dialect::OpenaiResponses | Dialect::AnthropicMessages => &PLAIN,
     };
-    door.operation == Operation::Chat && mark.find(body).is_some()
+    matches!(door.operation, Operation::Chat | Operation::CountTokens) && mark.find(body).is_some()
 }
 
 /// Whether a value, in its JSON, is a token with the mark.

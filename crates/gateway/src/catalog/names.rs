@@ -6,7 +6,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use dialect::Dialect;
+use dialect::{Dialect, Operation};
 use foldhash::fast::RandomState;
 
 use super::{Catalog, Channel, Key};
@@ -71,7 +71,7 @@ impl Catalog {
     pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
         let speaks = |channel: &Arc<Channel>| {
             key.group.may_use(channel)
-                && (channel.chat_dialect().is_some()
+                && (channel.translates_to(Operation::Chat).is_some()
                     || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
         };
         let named = self

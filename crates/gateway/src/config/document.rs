@@ -78,6 +78,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "max_in_flight": channel.max_in_flight,
         "on_client_left": channel.on_client_left.name(),
         "translate": channel.translate,
+        "drop_server_tools": channel.drop_server_tools,
         "suffixes": channel.suffixes.iter().map(|suffix| suffix.text()).collect::<Vec<_>>(),
         "timeouts": {
             "connect": wait(connect),
@@ -106,6 +107,7 @@ mod tests {
         let document = object(json!({
             "name": "one", "provider": "openai", "secrets": ["sk-\"x"], "models": ["gpt-*", "odd\"name"], "priority": 3,
             "rename": { "gpt-x": "gpt-y" }, "headers": { "x-team": "a" }, "timeouts": { "idle": "1m" }, "proxy": null,
+            "drop_server_tools": true,
         }));
         let channel = channel(&document, &Timeouts::default()).unwrap();
         assert_eq!((channel.name.as_str(), channel.priority), ("one", 3));
@@ -116,7 +118,8 @@ mod tests {
         assert!(!text.contains("sk-") && !text.contains("x-team"), "{text}");
         let mut again = shown;
         again.extend(object(json!({ "name": "one", "secrets": ["s"] })));
-        assert_eq!(super::channel(&again, &Timeouts::default()).unwrap().rename, channel.rename);
+        let again = super::channel(&again, &Timeouts::default()).unwrap();
+        assert_eq!((&again.rename, again.drop_server_tools), (&channel.rename, true));
     }
 
     #[test]
