@@ -104,7 +104,6 @@ pub async fn run(
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let Some(endpoint) = channel.endpoint(lane.door(inbound.door)) else { continue };
         let now = Instant::now();
         let now_ms = lease.clock().at_ms(now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
@@ -115,14 +114,16 @@ pub async fn run(
         // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
         let translated = match lane {
             Lane::Relay => None,
-            Lane::Translate(dialect) => {
+            Lane::Translate => {
                 let translator = translator.get_or_insert_with(|| {
                     Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
                 });
-                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
+                let Some(told) = translator.tell(channel, wanted) else { continue };
                 Some(told)
             }
         };
+        let door = translated.as_ref().map_or(inbound.door, |told| told.door);
+        let Some(endpoint) = channel.endpoint(door) else { continue };
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
             Err(until_ms) => {
@@ -138,7 +139,13 @@ pub async fn run(
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, (&wanted.model, &wanted.price), lane.dialect(), place, now_ms);
+        lease.attempt_began(
+            channel,
+            (&wanted.model, &wanted.price),
+            translated.as_ref().map(|told| told.door.dialect),
+            place,
+            now_ms,
+        );
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
         let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);

@@ -62,13 +62,24 @@ impl Translator {
         Translator { letter, refused: None }
     }
 
-    /// Tells the request to a channel in a dialect that this speaks; `None`: it cannot be told.
-    pub fn tell(&mut self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Option<Box<Translated>> {
-        let told = match &self.letter {
-            Ok(letter) => letter.tell(channel, to, wanted),
-            Err(fault) => Err(fault.clone()),
+    /// Tells the request to a channel in the first of its dialects that has a place for it; `None`: it cannot be told.
+    pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Option<Box<Translated>> {
+        let letter = match &self.letter {
+            Ok(letter) => letter,
+            Err(fault) => {
+                self.refused.get_or_insert_with(|| fault.clone());
+                return None;
+            }
         };
-        told.map(Box::new).map_err(|fault| self.refused.get_or_insert(fault)).ok()
+        let mut refused = None;
+        for to in channel.translates_to(letter.asked.operation) {
+            match letter.tell(channel, to, wanted) {
+                Ok(told) => return Some(Box::new(told)),
+                Err(fault) => _ = refused.get_or_insert(fault),
+            }
+        }
+        self.refused = self.refused.take().or(refused);
+        None
     }
 
     /// Why it could not be told.
