@@ -7,6 +7,7 @@ mod part;
 mod tools;
 
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
+pub(crate) use tools::custom_names;
 pub use tools::{Function, NAMESPACE_MARK, Tool, ToolChoice};
 
 use crate::{

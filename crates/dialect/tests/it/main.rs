@@ -17,6 +17,7 @@ mod golden;
 mod grammar;
 mod laws;
 mod malformed;
+mod many;
 mod names;
 mod namespaces;
 mod overlap;

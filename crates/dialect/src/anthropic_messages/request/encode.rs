@@ -3,6 +3,8 @@
 //! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Turns must alternate, results come before words,
 //! and no text block may be empty: the provider refuses what breaks that.
 
+use std::collections::HashSet;
+
 use super::thinking;
 use crate::{
     Dialect,
@@ -163,10 +165,11 @@ fn put_tools(
     body: &mut Object,
     losses: &mut Losses,
 ) -> Result<()> {
-    let allowed = |tool: &Tool| match &request.tool_choice {
-        Some(ToolChoice::Subset { names, .. }) => names.iter().any(|name| name == tool.name()),
-        _ => true,
+    let subset: Option<HashSet<&str>> = match &request.tool_choice {
+        Some(ToolChoice::Subset { names, .. }) => Some(names.iter().map(String::as_str).collect()),
+        _ => None,
     };
+    let allowed = |tool: &Tool| subset.as_ref().is_none_or(|names| names.contains(tool.name()));
     let mut tools = Vec::new();
     for tool in request.tools.iter().filter(|tool| allowed(tool)) {
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));

@@ -57,7 +57,7 @@ fn put_turns(
 ) -> Result<()> {
     let (leading, conversation) = request.leading();
     let mut system = Vec::new();
-    let mut writer = Contents { target, names: HashMap::new(), order: Vec::new(), contents: Vec::new() };
+    let mut writer = Contents { target, names: HashMap::new(), order: HashMap::new(), contents: Vec::new() };
     for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
         for part in &turn.parts {
@@ -87,8 +87,8 @@ struct Contents<'a> {
     target: &'a Target<'a>,
     /// Which tool a call called: results must name it.
     names: HashMap<String, String>,
-    /// The calls of the last answer: their results stand in the same order.
-    order: Vec<String>,
+    /// The calls of the last answer, with their places: results stand in the same order.
+    order: HashMap<String, usize>,
     contents: Vec<(&'static str, Vec<Json>)>,
 }
 
@@ -153,7 +153,8 @@ impl Contents<'_> {
             }
             if let Content::ToolCall { id, name, .. } = &part.content {
                 self.names.insert(id.clone(), name.clone());
-                self.order.push(id.clone());
+                let place = self.order.len();
+                self.order.entry(id.clone()).or_insert(place);
             }
             let Some(mut fields) = part::encode(part, losses)? else { continue };
             let calls = matches!(part.content, Content::ToolCall { .. });
@@ -173,7 +174,7 @@ impl Contents<'_> {
     fn put_results(&mut self, results: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
         let mut shown = Vec::new();
         let place = |part: &Part| match &part.content {
-            Content::ToolResult { call_id, .. } => self.order.iter().position(|id| id == call_id),
+            Content::ToolResult { call_id, .. } => self.order.get(call_id).copied(),
             _ => None,
         };
         let mut results: Vec<&Part> = results.iter().collect();

@@ -5,7 +5,7 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice},
+    chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice, custom_names},
     fields::{list_extras, put_extras},
     loss::Losses,
     openai_chat::message,
@@ -218,8 +218,9 @@ fn write_function(function: &Function) -> Object {
 }
 
 fn write_choice(choice: &ToolChoice, tools: &[Tool], plain: bool) -> Json {
+    let customs = custom_names(tools);
     let named = |name: &String| {
-        let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
+        let custom = customs.contains(name.as_str());
         let kind = if custom && !plain { "custom" } else { "function" };
         Json::Object(object([("type", kind.into()), (kind, object([("name", name.into())]).into())]))
     };

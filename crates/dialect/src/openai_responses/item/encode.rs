@@ -3,6 +3,8 @@
 //! In: a turn, or the parts of an answer. Out: items. In a request no token of another provider may stand; in an answer
 //! they ride in `encrypted_content`, for the client to bring back.
 
+use std::collections::HashSet;
+
 use super::content::write_part;
 use crate::{
     Dialect,
@@ -23,7 +25,7 @@ const OWN: Dialect = Dialect::OpenaiResponses;
 /// `customs`: ids of the conversation's calls of custom tools, whose results have a kind of their own.
 pub(crate) fn encode_input(
     turn: &Turn,
-    customs: &[&str],
+    customs: &HashSet<&str>,
     items: &mut Vec<Json>,
     losses: &mut Losses,
 ) -> Result<()> {
@@ -121,7 +123,12 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     item
 }
 
-fn write_result(part: &Part, customs: &[&str], items: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+fn write_result(
+    part: &Part,
+    customs: &HashSet<&str>,
+    items: &mut Vec<Json>,
+    losses: &mut Losses,
+) -> Result<()> {
     let (call_id, parts, is_error, custom) = match &part.content {
         Content::ToolResult { call_id, parts, is_error, custom, .. } => {
             (call_id, parts, *is_error, *custom || customs.contains(&call_id.as_str()))

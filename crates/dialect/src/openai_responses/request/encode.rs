@@ -3,9 +3,14 @@
 //! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Nothing is stored at the provider unless the
 //! client asked for that in this dialect.
 
+use std::collections::HashSet;
+
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Effort, Format, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{
+        ChatRequest, Content, Effort, Format, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn,
+        custom_names,
+    },
     fields::{list_extras, put_extras},
     loss::Losses,
     openai_responses::{item, namespace},
@@ -101,7 +106,7 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
         Content::ToolCall { id, custom: true, .. } => Some(id.as_str()),
         _ => None,
     });
-    let customs: Vec<&str> = calls.collect();
+    let customs: HashSet<&str> = calls.collect();
     let mut items = Vec::new();
     for turn in turns {
         shortfall::list_turn(turn, OWN, losses);
@@ -256,8 +261,9 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
 }
 
 fn write_choice(choice: &ToolChoice, tools: &[Tool]) -> Json {
+    let customs = custom_names(tools);
     let named = |name: &String| {
-        let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
+        let custom = customs.contains(name.as_str());
         let kind = if custom { "custom" } else { "function" };
         Json::Object(object([("type", kind.into()), ("name", name.into())]))
     };
