@@ -121,6 +121,57 @@ fn tokens(part: &Part, dialect: Dialect) -> Vec<String> {
     own.map(|token| token.value.clone()).collect()
 }
 
+/// What Sluice needs to bring thinking home must be asked for, whatever form the model's wishes have.
+#[test]
+fn the_thinking_of_responses_is_asked_for() {
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": [{"role": "user", "content": "q"}]});
+    let request =
+        decode_request(Dialect::AnthropicMessages, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    for (thinking, asked) in [
+        (ThinkingForm::Budget, json!(["reasoning.encrypted_content"])),
+        (ThinkingForm::Effort, json!(["reasoning.encrypted_content"])),
+        (ThinkingForm::Never, Value::Null),
+    ] {
+        let target = Target { thinking, ..Target::default() };
+        let encoded = encode_request(Dialect::OpenaiResponses, &request, &target).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        assert_eq!((&body["include"], &body["store"]), (&asked, &json!(false)), "{thinking:?}");
+    }
+}
+
+/// The provider keeps nothing for us: an item that it could only know by its id is one that it does not know.
+#[test]
+fn thinking_that_has_only_an_id_is_not_sent_back() {
+    let reasoning = |token: Value| {
+        let mut item = json!({"type": "reasoning", "id": "rs_abc", "summary": [{"type": "summary_text", "text": "Hm."}]});
+        if !token.is_null() {
+            item["encrypted_content"] = token;
+        }
+        item
+    };
+    for (token, comes_back) in [(Value::Null, false), (json!("c2ln"), true)] {
+        let call =
+            json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"});
+        let answer =
+            json!({"id": "resp_1", "model": "m", "status": "completed", "output": [reasoning(token), call]});
+        let reply =
+            decode_reply(Dialect::OpenaiResponses, answer.to_string().as_bytes(), Accounting::Standard)
+                .unwrap();
+        for client in Dialect::ALL {
+            let told = encode_reply(client, &reply, &Telling::default()).body;
+            let request = next_request(client, &serde_json::from_slice(&told).unwrap()).to_string();
+            let request =
+                decode_request(client, request.as_bytes(), FromPath { model: "m", stream: false }).unwrap();
+            let encoded = encode_request(Dialect::OpenaiResponses, &request, &Target::default()).unwrap();
+            let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+            let input = body["input"].as_array().unwrap();
+            let sent: Vec<&Value> = input.iter().filter(|item| item["type"] == "reasoning").collect();
+            assert_eq!(sent.len(), usize::from(comes_back), "{client:?}: {body}");
+            assert!(sent.iter().all(|item| item["encrypted_content"] == "c2ln"), "{client:?}: {body}");
+        }
+    }
+}
+
 /// A streamed answer's words and token come in two fields; a client that keeps both gives back one thought.
 #[test]
 fn words_and_token_of_a_streamed_thought_are_one() {

@@ -229,7 +229,7 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     let (mut calls, mut details, mut annotations, mut images) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let signed = parts.iter().any(|part| match &part.content {
-        Content::Reasoning { .. } => !part.opaque.is_empty(),
+        Content::Reasoning { .. } => part.opaque.iter().any(Opaque::stands_alone),
         Content::Foreign { dialect: OWN, at, .. } => *at == "messages.reasoning_details",
         _ => false,
     });

@@ -43,9 +43,14 @@ pub(crate) fn encode_input(
         let item = match &part.content {
             Content::ToolCall { .. } => Some(write_call(part)),
             Content::Reasoning { .. } => {
-                let own = part.opaque.iter().any(|token| token.dialect == OWN);
-                if !own {
-                    losses.add("messages.reasoning", OWN, "thinking of another provider is not sent back");
+                // Nothing is kept at the provider: what it cannot read from a token, it does not know by its id.
+                let own = |token: &Opaque| token.dialect == OWN && token.stands_alone();
+                if !part.opaque.iter().any(own) {
+                    losses.add(
+                        "messages.reasoning",
+                        OWN,
+                        "thinking without this provider's token is not sent back",
+                    );
                     continue;
                 }
                 Some(write_reasoning(part, false))

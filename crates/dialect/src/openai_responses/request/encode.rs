@@ -194,7 +194,8 @@ fn put_include(request: &ChatRequest, target: &Target<'_>, body: &mut Object) {
         body.put("top_logprobs", alternatives);
         include.push("message.output_text.logprobs".into());
     }
-    if target.thinking == ThinkingForm::Effort {
+    // A model that does not think has nothing to encrypt, and refuses to be asked.
+    if target.thinking != ThinkingForm::Never {
         include.push("reasoning.encrypted_content".into());
     }
     body.put_some("include", Some(include).filter(|include| !include.is_empty()));
