@@ -14,6 +14,7 @@ mod golden;
 mod grammar;
 mod laws;
 mod malformed;
+mod models;
 mod names;
 mod namespaces;
 mod overlap;

@@ -122,9 +122,6 @@ impl Letter {
         if let Some(known) = keeper.put_texts(&request) {
             request = known;
         }
-        if let Some(limit) = inbound.output_limit {
-            request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
-        }
         let free_text = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
             Tool::Function(_) | Tool::Server { .. } => None,
@@ -205,12 +202,10 @@ fn wished(request: &ChatRequest, suffix: Suffix, to: Dialect) -> Option<ChatRequ
 /// What is known of a model at a channel, by its name there. `output_limit`: what a strict key's answer may have at most.
 pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit: Option<u64>) -> Target<'a> {
     let mut target = provider::target(channel.provider, to, renamed);
-    if let Some(limit) = output_limit {
-        target.max_output = target.max_output.min(limit);
-        // Its limit would have to be raised, and the key cannot pay for more.
-        if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
-            target.thinking = ThinkingForm::Never;
-        }
+    target.ceiling = output_limit;
+    // Its limit would have to be raised, and the key cannot pay for more.
+    if to == Dialect::AnthropicMessages && output_limit.is_some_and(|limit| limit < LEAST_THINKING) {
+        target.thinking = ThinkingForm::Never;
     }
     target
 }

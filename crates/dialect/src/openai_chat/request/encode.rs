@@ -5,8 +5,9 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice},
+    chat::{ChatRequest, Format, Function, Shown, Thinking, Tool, ToolChoice},
     fields::{list_extras, put_extras},
+    fit::{effort_word, fit},
     loss::Losses,
     openai_chat::message,
     shortfall,
@@ -29,10 +30,11 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     put_tools(request, target, &mut body, losses)?;
 
     let limit = if target.plain_chat { "max_tokens" } else { "max_completion_tokens" };
-    body.put_some(limit, request.max_output);
-    body.put_some("temperature", request.temperature.as_ref());
-    body.put_some("top_p", request.top_p.as_ref());
-    if let Some(top_k) = &request.top_k {
+    let wishes = fit(request, target, OWN, losses);
+    body.put_some(limit, wishes.max_output);
+    body.put_some("temperature", wishes.temperature);
+    body.put_some("top_p", wishes.top_p);
+    if let Some(top_k) = wishes.top_k {
         // Many providers of this dialect take it; OpenAI itself would refuse the request.
         if target.plain_chat {
             body.put("top_k", top_k);
@@ -40,8 +42,8 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
             losses.add("top_k", OWN, "it has no such field");
         }
     }
-    body.put_some("presence_penalty", request.presence_penalty.as_ref());
-    body.put_some("frequency_penalty", request.frequency_penalty.as_ref());
+    body.put_some("presence_penalty", wishes.presence_penalty);
+    body.put_some("frequency_penalty", wishes.frequency_penalty);
     body.put_some("seed", request.seed.as_ref());
     if let Some(alternatives) = request.logprobs {
         body.put("logprobs", true);
@@ -59,7 +61,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some("n", request.candidates);
     body.put_some("response_format", request.format.as_ref().map(write_format));
     body.put_some("verbosity", request.verbosity.as_ref());
-    put_thinking(request, target, &mut body, losses);
+    put_thinking(request, wishes.thinking, target, &mut body, losses);
     let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));
     body.put_some(if target.plain_chat { "user" } else { "safety_identifier" }, user);
     body.put_some("metadata", request.metadata.as_ref());
@@ -100,26 +102,14 @@ fn write_format(format: &Format) -> Object {
     }
 }
 
-fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) {
-    let thinking = request.thinking;
-    let effort = match (thinking.mode, thinking.effort) {
-        (Some(ThinkingMode::Off), _) => Some("none"),
-        (_, Some(effort)) => Some(effort.name()),
-        (Some(ThinkingMode::Budget(budget)), None) => {
-            losses.add(
-                "thinking.budget_tokens",
-                OWN,
-                "it knows efforts, not budgets: the nearest effort was sent",
-            );
-            Some(crate::chat::Effort::of_budget(budget).name())
-        }
-        (Some(ThinkingMode::Adaptive) | None, None) => None,
-    };
-    if target.thinking == crate::translate::ThinkingForm::Never && effort.is_some() {
-        losses.add("reasoning_effort", OWN, "the model does not think");
-    } else {
-        body.put_some("reasoning_effort", effort);
-    }
+fn put_thinking(
+    request: &ChatRequest,
+    thinking: Thinking,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) {
+    body.put_some("reasoning_effort", effort_word(thinking, target, OWN, losses));
     let mut own = Object::default();
     put_extras(&request.extras, OWN, "reasoning", &mut own);
     match thinking.shown {

@@ -43,9 +43,9 @@ pub(crate) fn encode_input(
         let item = match &part.content {
             Content::ToolCall { .. } => Some(write_call(part)),
             Content::Reasoning { .. } => {
-                // Nothing is kept at the provider: what it cannot read from a token, it does not know by its id.
+                // Nothing is kept at the provider: what the item itself does not say, it does not know by its id.
                 let own = |token: &Opaque| token.dialect == OWN && token.stands_alone();
-                if !part.opaque.iter().any(own) {
+                if !part.opaque.iter().any(own) && !has_raw_content(part) {
                     losses.add(
                         "messages.reasoning",
                         OWN,
@@ -102,6 +102,11 @@ fn write_call(part: &Part) -> Object {
     item
 }
 
+/// Thinking in the provider's own words, as those give it out that encrypt nothing.
+fn has_raw_content(part: &Part) -> bool {
+    part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content")
+}
+
 /// `foreign`: with tokens of other dialects, for a client to keep.
 pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     let mut item = object([("type", "reasoning".into())]);
@@ -112,7 +117,7 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
             Content::Reasoning { text } => text.as_str(),
             _ => "",
         };
-        let content = part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content");
+        let content = has_raw_content(part);
         let summary = object([("type", "summary_text".into()), ("text", text.into())]);
         let summary = if text.is_empty() || content { Vec::new() } else { vec![summary.into()] };
         item.put("summary", summary);
