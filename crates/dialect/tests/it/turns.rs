@@ -220,3 +220,48 @@ fn results_stand_in_the_order_of_their_calls() {
     assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::GeminiGenerate).is_err());
     assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::OpenaiChat).is_ok());
 }
+
+/// OpenAI takes no message that says nothing: what is left of a turn that only its own provider could read.
+#[test]
+fn a_turn_of_which_nothing_is_left_is_no_message() {
+    let turns = json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]},
+        {"role": "user", "content": []},
+        {"role": "user", "content": "go on"},
+    ]);
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": turns}).to_string();
+    let request = decode_request(Dialect::AnthropicMessages, body.as_bytes(), FromPath::default()).unwrap();
+    for plain_chat in [false, true] {
+        let target = Target { plain_chat, ..Target::default() };
+        let encoded = encode_request(Dialect::OpenaiChat, &request, &target).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        let said: Vec<&Value> = body["messages"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            said,
+            [&json!({"role": "user", "content": "q"}), &json!({"role": "user", "content": "go on"})]
+        );
+        assert!(encoded.losses.rows().iter().any(|loss| loss.field == "messages.reasoning"));
+    }
+    // Where thinking goes back it is said, with an answer that is empty and not missing.
+    let turns = json!([{"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]}]);
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": turns}).to_string();
+    let request = decode_request(Dialect::AnthropicMessages, body.as_bytes(), FromPath::default()).unwrap();
+    let target = Target { replay: Replay::Text, ..Target::default() };
+    let encoded = encode_request(Dialect::OpenaiChat, &request, &target).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(body["messages"][1], json!({"role": "assistant", "reasoning_content": "Hm.", "content": ""}));
+}
+
+/// Thinking of which nothing was told is no block: clients keep it, and are refused with it in their next turn.
+#[test]
+fn thinking_of_which_nothing_is_told_is_no_block() {
+    let output = json!([{"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]}]);
+    let answer = json!({"id": "resp_1", "model": "m", "status": "completed", "output": output}).to_string();
+    let reply = decode_reply(Dialect::OpenaiResponses, answer.as_bytes(), Accounting::Standard).unwrap();
+    let told = encode_reply(Dialect::AnthropicMessages, &reply, &Telling::default());
+    let body: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["content"], json!([{"type": "text", "text": "a"}]));
+}

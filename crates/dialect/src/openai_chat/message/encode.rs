@@ -48,10 +48,18 @@ pub(crate) fn encode(
         put_said(&said, target, &mut message, losses)?;
     } else {
         let parts: Vec<&Part> = turn.parts.iter().collect();
-        message.put("content", write_content(&parts, target.plain_chat, losses)?);
+        let content = write_content(&parts, target.plain_chat, losses)?;
+        message.put_some(
+            "content",
+            Some(content).filter(|content| !parts.is_empty() && *content != Json::Array(Vec::new())),
+        );
+    }
+    put_extras(&turn.extras, OWN, "messages", &mut message);
+    if message.0.len() == 1 {
+        // Nothing but the role: the provider would refuse a message that says nothing.
+        return Ok(());
     }
     message.put_some("name", turn.name.as_ref());
-    put_extras(&turn.extras, OWN, "messages", &mut message);
     messages.push(message.into());
     Ok(())
 }
@@ -155,10 +163,13 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
             _ => losses.add("messages.content", OWN, "only its own dialect has such a part"),
         }
     }
-    if content.is_empty() {
-        message.put("content", Json::Null);
-    } else {
+    if !content.is_empty() {
         message.put("content", write_content(&content, joined, losses)?);
+    } else if !calls.is_empty() || !refusal.is_empty() || message.get("audio").is_some() {
+        message.put("content", Json::Null);
+    } else if message.0.len() > 1 {
+        // Thinking alone: an answer that may be missing must have calls beside it.
+        message.put("content", "");
     }
     message.put_some("refusal", Some(refusal).filter(|text| !text.is_empty()));
     message.put_some("tool_calls", Some(calls).filter(|calls: &Vec<Json>| !calls.is_empty()));
