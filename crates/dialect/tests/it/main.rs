@@ -20,6 +20,7 @@ mod namespaces;
 mod overlap;
 mod oversized;
 mod play;
+mod refused_there;
 mod relay;
 mod same_again;
 mod translated_corpus;

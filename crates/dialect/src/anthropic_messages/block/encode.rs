@@ -31,7 +31,12 @@ pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Lo
             }
             continue;
         }
-        blocks.extend(encode(part, losses)?.map(Json::Object));
+        let mut block = encode(part, losses)?;
+        // The provider checks the token of a source, and another's have none.
+        if let Some(block) = block.as_mut().filter(|_| !shortfall::cites(part, OWN)) {
+            block.take("citations");
+        }
+        blocks.extend(block.map(Json::Object));
     }
     Ok(())
 }
@@ -42,7 +47,7 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
         Content::Text { text, .. } if text.is_empty() => return Ok(None),
         Content::Text { text, citations } => {
             let mut block = object([("type", "text".into()), ("text", text.into())]);
-            let raw = part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "citations");
+            let raw = shortfall::cites(part, OWN);
             let citations: Vec<Json> = citations.iter().map(write_citation).collect();
             block.put_some("citations", Some(citations).filter(|list| !list.is_empty() && !raw));
             block

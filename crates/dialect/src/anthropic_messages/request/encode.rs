@@ -196,11 +196,12 @@ fn put_tools(
     for tool in request.tools.iter().filter(|tool| allowed(tool)) {
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
+    let choice = shortfall::tool_choice(request, !tools.is_empty(), OWN, losses);
     if tools.is_empty() {
         return Ok(());
     }
     body.put("tools", tools);
-    let mut choice = match &request.tool_choice {
+    let mut choice = match choice {
         None if request.parallel_calls.is_none() => return Ok(()),
         None | Some(ToolChoice::Auto | ToolChoice::Subset { required: false, .. }) => {
             object([("type", "auto".into())])

@@ -19,6 +19,9 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 
 const OWN: Dialect = Dialect::OpenaiChat;
 
+/// OpenAI's limit, "Create chat completion"; others who speak it have their own.
+const MOST_STOPS: usize = 4;
+
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
     let mut body = object([("model", target.model.into())]);
@@ -48,6 +51,9 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     if let Some(alternatives) = request.logprobs {
         body.put("logprobs", true);
         body.put_some("top_logprobs", Some(alternatives).filter(|count| *count > 0));
+    }
+    if !target.plain_chat {
+        shortfall::check_stops(request, MOST_STOPS, OWN, "it takes four stop sequences at most")?;
     }
     match request.stop.as_slice() {
         [] => {}
@@ -137,11 +143,12 @@ fn put_tools(
             tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
         }
     }
-    body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    let choice =
-        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools, target.plain_chat));
+    let any = !tools.is_empty();
+    body.put_some("tools", Some(tools).filter(|_| any));
+    let choice = shortfall::tool_choice(request, any, OWN, losses);
+    let choice = choice.map(|choice| write_choice(choice, &request.tools, target.plain_chat));
     body.put_some("tool_choice", choice);
-    body.put_some("parallel_tool_calls", request.parallel_calls);
+    body.put_some("parallel_tool_calls", request.parallel_calls.filter(|_| any));
     Ok(())
 }
 

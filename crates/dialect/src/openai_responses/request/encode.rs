@@ -208,12 +208,11 @@ fn put_tools(
             namespace::put_tool(tool, &mut tools);
         }
     }
-    body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    body.put_some(
-        "tool_choice",
-        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)),
-    );
-    body.put_some("parallel_tool_calls", request.parallel_calls);
+    let any = !tools.is_empty();
+    body.put_some("tools", Some(tools).filter(|_| any));
+    let choice = shortfall::tool_choice(request, any, OWN, losses);
+    body.put_some("tool_choice", choice.map(|choice| write_choice(choice, &request.tools)));
+    body.put_some("parallel_tool_calls", request.parallel_calls.filter(|_| any));
     Ok(())
 }
 
