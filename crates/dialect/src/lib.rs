@@ -11,6 +11,7 @@ mod error;
 pub mod event;
 mod facts;
 mod fields;
+mod fit;
 mod foreign;
 mod frame;
 mod gemini_generate;

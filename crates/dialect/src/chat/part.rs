@@ -117,6 +117,13 @@ pub struct Opaque {
     pub value: String,
 }
 
+impl Opaque {
+    /// It says by itself what it stands for; a name does so only where the provider keeps what it names.
+    pub fn stands_alone(&self) -> bool {
+        self.kind != OpaqueKind::Id
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OpaqueKind {
     /// Signs the part it stands on.

@@ -104,7 +104,7 @@ const ON: Thinking = Thinking { mode: Some(ThinkingMode::Adaptive), effort: None
 const HIGH: Thinking = Thinking { mode: None, effort: Some(Effort::High), shown: None };
 
 fn told(dialect: Dialect, thinking: Thinking, form: ThinkingForm, body: &str) -> String {
-    let target = Target { model: "m", thinking: form, max_output: 32_000, ..Target::default() };
+    let target = Target { model: "m", thinking: form, max_output: Some(32_000), ..Target::default() };
     let edits = Edits { thinking: Some(ThinkingEdit { dialect, thinking, target }), ..Edits::default() };
     edited(chat(dialect), body, &edits)
 }

@@ -3,7 +3,7 @@
 
 use dialect::{
     Accounting, Dialect, Framing,
-    chat::{ChatReply, ChatRequest, Content, OpaqueKind, Part, Stop, StopReason, Thinking, Tool},
+    chat::{ChatReply, ChatRequest, Content, Opaque, OpaqueKind, Part, Stop, StopReason, Thinking, Tool},
     translate::{
         FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
         encode_request,
@@ -35,13 +35,20 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
                 parts.iter_mut().for_each(|part| part.cache = None);
             }
         }
-        // Thoughts that nobody signed are not sent back, and are listed.
+        // Thoughts that have neither a token nor words of the provider's own are not sent back, and are listed.
         let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
         turn.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
-        turn.parts
-            .retain(|part| !matches!(part.content, Content::Reasoning { .. }) || !part.opaque.is_empty());
+        let told = |part: &Part| {
+            part.opaque.iter().any(Opaque::stands_alone)
+                || part.extras.0.iter().any(|extra| extra.key == "content")
+        };
+        turn.parts.retain(|part| !matches!(part.content, Content::Reasoning { .. }) || told(part));
     }
     request.turns.retain(|turn| !turn.parts.is_empty());
+    // A choice among no tools is none.
+    if request.tools.is_empty() {
+        (request.tool_choice, request.parallel_calls) = (None, None);
+    }
     for tool in &mut request.tools {
         if let Tool::Function(function) = tool {
             (function.strict, function.cache) = (function.strict.filter(|strict| *strict), None);
@@ -89,14 +96,13 @@ fn recorded_requests_are_the_same_again() {
         };
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
-            asks_usage: true,
             model: &before.model,
-            max_output: 100_000,
+            max_output: Some(100_000),
             thinking,
             replay: Replay::Details,
             plain_chat: old || !body["top_k"].is_null(),
             mid_system: true,
-            drops_server_tools: false,
+            ..Target::default()
         };
         let Ok(encoded) = encode_request(dialect, &before, &target) else { continue };
         requests += 1;

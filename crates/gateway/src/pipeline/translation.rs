@@ -140,9 +140,6 @@ impl Letter {
         if let Some(known) = keeper.put_texts(&request) {
             request = known;
         }
-        if let Some(limit) = inbound.output_limit {
-            request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
-        }
         let free_text = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
             Tool::Function(_) | Tool::Server { .. } => None,
@@ -230,12 +227,10 @@ fn wished(request: &ChatRequest, suffix: Suffix, to: Dialect) -> Option<ChatRequ
 pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit: Option<u64>) -> Target<'a> {
     let mut target = provider::target(channel.provider, to, renamed);
     target.drops_server_tools = channel.config.drop_server_tools;
-    if let Some(limit) = output_limit {
-        target.max_output = target.max_output.min(limit);
-        // Its limit would have to be raised, and the key cannot pay for more.
-        if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
-            target.thinking = ThinkingForm::Never;
-        }
+    target.ceiling = output_limit;
+    // Its limit would have to be raised, and the key cannot pay for more.
+    if to == Dialect::AnthropicMessages && output_limit.is_some_and(|limit| limit < LEAST_THINKING) {
+        target.thinking = ThinkingForm::Never;
     }
     target
 }

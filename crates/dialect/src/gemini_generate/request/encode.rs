@@ -24,8 +24,12 @@ const OWN: Dialect = Dialect::GeminiGenerate;
 /// What the provider itself names for calls that another model made: base64 of `context_engineering_is_the_way_to_go`.
 pub(crate) const UNSIGNED: &str = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv";
 
+/// Google, "GenerationConfig".
+const MOST_STOPS: usize = 5;
+
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
+    shortfall::check_stops(request, MOST_STOPS, OWN, "it takes five stop sequences at most")?;
     let mut body = Object::default();
     put_turns(request, target, &mut body, losses)?;
     put_tools(request, target, &mut body, losses)?;
@@ -285,7 +289,7 @@ fn put_tools(
     if request.parallel_calls == Some(false) && any {
         losses.add("parallel_tool_calls", OWN, "it calls as many tools at once as it likes");
     }
-    let mut calling = request.tool_choice.as_ref().filter(|_| any).map(write_choice).unwrap_or_default();
+    let mut calling = shortfall::tool_choice(request, any, OWN, losses).map(write_choice).unwrap_or_default();
     put_extras(&request.extras, OWN, "toolConfig.functionCallingConfig", &mut calling);
     let mut config = Object::default();
     config.put_some("functionCallingConfig", Some(calling).filter(|calling| !calling.is_empty()));

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     Dialect,
-    chat::{Citation, Content, Part, Role, Turn},
+    chat::{Citation, Content, Opaque, Part, Role, Turn},
     fields::{list_extras, put_extras},
     loss::Losses,
     shortfall,
@@ -48,10 +48,18 @@ pub(crate) fn encode(
         put_said(&said, target, &mut message, losses)?;
     } else {
         let parts: Vec<&Part> = turn.parts.iter().collect();
-        message.put("content", write_content(&parts, target.plain_chat, losses)?);
+        let content = write_content(&parts, target.plain_chat, losses)?;
+        message.put_some(
+            "content",
+            Some(content).filter(|content| !parts.is_empty() && *content != Json::Array(Vec::new())),
+        );
+    }
+    put_extras(&turn.extras, OWN, "messages", &mut message);
+    if message.0.len() == 1 {
+        // Nothing but the role: the provider would refuse a message that says nothing.
+        return Ok(());
     }
     message.put_some("name", turn.name.as_ref());
-    put_extras(&turn.extras, OWN, "messages", &mut message);
     messages.push(message.into());
     Ok(())
 }
@@ -156,10 +164,13 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
             _ => losses.add("messages.content", OWN, "only its own dialect has such a part"),
         }
     }
-    if content.is_empty() {
-        message.put("content", Json::Null);
-    } else {
+    if !content.is_empty() {
         message.put("content", write_content(&content, joined, losses)?);
+    } else if !calls.is_empty() || !refusal.is_empty() || message.get("audio").is_some() {
+        message.put("content", Json::Null);
+    } else if message.0.len() > 1 {
+        // Thinking alone: an answer that may be missing must have calls beside it.
+        message.put("content", "");
     }
     message.put_some("refusal", Some(refusal).filter(|text| !text.is_empty()));
     message.put_some("tool_calls", Some(calls).filter(|calls: &Vec<Json>| !calls.is_empty()));
@@ -227,7 +238,7 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     let (mut calls, mut details, mut annotations, mut images) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let signed = parts.iter().any(|part| match &part.content {
-        Content::Reasoning { .. } => !part.opaque.is_empty(),
+        Content::Reasoning { .. } => part.opaque.iter().any(Opaque::stands_alone),
         Content::Foreign { dialect: OWN, at, .. } => *at == "messages.reasoning_details",
         _ => false,
     });

@@ -75,6 +75,8 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32, kept: bool
     } else {
         detail.put("type", "reasoning.text").put("text", text);
     }
+    // A name alone would come back as a thought that its provider does not know.
+    let opaque = if opaque.iter().any(Opaque::stands_alone) { opaque } else { &[] };
     for token in opaque {
         let key = match token.kind {
             OpaqueKind::Signature => "signature",

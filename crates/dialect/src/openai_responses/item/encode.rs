@@ -46,9 +46,14 @@ pub(crate) fn encode_input(
         let item = match &part.content {
             Content::ToolCall { .. } => Some(write_call(part)),
             Content::Reasoning { .. } => {
-                let own = part.opaque.iter().any(|token| token.dialect == OWN);
-                if !own {
-                    losses.add("messages.reasoning", OWN, "thinking of another provider is not sent back");
+                // Nothing is kept at the provider: what the item itself does not say, it does not know by its id.
+                let own = |token: &Opaque| token.dialect == OWN && token.stands_alone();
+                if !part.opaque.iter().any(own) && !has_raw_content(part) {
+                    losses.add(
+                        "messages.reasoning",
+                        OWN,
+                        "thinking without this provider's token is not sent back",
+                    );
                     continue;
                 }
                 Some(write_reasoning(part, false))
@@ -100,6 +105,11 @@ fn write_call(part: &Part) -> Object {
     item
 }
 
+/// Thinking in the provider's own words, as those give it out that encrypt nothing.
+fn has_raw_content(part: &Part) -> bool {
+    part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content")
+}
+
 /// `foreign`: with tokens of other dialects, for a client to keep.
 pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     let mut item = object([("type", "reasoning".into())]);
@@ -110,7 +120,7 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
             Content::Reasoning { text } => text.as_str(),
             _ => "",
         };
-        let content = part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content");
+        let content = has_raw_content(part);
         let summary = object([("type", "summary_text".into()), ("text", text.into())]);
         let summary = if text.is_empty() || content { Vec::new() } else { vec![summary.into()] };
         item.put("summary", summary);

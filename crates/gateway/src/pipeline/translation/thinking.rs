@@ -76,7 +76,7 @@ impl Keeper {
 fn keeps_own(turn: &Turn, to: Dialect, target: &Target<'_>) -> bool {
     turn.parts.iter().any(|part| {
         let told = matches!(&part.content, Content::Reasoning { text } if !text.is_empty());
-        part.opaque.iter().any(|token| token.dialect == to)
+        part.opaque.iter().any(|token| token.dialect == to && token.stands_alone())
             || to == Dialect::OpenaiChat
                 && (told || target.replay == Replay::Details && !part.opaque.is_empty())
     })
@@ -175,8 +175,8 @@ impl Listener {
     }
 
     fn keep(&mut self, part: Part) {
-        let thinks = matches!(&part.content, Content::Reasoning { text } if self.keeps_words && !text.is_empty() || !part.opaque.is_empty());
-        if thinks {
+        let told = matches!(&part.content, Content::Reasoning { text } if !text.is_empty());
+        if part.opaque.iter().any(Opaque::stands_alone) || self.keeps_words && told {
             self.before.push(part);
         }
     }
@@ -188,12 +188,9 @@ impl Listener {
                 Content::Reasoning { .. } => self.keep(part.clone()),
                 Content::ToolCall { id, .. } => {
                     let before = std::mem::take(&mut self.before);
-                    self.calls.push(Call {
-                        part: number,
-                        id: id.clone(),
-                        before,
-                        on_call: part.opaque.clone(),
-                    });
+                    let tokens = part.opaque.iter().filter(|token| token.stands_alone());
+                    let on_call = tokens.cloned().collect();
+                    self.calls.push(Call { part: number, id: id.clone(), before, on_call });
                 }
                 _ => {}
             }
