@@ -10,6 +10,8 @@ pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
 pub(crate) use tools::custom_names;
 pub use tools::{Function, NAMESPACE_MARK, Tool, ToolChoice};
 
+use std::sync::Arc;
+
 use crate::{
     Dialect, Usage,
     tree::{Json, Number},
@@ -78,6 +80,32 @@ impl ChatRequest {
     pub(crate) fn leading(&self) -> (&[Turn], &[Turn]) {
         let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
         self.turns.split_at(self.turns.iter().take_while(leads).count())
+    }
+}
+
+impl ChatRequest {
+    /// The request without tokens that another provider of `dialect` gave out; `None`: there are none.
+    pub fn without_tokens_of_others(&self, dialect: Dialect, maker: &str) -> Option<ChatRequest> {
+        let foreign = |token: &Opaque| {
+            token.dialect == dialect && token.maker.as_deref().is_some_and(|named| named != maker)
+        };
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        if !parts.flat_map(|part| &part.opaque).any(foreign) {
+            return None;
+        }
+        let mut request = self.clone();
+        for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+            part.opaque.retain(|token| !foreign(token));
+        }
+        Some(request)
+    }
+}
+
+impl ChatReply {
+    /// Says whose its tokens are.
+    pub fn made_by(&mut self, maker: &Arc<str>) {
+        let parts = self.candidates.iter_mut().flat_map(|candidate| &mut candidate.parts);
+        parts.for_each(|part| part.made_by(maker));
     }
 }
 

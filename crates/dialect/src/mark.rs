@@ -4,7 +4,7 @@
 //! again when it comes back. Whatever of that kind Sluice itself makes has the mark: so it is found in a body that goes to a
 //! provider of the client's own dialect, who would refuse it.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use memchr::memmem::Finder;
 
@@ -21,21 +21,26 @@ pub(crate) const NO_TOKEN: &str = "sluice:unsigned";
 /// How the mark begins in base64, in which Gemini has its tokens.
 const MARK_IN_BASE64: &str = "c2x1aWNlO";
 
-/// An opaque token as a client of `host` keeps it: its own as they are, others with their dialect's name before them.
+/// An opaque token as a client of `host` keeps it: its own as they are, others with the names of their dialect and their provider before them.
 pub(crate) fn wrap(opaque: &Opaque, host: Dialect) -> String {
     if opaque.dialect == host {
         return opaque.value.clone();
     }
-    format!("{MARK}{}:{}:{}", opaque.dialect.name(), opaque.kind.name(), opaque.value)
+    let (dialect, kind) = (opaque.dialect.name(), opaque.kind.name());
+    format!("{MARK}{dialect}:{kind}:{}:{}", opaque.maker.as_deref().unwrap_or_default(), opaque.value)
 }
 
 /// What [`wrap`] made, or a token of `host` itself; `None`: it stands for no token.
 pub(crate) fn unwrap(value: String, host: Dialect, kind: OpaqueKind) -> Option<Opaque> {
-    let Some(rest) = value.strip_prefix(MARK) else { return Some(Opaque { dialect: host, kind, value }) };
+    let Some(rest) = value.strip_prefix(MARK) else {
+        return Some(Opaque { dialect: host, kind, value, maker: None });
+    };
     let (dialect, rest) = rest.split_once(':')?;
-    let (kind, value) = rest.split_once(':')?;
+    let (kind, rest) = rest.split_once(':')?;
+    let (maker, value) = rest.split_once(':')?;
     let (dialect, kind) = (Dialect::from_name(dialect)?, OpaqueKind::from_name(kind)?);
-    Some(Opaque { dialect, kind, value: value.to_owned() })
+    let maker = Some(maker).filter(|maker| !maker.is_empty()).map(Arc::from);
+    Some(Opaque { dialect, kind, value: value.to_owned(), maker })
 }
 
 /// Whether the mark may stand in a request's body, a chat or the count of one: one search, and no other operation pays for it.

@@ -32,6 +32,8 @@ const LONGEST_ID: usize = 256;
 pub struct Thought {
     /// The provider's dialect: the only one that it may go back to.
     pub from: Dialect,
+    /// The provider: of two that speak one dialect neither can read what the other gave out.
+    pub maker: Arc<str>,
     pub before: Vec<Part>,
     pub on_call: Vec<Opaque>,
 }
@@ -89,7 +91,8 @@ impl Thoughts {
     /// What was said under an id that the client may name in place of the words.
     pub fn remember_text(&self, caller: i64, id: &str, text: String, now_ms: u64) {
         let before = vec![Part::text(text)];
-        let thought = Thought { from: Dialect::OpenaiResponses, before, on_call: Vec::new() };
+        let thought =
+            Thought { from: Dialect::OpenaiResponses, maker: "".into(), before, on_call: Vec::new() };
         self.remember(caller, id, thought, now_ms);
     }
 
@@ -141,9 +144,10 @@ mod tests {
 
     fn thought(token: &str) -> Thought {
         let value = token.to_owned();
-        let token = Opaque { dialect: Dialect::AnthropicMessages, kind: OpaqueKind::Signature, value };
+        let token =
+            Opaque { dialect: Dialect::AnthropicMessages, kind: OpaqueKind::Signature, value, maker: None };
         let before = vec![Part::reasoning("so it is", vec![token])];
-        Thought { from: Dialect::AnthropicMessages, before, on_call: Vec::new() }
+        Thought { from: Dialect::AnthropicMessages, maker: "p".into(), before, on_call: Vec::new() }
     }
 
     #[test]

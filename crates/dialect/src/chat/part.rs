@@ -3,6 +3,8 @@
 //! In: one content part, block or item of a dialect. Out: a [`Part`]. It must never hold a decoded picture: inline data
 //! stays the base64 it came as.
 
+use std::sync::Arc;
+
 use super::Extras;
 use crate::{Dialect, tree::Json};
 
@@ -26,6 +28,12 @@ impl Part {
 
     pub fn reasoning(text: impl Into<String>, opaque: Vec<Opaque>) -> Part {
         Part { opaque, ..Part::new(Content::Reasoning { text: text.into() }) }
+    }
+
+    pub(crate) fn made_by(&mut self, maker: &Arc<str>) {
+        for token in &mut self.opaque {
+            token.maker.get_or_insert_with(|| maker.clone());
+        }
     }
 
     /// The token of `kind` that `dialect` gave out with this part.
@@ -115,6 +123,8 @@ pub struct Opaque {
     pub dialect: Dialect,
     pub kind: OpaqueKind,
     pub value: String,
+    /// Whose it is, where that is known: of two providers of one dialect neither can read the other's.
+    pub maker: Option<Arc<str>>,
 }
 
 impl Opaque {

@@ -28,7 +28,7 @@ fn every_piece_of_a_call_has_its_function() {
     let pieces: Vec<&Value> = pieces.iter().filter(|piece| !piece.is_null()).collect();
     assert!(
         pieces.iter().any(|piece| piece["extra_content"]["google"]["thought_signature"]
-            == "sluice:gemini_generate:signature:c2ln"),
+            == "sluice:gemini_generate:signature::c2ln"),
         "{told}"
     );
     assert!(pieces.iter().all(|piece| piece["function"]["arguments"].is_string()), "{told}");

@@ -34,7 +34,8 @@ fn answers(provider: Dialect) -> Vec<ChatReply> {
         part.opaque.clear();
     }
     let mut hidden = signed.clone();
-    let token = Opaque { dialect: provider, kind: OpaqueKind::Encrypted, value: "c2VjcmV0".to_owned() };
+    let token =
+        Opaque { dialect: provider, kind: OpaqueKind::Encrypted, value: "c2VjcmV0".to_owned(), maker: None };
     hidden.candidates[0].parts.insert(0, Part::reasoning("", vec![token]));
     vec![signed, unsigned, hidden]
 }

@@ -63,7 +63,7 @@ fn thinking(dialect: Dialect) -> BoxedStrategy<Option<Part>> {
         _ => OpaqueKind::Signature,
     };
     let own = words().prop_map(move |text| {
-        let token = Opaque { dialect, kind, value: "c2lnbmVk".into() };
+        let token = Opaque { dialect, kind, value: "c2lnbmVk".into(), maker: None };
         Part::reasoning(text, if dialect == Dialect::OpenaiChat { Vec::new() } else { vec![token] })
     });
     option::of(own).boxed()

@@ -114,6 +114,8 @@ pub struct Translated {
     pub body: Bytes,
     pub losses: Losses,
     from: Dialect,
+    /// Whose the tokens of the answer are.
+    maker: Arc<str>,
     accounting: Accounting,
     telling: Telling,
     /// The caller asked for one answer.
@@ -175,10 +177,16 @@ impl Letter {
         let target = target(channel, to, channel.rename(model), self.output_limit);
         let wished = wanted.suffix.and_then(|suffix| wished(&self.request, suffix, to));
         let request = wished.as_ref().unwrap_or(&self.request);
-        let restored = self.keeper.restore(request, to, &target);
+        let maker = &channel.maker;
+        let own = request.without_tokens_of_others(to, maker);
+        let request = own.as_ref().unwrap_or(request);
+        let restored = self.keeper.restore(request, to, maker, &target);
         let request = restored.as_ref().unwrap_or(request);
         let encode = if counts { encode_counted } else { encode_request };
-        let encoded = encode(to, request, &target).map_err(refused)?;
+        let mut encoded = encode(to, request, &target).map_err(refused)?;
+        if own.is_some() {
+            encoded.losses.add("messages.reasoning", to, "another provider of this dialect gave it out");
+        }
         // Who offers no tools has no loop that goes on.
         let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
@@ -191,9 +199,10 @@ impl Letter {
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.asked.dialect,
+            maker: maker.clone(),
             one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
-            listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
+            listener: listens.then(|| Listener::new(self.keeper.clone(), to, maker.clone(), &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
             telling: Telling {
                 model: model.to_owned(),
@@ -252,10 +261,11 @@ impl Translated {
             let tokens = read_count(self.door.dialect, body).ok_or_else(no_count)?;
             return Ok((write_count(self.from, tokens).into(), Losses::default()));
         }
-        let reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
+        let mut reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
             let detail = format!("the answer cannot be translated: {}", what_is_wrong(&error));
             UpstreamFault::Unreadable { detail }
         })?;
+        reply.made_by(&self.maker);
         if let Some(listener) = &mut self.listener {
             listener.hear_reply(&reply);
         }
@@ -269,7 +279,7 @@ impl Translated {
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.one)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.maker, self.one)
     }
 }
 

@@ -145,5 +145,5 @@ fn read_token(value: String) -> Option<Opaque> {
     if let Some(text) = shortfall::decode_text(&value).filter(|text| text.starts_with(mark::MARK)) {
         return mark::unwrap(text, OWN, OpaqueKind::Signature);
     }
-    Some(Opaque { dialect: OWN, kind: OpaqueKind::Signature, value })
+    Some(Opaque { dialect: OWN, kind: OpaqueKind::Signature, value, maker: None })
 }

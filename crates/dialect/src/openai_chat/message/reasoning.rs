@@ -45,7 +45,7 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
             Some(_) if value.starts_with(mark::MARK) => {
                 opaque.extend(mark::unwrap(value.to_owned(), Dialect::OpenaiChat, kind));
             }
-            Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned() }),
+            Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned(), maker: None }),
             None => unknown = true,
         }
     }
@@ -102,7 +102,7 @@ pub(crate) fn read_google(extra: Option<&Json>) -> Option<Opaque> {
     if value.starts_with(mark::MARK) {
         return mark::unwrap(value.to_owned(), Dialect::OpenaiChat, kind);
     }
-    Some(Opaque { dialect, kind, value: value.to_owned() })
+    Some(Opaque { dialect, kind, value: value.to_owned(), maker: None })
 }
 
 /// The token of a part that is no thinking. `kept`: for a client, who keeps it for us.

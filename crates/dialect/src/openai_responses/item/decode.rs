@@ -73,7 +73,7 @@ fn read_message(mut fields: Fields) -> Result<(Kind, Vec<Part>)> {
 
 fn read_id(fields: &mut Fields) -> Result<Option<Opaque>> {
     let id = fields.text("id")?;
-    Ok(id.map(|value| Opaque { dialect: OWN, kind: OpaqueKind::Id, value }))
+    Ok(id.map(|value| Opaque { dialect: OWN, kind: OpaqueKind::Id, value, maker: None }))
 }
 
 fn read_reasoning(mut fields: Fields) -> Result<Part> {

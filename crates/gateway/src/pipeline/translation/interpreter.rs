@@ -3,6 +3,8 @@
 //! In: what the tap lets pass of the provider's bytes. Out: frames of the caller's dialect. It holds one frame of the
 //! provider's, and of the answer no more than its dialect makes necessary; it must never write an end that was not told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dialect::{
     Dialect, Framing,
@@ -25,6 +27,8 @@ pub struct Interpreter {
     events: Vec<ChatEvent>,
     /// How the caller's stream is framed.
     framing: Framing,
+    /// Whose the tokens of the answer are.
+    maker: Arc<str>,
     /// The caller asked for one answer: where that has ended, no other begins.
     one: bool,
     wrote_any: bool,
@@ -40,12 +44,14 @@ impl Interpreter {
         keeper: Option<Keeper>,
         to: Dialect,
         telling: Telling,
+        maker: Arc<str>,
         one: bool,
     ) -> Interpreter {
         Interpreter {
             decoder,
             listener,
             keeper,
+            maker,
             one,
             framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
             encoder: StreamEncoder::new(to, telling),
@@ -72,7 +78,8 @@ impl Interpreter {
 
     fn write(&mut self, out: &mut impl Extend<Bytes>) {
         let mut frames = Vec::new();
-        for event in self.events.drain(..) {
+        for mut event in self.events.drain(..) {
+            event.made_by(&self.maker);
             match &event {
                 ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
                 ChatEvent::Ended => {

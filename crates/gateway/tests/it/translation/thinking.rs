@@ -1,13 +1,14 @@
 //! Clients that keep nothing of what a model thought go on using tools, and nobody else gets it.
 
 use serde_json::{Value, json};
+use upstream_sim::Sim;
 
 use super::{
     asked::{self, CALL, RESULT, Turn},
     one_each, pairs,
     said::Said,
 };
-use crate::harness::{DIALECTS, World};
+use crate::harness::{DIALECTS, World, channel};
 
 const OTHER: &str = "sk-another-caller-of-the-test";
 /// The provider's token, whatever the dialect.
@@ -165,4 +166,45 @@ async fn a_step_that_comes_home_brings_nobody_elses_tokens() {
         assert_eq!(read.get("thinking"), None, "{case}: {body}");
     }
     world.close().await;
+}
+
+/// Two providers of one dialect cannot read each other's tokens, whether the client kept them or Sluice did.
+#[tokio::test]
+async fn another_provider_of_the_same_dialect_gets_none() {
+    let other = Sim::start().await;
+    for dialect in ["anthropic_messages", "openai_responses", "gemini_generate"] {
+        let script = "tool,reasoning";
+        let world = World::start(|sim| {
+            channel("one", dialect, &sim.scripted(script), "one")
+                + &channel("again", dialect, &sim.scripted(script), "again")
+                // Calls have one id everywhere here: it gives none of its own.
+                + &channel("two", dialect, &other.scripted("reasoning"), "two")
+        })
+        .await;
+        let ask = async |model: &str, body: Value, stream: bool| {
+            world.ask(&asked::request("openai_chat", model, body, stream)).await
+        };
+        for stream in [false, true] {
+            let first = ask("one", thoughtful("openai_chat", Turn::Tool), stream).await;
+            let said = if stream {
+                Said::streamed("openai_chat", &first.body)
+            } else {
+                Said::whole("openai_chat", &first.json())
+            };
+            let history = thoughtful("openai_chat", Turn::Result).to_string().replace(CALL, &said.ids[0]);
+            let mut histories: Vec<Value> = vec![serde_json::from_str(&history).unwrap()];
+            if !stream {
+                histories.push(kept("openai_chat", &first.json()));
+            }
+            for history in histories {
+                assert_eq!(ask("again", history.clone(), false).await.status, 200);
+                let same = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+                assert_eq!(same.matches(TOKEN).count(), 1, "{dialect}: {same}");
+                assert_eq!(ask("two", history, false).await.status, 200);
+                let stranger = String::from_utf8(other.log().last().unwrap().body.to_vec()).unwrap();
+                assert!(!stranger.contains(TOKEN), "{dialect}: {stranger}");
+            }
+        }
+        world.close().await;
+    }
 }
