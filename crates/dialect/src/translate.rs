@@ -10,6 +10,7 @@ mod frames;
 mod names;
 mod sequence;
 mod undo;
+mod whole;
 
 pub use count::{decode_counted, encode_counted, read_count, write_count};
 pub use decoder::StreamDecoder;
@@ -247,6 +248,25 @@ pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> E
         Dialect::GeminiGenerate => gemini_generate::reply::encode(reply, telling, &mut losses),
     };
     Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed: Vec::new() }
+}
+
+/// A whole answer for a client that asked for a stream: all of its frames. `named`: gets the texts of
+/// [`StreamEncoder::named_texts`].
+pub fn encode_reply_as_stream(
+    dialect: Dialect,
+    reply: ChatReply,
+    telling: Telling,
+    named: impl FnOnce(Vec<(String, String)>),
+) -> Encoded {
+    let (mut losses, mut body) = (Losses::default(), Vec::new());
+    let events = whole::events(reply, dialect, &mut losses);
+    let mut encoder = StreamEncoder::new(dialect, telling);
+    let (end, told) = events.split_last().unzip();
+    told.into_iter().flatten().for_each(|event| encoder.write(event, &mut body));
+    named(encoder.named_texts());
+    end.into_iter().for_each(|event| encoder.write(event, &mut body));
+    losses.append(encoder.losses().clone());
+    Encoded { body, losses, renamed: Vec::new() }
 }
 
 /// The texts of a whole answer that a client may name by an id instead of sending them (Responses).

@@ -8,7 +8,7 @@ use dialect::{
     },
     translate::{
         FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
-        encode_request,
+        encode_reply_as_stream, encode_request,
     },
     tree::Json,
 };
@@ -343,9 +343,15 @@ proptest! {
     fn streams_say_what_replies_say((from, reply) in any_dialect(replies), to in select(Dialect::ALL.to_vec())) {
         let events = crate::play::play(&reply);
         prop_assert_eq!(check(&events, true), Ok(()));
-        let out = encode(to, &events, &Telling { wants_usage: true, ..Telling::default() });
+        let telling = Telling { wants_usage: true, ..Telling::default() };
+        let out = encode(to, &events, &telling);
         let again = decode(to, Framing::Sse, Accounting::Standard, &[&out]);
         prop_assert_eq!(check(&again, true), Ok(()));
+        // Also one that came whole, for a client that asked for a stream.
+        let whole = encode_reply_as_stream(to, reply.clone(), telling, |_| {});
+        let unrolled = decode(to, Framing::Sse, Accounting::Standard, &[&whole.body]);
+        prop_assert_eq!(check(&unrolled, true), Ok(()));
+        prop_assert_eq!(gist(&gather(&unrolled)), gist(&reply), "{:?} to {:?}: {}", from, to, String::from_utf8_lossy(&whole.body));
         prop_assert_eq!(gist(&gather(&again)), gist(&reply), "{:?} to {:?}: {}", from, to, String::from_utf8_lossy(&out));
         // What a client of another dialect keeps for us comes back: tokens are carried through all of them.
         let tokens = |reply: &ChatReply| -> Vec<String> {

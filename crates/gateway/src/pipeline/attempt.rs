@@ -54,7 +54,14 @@ pub struct Committed {
 #[derive(Debug)]
 pub enum Answer {
     /// All of it, and what it said.
-    Whole { body: Bytes, usage: Option<Usage>, delivered: Option<Delivered>, stored_id: Option<String> },
+    Whole {
+        body: Bytes,
+        /// As the caller reads it: a stream where he asked for one and it was translated.
+        framing: Framing,
+        usage: Option<Usage>,
+        delivered: Option<Delivered>,
+        stored_id: Option<String>,
+    },
     /// A plain body, the rest of it still to come.
     Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
@@ -329,9 +336,10 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
     let mut losses = std::mem::take(&mut translated.losses);
     let told = match answer {
         Answer::Whole { body, usage, delivered, .. } => {
+            let framing = translated.whole_framing();
             let (body, lost) = translated.reply(&body)?;
             losses.append(lost);
-            Answer::Whole { body, usage, delivered, stored_id: None }
+            Answer::Whole { body, framing, usage, delivered, stored_id: None }
         }
         Answer::Passing { .. } => {
             let detail = "the answer is longer than what is held to be translated".to_owned();

@@ -19,8 +19,8 @@ use dialect::{
     loss::Losses,
     translate::{
         FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted,
-        decode_reply, decode_request, encode_counted, encode_reply, encode_request, named_texts, read_count,
-        write_count,
+        decode_reply, decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request,
+        named_texts, read_count, write_count,
     },
     tree::Json,
 };
@@ -120,6 +120,8 @@ pub struct Translated {
     telling: Telling,
     /// The caller asked for one answer.
     one: bool,
+    /// He asked for a stream.
+    streams: bool,
     listener: Option<Listener>,
     /// Where the caller may name this answer's texts by their ids in his next request.
     keeper: Option<Keeper>,
@@ -200,6 +202,7 @@ impl Letter {
             losses: encoded.losses,
             from: self.asked.dialect,
             maker: maker.clone(),
+            streams: self.request.stream,
             one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, maker.clone(), &target)),
@@ -255,6 +258,15 @@ impl Translated {
         self.accounting
     }
 
+    /// How the caller reads a whole answer.
+    pub fn whole_framing(&self) -> Framing {
+        match (self.streams, self.telling.json_array) {
+            (false, _) => Framing::Document,
+            (true, false) => Framing::Sse,
+            (true, true) => Framing::JsonArray,
+        }
+    }
+
     /// A whole answer in the caller's dialect, and what it lost.
     pub fn reply(&mut self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
         if self.door.operation == Operation::CountTokens {
@@ -268,6 +280,17 @@ impl Translated {
         reply.made_by(&self.maker);
         if let Some(listener) = &mut self.listener {
             listener.hear_reply(&reply);
+        }
+        if self.streams {
+            // Asked for as a stream, and read as one.
+            let telling = std::mem::take(&mut self.telling);
+            let keep = |texts| {
+                if let Some(keeper) = &self.keeper {
+                    keeper.keep_texts(texts);
+                }
+            };
+            let encoded = encode_reply_as_stream(self.from, reply, telling, keep);
+            return Ok((encoded.body.into(), encoded.losses));
         }
         let encoded = encode_reply(self.from, &reply, &self.telling);
         if let Some(keeper) = &self.keeper {

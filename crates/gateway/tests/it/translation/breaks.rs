@@ -176,6 +176,54 @@ async fn a_failure_in_the_place_of_a_reason_is_no_end() {
     }
 }
 
+/// Who asked for a stream reads a stream: a document would be an empty one to him.
+#[tokio::test]
+async fn a_document_in_the_place_of_a_stream_is_told_as_one() {
+    let documents = [
+        (
+            "openai_chat",
+            r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#,
+        ),
+        (
+            "openai_responses",
+            r#"{"id":"r","object":"response","model":"m","status":"completed","output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}],"usage":{"input_tokens":5,"output_tokens":2,"total_tokens":7}}"#,
+        ),
+        (
+            "anthropic_messages",
+            r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":5,"output_tokens":2}}"#,
+        ),
+        (
+            "gemini_generate",
+            r#"{"responseId":"g","candidates":[{"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":2,"totalTokenCount":7}}"#,
+        ),
+    ];
+    for (to, document) in documents {
+        let words = said(200, "content-type: application/json\r\n", document, 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", to, &parrot.url(), "sim")).await;
+        for from in DIALECTS.into_iter().filter(|from| *from != to) {
+            let answer = world.ask(&text(from, "sim", true)).await;
+            assert_eq!(answer.status, 200, "{from} to {to}: {answer:?}");
+            let kind = answer.header("content-type").unwrap();
+            assert!(kind.starts_with("text/event-stream"), "{from} to {to}: {answer:?}");
+            let told = Said::streamed(from, &answer.body);
+            assert_eq!((told.text.as_str(), told.input, told.output), ("Hello", 5, 2), "{from} to {to}");
+            let line = world.settlement(&answer).await;
+            assert_eq!(
+                (&line["ending"], &line["usage"]["total"]),
+                (&json!("completed"), &json!(7)),
+                "{line}"
+            );
+        }
+        if to != "gemini_generate" {
+            let array =
+                world.ask(&post(GEMINI_ARRAY, asked::body("gemini_generate", Turn::Text).to_string())).await;
+            assert!(array.json().is_array(), "{to}: {array:?}");
+        }
+        world.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     let world = World::start(|sim| {
