@@ -88,4 +88,19 @@ impl ChatEvent {
             _ => {}
         }
     }
+
+    /// What it says, in bytes, near enough for a bound.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            ChatEvent::Delta { delta, .. } => match delta {
+                Delta::Text(text) | Delta::Input(text) => text.len(),
+                Delta::Opaque(token) => token.value.len(),
+                Delta::Citation(citation) => {
+                    citation.url.len() + citation.quote.as_ref().map_or(0, String::len)
+                }
+            },
+            ChatEvent::Opened { opening: Opening::Whole(part), .. } => part.bytes(),
+            _ => 0,
+        }
+    }
 }

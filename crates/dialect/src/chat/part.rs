@@ -36,6 +36,26 @@ impl Part {
         }
     }
 
+    /// What it says, in bytes, near enough for a bound.
+    pub(crate) fn bytes(&self) -> usize {
+        let said = match &self.content {
+            Content::Text { text, .. } | Content::Reasoning { text } | Content::Refusal { text } => {
+                text.len()
+            }
+            Content::ToolCall { input, .. } => input.len(),
+            Content::Image { source, .. } | Content::Audio { source } | Content::File { source, .. } => {
+                match source {
+                    Source::Inline { data, .. } | Source::Text { text: data } => data.len(),
+                    Source::Url { url, .. } => url.len(),
+                    Source::Stored { .. } => 0,
+                }
+            }
+            Content::ToolResult { parts, .. } => parts.iter().map(Part::bytes).sum(),
+            Content::Foreign { value, .. } => value.to_string().len(),
+        };
+        said + self.opaque.iter().map(|token| token.value.len()).sum::<usize>()
+    }
+
     /// The token of `kind` that `dialect` gave out with this part.
     pub(crate) fn opaque_of(&self, dialect: Dialect, kind: OpaqueKind) -> Option<&str> {
         let mut own = self.opaque.iter().filter(|opaque| opaque.dialect == dialect && opaque.kind == kind);

@@ -38,8 +38,8 @@ use crate::{
     thoughts::Thoughts,
 };
 
-/// A whole answer up to this size is translated: it must be held for that. More than any answer of words has, and most
-/// pictures.
+/// A whole answer up to this size is translated, and of a streamed one what must be held: more than any answer of words has,
+/// and most pictures.
 pub const WHOLE_BYTES: usize = 16 * 1024 * 1024;
 /// Below this limit an Anthropic model cannot be told to think: its least budget, and as much for the answer.
 const LEAST_THINKING: u64 = 2048;

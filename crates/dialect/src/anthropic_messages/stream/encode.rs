@@ -56,6 +56,10 @@ impl Encoder {
         }
     }
 
+    pub(crate) fn waited(&self) -> usize {
+        self.sequence.waited()
+    }
+
     pub(crate) fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>, losses: &mut Losses) {
         match event {
             ChatEvent::Started { id, model, .. } => {

@@ -13,7 +13,10 @@ use dialect::{
     translate::{StreamDecoder, StreamEncoder, Telling},
 };
 
-use super::thinking::{Keeper, Listener};
+use super::{
+    WHOLE_BYTES,
+    thinking::{Keeper, Listener},
+};
 
 #[derive(Debug)]
 pub struct Interpreter {
@@ -79,6 +82,9 @@ impl Interpreter {
     fn write(&mut self, out: &mut impl Extend<Bytes>) {
         let mut frames = Vec::new();
         for mut event in self.events.drain(..) {
+            if self.failed.is_some() {
+                break; // Nothing is told behind a failure, least of all an end.
+            }
             event.made_by(&self.maker);
             match &event {
                 ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
@@ -94,6 +100,9 @@ impl Interpreter {
                 listener.hear(&event);
             }
             self.encoder.write(&event, &mut frames);
+            if self.encoder.held() > WHOLE_BYTES {
+                self.failed = Some("the answer is longer than what is held to be translated".to_owned());
+            }
         }
         if !frames.is_empty() {
             self.wrote_any = true;

@@ -148,7 +148,12 @@ impl Listener {
         match event {
             ChatEvent::Opened { candidate: 0, part, opening } => match opening {
                 Opening::Reasoning => self.open = Some((*part, Part::reasoning("", Vec::new()))),
-                Opening::Whole(whole) => self.keep((**whole).clone()),
+                Opening::Whole(whole) => {
+                    self.held += whole.opaque.iter().map(|token| token.value.len()).sum::<usize>();
+                    if self.held <= LONGEST {
+                        self.keep((**whole).clone());
+                    }
+                }
                 Opening::ToolCall { id, .. } => {
                     let (id, before) = (id.clone(), std::mem::take(&mut self.before));
                     self.calls.push(Call { part: *part, id, before, on_call: Vec::new() });

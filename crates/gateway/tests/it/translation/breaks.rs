@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use upstream_sim::{Outcome, Sim};
 
@@ -237,6 +237,42 @@ async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     assert_eq!(answer.status, 502, "{answer:?}");
     assert_eq!(world.settlement(&answer).await["ending"], "failed");
     world.close().await;
+}
+
+/// Responses repeats its answer at the end, so it must be held: not without a bound. Who repeats nothing holds nothing.
+#[tokio::test]
+async fn a_stream_is_held_up_to_the_same_size() {
+    let chunk = |delta: Value| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+        format!("data: {}\n\n", json!({"id": "c", "model": "m", "choices": [choice]}))
+    };
+    let long = "x".repeat(1_000_000);
+    let call =
+        json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{\"a\":\""}}]});
+    let more = json!({"tool_calls": [{"index": 0, "function": {"arguments": long}}]});
+    let texts = chunk(json!({"content": long})).repeat(18);
+    let calls = chunk(call) + &chunk(more).repeat(18);
+    let end =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for (events, from, whole) in [
+        (&texts, "openai_responses", false),
+        (&texts, "anthropic_messages", true),
+        (&calls, "gemini_generate", false),
+    ] {
+        let words = said(200, "content-type: text/event-stream\r\n", &(events.clone() + end), 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", "openai_chat", &parrot.url(), "sim")).await;
+        let answer = world.ask(&text(from, "sim", true)).await;
+        let line = world.settlement(&answer).await;
+        assert_eq!(claims_an_end(from, &answer.body), whole, "{from}: {line}");
+        if whole {
+            assert_eq!(Said::streamed(from, &answer.body).text.len(), 18_000_000, "{from}");
+        } else {
+            assert_broken("held", from, &answer);
+            assert!(line["cause"].as_str().unwrap().contains("longer than what is held"), "{line}");
+        }
+        world.close().await;
+    }
 }
 
 #[tokio::test]
