@@ -1,6 +1,6 @@
-//! A `[[channel]]` or `[[price]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
+//! A `[[channel]]`, `[[price]]` or `[[alias]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
 //!
-//! In: an object with the keys of the file's block. Out: the channel or price, or its problems, by the one reader that the
+//! In: an object with the keys of the file's block. Out: what it says, or its problems, by the one reader that the
 //! file has too. It must never look into the environment: who may write a channel may not read what the process was started with.
 
 use dialect::Dialect;
@@ -25,6 +25,12 @@ pub fn price(model: &str, rates: &Map<String, Value>) -> Result<Price, Vec<Probl
     let nothing = |_: &str| None;
     let config = parse(&text("price", &document)?, &nothing)?;
     config.prices.into_iter().next().map(|named| named.price).ok_or_else(Vec::new)
+}
+
+/// Checks a name and the models that it is to stand for.
+pub fn alias(name: &str, models: &[String]) -> Result<(), Vec<Problem>> {
+    let Value::Object(document) = json!({ "name": name, "models": models }) else { return Ok(()) };
+    parse(&text("alias", &document)?, &|_: &str| None).map(|_| ())
 }
 
 /// The file that has this block and nothing else.

@@ -94,8 +94,12 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     };
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
-    headers.extend(losses.map(|losses| (LOSSES, losses)));
-    headers.extend(model.map(|model| (MODEL, model)));
+    if let Some(losses) = losses {
+        headers.insert(LOSSES, losses);
+    }
+    if let Some(model) = model {
+        headers.insert(MODEL, model);
+    }
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
