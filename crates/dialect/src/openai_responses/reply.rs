@@ -110,7 +110,8 @@ fn write_stop(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
         Some(StopReason::MaxOutput | StopReason::ContextFull) => ("incomplete", Some("max_output_tokens")),
         Some(StopReason::Filtered) => ("incomplete", Some("content_filter")),
         Some(StopReason::BrokenCall) => ("failed", None),
-        None => ("incomplete", None),
+        // It may be gone on with: it is not done.
+        Some(StopReason::Paused) | None => ("incomplete", None),
         _ => ("completed", None),
     }
 }

@@ -58,6 +58,19 @@ fn a_response_that_failed_is_no_answer() {
     }
 }
 
+/// A long search stops half-way: there is more to come, if anybody asks.
+#[test]
+fn a_turn_that_is_only_paused_is_not_completed() {
+    let body = json!({"id": "m", "model": "m", "content": [{"type": "text", "text": "Searching."}], "stop_reason": "pause_turn"});
+    let reply = whole(Dialect::AnthropicMessages, &body).unwrap();
+    let told = encode_reply(Dialect::OpenaiResponses, &reply, &Telling::default());
+    let body: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["status"], "incomplete");
+    assert_eq!(told.losses.rows()[0].field, "stop_reason");
+    let told = encode(Dialect::OpenaiResponses, &play(&reply), &Telling::default());
+    assert!(String::from_utf8(told).unwrap().contains("event: response.incomplete\n"));
+}
+
 /// The model's own mistake is told in the one dialect that has a word for it.
 #[test]
 fn a_call_that_the_provider_could_not_read_is_a_failed_response() {
