@@ -56,10 +56,8 @@ fn limit(request: &ChatRequest, target: &Target<'_>, dialect: Dialect, losses: &
     {
         losses.add("max_tokens", dialect, "the model writes no more than its own limit, which was sent");
     }
-    match request.max_output.or(target.ceiling) {
-        Some(wanted) => Some(target.most().map_or(wanted, |most| wanted.min(most))),
-        None => None,
-    }
+    let wanted = request.max_output.or(target.ceiling)?;
+    Some(target.most().map_or(wanted, |most| wanted.min(most)))
 }
 
 fn thinking(wish: Thinking, target: &Target<'_>, dialect: Dialect, losses: &mut Losses) -> Thinking {
