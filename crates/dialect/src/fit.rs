@@ -130,15 +130,12 @@ pub(crate) fn effort_word(
     dialect: Dialect,
     losses: &mut Losses,
 ) -> Option<&'static str> {
-    match wish.mode {
-        _ if target.thinking != ThinkingForm::Never => {}
-        Some(ThinkingMode::Off) => return None,
-        mode => {
-            if mode.is_some() || wish.effort.is_some() {
-                losses.add("thinking", dialect, "the model does not think");
-            }
-            return None;
+    if target.thinking == ThinkingForm::Never {
+        let thinks = matches!(wish.mode, Some(ThinkingMode::Adaptive | ThinkingMode::Budget(_)));
+        if thinks || wish.mode.is_none() && wish.effort.is_some() {
+            losses.add("thinking", dialect, "the model does not think");
         }
+        return None;
     }
     match wish.mode {
         Some(ThinkingMode::Off) => Some("none"),
