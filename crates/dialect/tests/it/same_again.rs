@@ -23,6 +23,10 @@ const PICTURE_IN_RESULT: &str = "openrouter.chat.unary.19e198cfa9";
 fn settle(mut request: ChatRequest) -> ChatRequest {
     request.wants_usage = true;
     request.thinking = Thinking::default();
+    if request.tools.is_empty() {
+        // A choice of nothing is not sent.
+        (request.tool_choice, request.parallel_calls) = (None, None);
+    }
     request.extras.0.retain(|extra| extra.key != "store");
     for turn in &mut request.turns {
         for part in &mut turn.parts {
