@@ -56,10 +56,8 @@ fn limit(request: &ChatRequest, target: &Target<'_>, dialect: Dialect, losses: &
     {
         losses.add("max_tokens", dialect, "the model writes no more than its own limit, which was sent");
     }
-    match request.max_output.or(target.ceiling) {
-        Some(wanted) => Some(target.most().map_or(wanted, |most| wanted.min(most))),
-        None => None,
-    }
+    let wanted = request.max_output.or(target.ceiling)?;
+    Some(target.most().map_or(wanted, |most| wanted.min(most)))
 }
 
 fn thinking(wish: Thinking, target: &Target<'_>, dialect: Dialect, losses: &mut Losses) -> Thinking {
@@ -132,15 +130,12 @@ pub(crate) fn effort_word(
     dialect: Dialect,
     losses: &mut Losses,
 ) -> Option<&'static str> {
-    match wish.mode {
-        _ if target.thinking != ThinkingForm::Never => {}
-        Some(ThinkingMode::Off) => return None,
-        mode => {
-            if mode.is_some() || wish.effort.is_some() {
-                losses.add("thinking", dialect, "the model does not think");
-            }
-            return None;
+    if target.thinking == ThinkingForm::Never {
+        let thinks = matches!(wish.mode, Some(ThinkingMode::Adaptive | ThinkingMode::Budget(_)));
+        if thinks || wish.mode.is_none() && wish.effort.is_some() {
+            losses.add("thinking", dialect, "the model does not think");
         }
+        return None;
     }
     match wish.mode {
         Some(ThinkingMode::Off) => Some("none"),

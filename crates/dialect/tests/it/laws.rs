@@ -7,8 +7,8 @@ use dialect::{
         Shown, Source, Stop, StopReason, Thinking, ThinkingMode, Tool, ToolChoice, Turn,
     },
     translate::{
-        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
-        encode_reply_as_stream, encode_request,
+        FromPath, Replay, Sampling, Target, Telling, ThinkingForm, decode_reply, decode_request,
+        encode_reply, encode_reply_as_stream, encode_request,
     },
     tree::Json,
 };
@@ -295,6 +295,18 @@ fn without_ids(mut reply: ChatReply) -> ChatReply {
     reply
 }
 
+/// A model that takes little of what can be asked for.
+const NARROW: Target<'static> = Target {
+    max_output: Some(2000),
+    ceiling: Some(1500),
+    efforts: &[Effort::Low],
+    budgets: (128, 1200),
+    always_thinks: true,
+    sampling: Sampling::Nothing,
+    schemas: false,
+    ..Target::UNKNOWN
+};
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
@@ -323,9 +335,9 @@ proptest! {
     /// Whatever a request asks for, each dialect gets it, or the loss is named, or it is refused; and what it gets, it
     /// can read.
     #[test]
-    fn requests_go_everywhere((_, request) in any_dialect(requests), to in select(Dialect::ALL.to_vec()), form in 0..3usize) {
+    fn requests_go_everywhere((_, request) in any_dialect(requests), to in select(Dialect::ALL.to_vec()), form in 0..3usize, narrow in any::<bool>()) {
         let thinking = [ThinkingForm::Budget, ThinkingForm::Effort, ThinkingForm::Never][form];
-        let target = Target { model: "m", thinking, ..Target::default() };
+        let target = Target { model: "m", thinking, ..if narrow { NARROW } else { Target::UNKNOWN } };
         if let Ok(encoded) = encode_request(to, &request, &target) {
             let again = decode_request(to, &encoded.body, FromPath { model: "m", stream: request.stream }).unwrap();
             let texts = |request: &ChatRequest| -> String {

@@ -23,6 +23,10 @@ const PICTURE_IN_RESULT: &str = "openrouter.chat.unary.19e198cfa9";
 fn settle(mut request: ChatRequest) -> ChatRequest {
     request.wants_usage = true;
     request.thinking = Thinking::default();
+    if request.tools.is_empty() {
+        // A choice of nothing is not sent.
+        (request.tool_choice, request.parallel_calls) = (None, None);
+    }
     request.extras.0.retain(|extra| extra.key != "store");
     for turn in &mut request.turns {
         for part in &mut turn.parts {
@@ -45,10 +49,6 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
         turn.parts.retain(|part| !matches!(part.content, Content::Reasoning { .. }) || told(part));
     }
     request.turns.retain(|turn| !turn.parts.is_empty());
-    // A choice among no tools is none.
-    if request.tools.is_empty() {
-        (request.tool_choice, request.parallel_calls) = (None, None);
-    }
     for tool in &mut request.tools {
         if let Tool::Function(function) = tool {
             (function.strict, function.cache) = (function.strict.filter(|strict| *strict), None);

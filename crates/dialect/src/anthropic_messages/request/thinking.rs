@@ -5,7 +5,7 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, OpaqueKind, Role, Shown, Thinking, ThinkingMode, ToolChoice},
+    chat::{ChatRequest, Content, Effort, OpaqueKind, Role, Shown, Thinking, ThinkingMode, ToolChoice},
     fit::Wishes,
     loss::Losses,
     translate::{Target, ThinkingForm},
@@ -41,14 +41,7 @@ pub(super) fn plan(
     let wish = wishes.thinking;
     let max_tokens = wishes.max_output.or(target.most()).unwrap_or(USUAL_OUTPUT);
     let mut plan = Plan { max_tokens, ..Plan::default() };
-    let mode = match (wish.mode, wish.effort) {
-        (Some(mode), _) => Some(mode),
-        (None, Some(effort)) if target.thinking == ThinkingForm::Budget => {
-            Some(ThinkingMode::Budget(effort.budget().max(LEAST_BUDGET)))
-        }
-        (None, Some(_)) => Some(ThinkingMode::Adaptive),
-        (None, None) => None,
-    };
+    let mode = wish.mode.or(wish.effort.map(|_| ThinkingMode::Adaptive));
     match mode {
         None => {}
         Some(ThinkingMode::Off) => plan.thinking = Some(object([("type", "disabled".into())])),
@@ -70,15 +63,10 @@ pub(super) fn plan(
         losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
     }
     // Newer models take an effort also without thinking.
-    plan.effort = match (target.thinking, wish.effort, wish.mode) {
-        (ThinkingForm::Effort, Some(effort), _) => {
-            Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() })
-        }
-        (ThinkingForm::Effort, None, Some(ThinkingMode::Budget(budget))) => {
-            Some(crate::chat::Effort::of_budget(budget.max(LEAST_BUDGET)).name())
-        }
-        _ => None,
-    };
+    plan.effort = wish
+        .effort
+        .filter(|_| target.thinking == ThinkingForm::Effort)
+        .map(|effort| effort.max(Effort::Low).name());
     plan
 }
 
@@ -93,7 +81,7 @@ fn write(
         (ThinkingForm::Budget, mode) => {
             let budget = match mode {
                 ThinkingMode::Budget(budget) => budget,
-                _ => wish.effort.unwrap_or(crate::chat::Effort::Medium).budget(),
+                _ => Effort::Medium.budget(),
             };
             let mut budget = budget.max(LEAST_BUDGET);
             if plan.max_tokens <= budget {

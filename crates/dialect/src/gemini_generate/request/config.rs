@@ -76,11 +76,7 @@ fn write_thinking(request: &ChatRequest, wish: Thinking, target: &Target<'_>, lo
             losses.add("thinking", OWN, "the model always thinks: the lowest level was sent");
             thinking.put("thinkingLevel", "MINIMAL");
         }
-        (ThinkingForm::Effort, mode, effort) => {
-            let effort = effort.or(match mode {
-                Some(ThinkingMode::Budget(budget)) => Some(Effort::of_budget(budget)),
-                _ => None,
-            });
+        (ThinkingForm::Effort, _, effort) => {
             let level = effort.map(|effort| match effort {
                 Effort::Minimal => "MINIMAL",
                 Effort::Low => "LOW",
@@ -95,10 +91,7 @@ fn write_thinking(request: &ChatRequest, wish: Thinking, target: &Target<'_>, lo
         (_, Some(ThinkingMode::Budget(budget)), _) => {
             thinking.put("thinkingBudget", budget);
         }
-        (_, _, Some(effort)) => {
-            thinking.put("thinkingBudget", effort.budget());
-        }
-        (_, Some(ThinkingMode::Adaptive), None) => {
+        (_, Some(ThinkingMode::Adaptive) | None, _) => {
             thinking.put("thinkingBudget", crate::tree::Number("-1".to_owned()));
         }
     }
