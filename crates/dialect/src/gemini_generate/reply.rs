@@ -155,8 +155,9 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     for (at, candidate) in reply.candidates.iter().enumerate() {
         list_extras(&candidate.extras, OWN, losses);
         let mut parts = Vec::new();
+        let mut called = false;
         for part in &candidate.parts {
-            put_part(part, &mut parts, losses);
+            put_part(part, &mut called, &mut parts, losses);
         }
         let content = object([("parts", parts.into()), ("role", "model".into())]);
         let mut fields = object([("content", content.into())]);
@@ -176,15 +177,18 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     body
 }
 
-/// A part of an answer, with the token that the client keeps for us.
-pub(super) fn put_part(part: &Part, parts: &mut Vec<Json>, losses: &mut Losses) {
+/// A part of an answer, with the token that the client keeps for us. `called`: a call stands before it.
+pub(super) fn put_part(part: &Part, called: &mut bool, parts: &mut Vec<Json>, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
     if matches!(&part.content, Content::Text { citations, .. } if !citations.is_empty()) {
         losses.add("content.citations", OWN, "sources of another search are not told in its form");
     }
     match part::encode(part, losses) {
         Ok(Some(mut fields)) => {
-            fields.put_some("thoughtSignature", part::signature(&part.opaque));
+            let calls = matches!(part.content, Content::ToolCall { .. });
+            let first_call = calls && !std::mem::replace(called, true);
+            let token = part::signature(&part.opaque).or_else(|| first_call.then(part::no_token));
+            fields.put_some("thoughtSignature", token);
             parts.push(fields.into());
         }
         Ok(None) => {}

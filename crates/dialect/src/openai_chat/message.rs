@@ -10,4 +10,4 @@ pub(super) mod reasoning;
 
 pub(crate) use decode::read_citation;
 pub(super) use decode::{decode, read_assistant, read_cache};
-pub(super) use encode::{encode, google_token, put_answer, write_citation};
+pub(super) use encode::{encode, put_answer, write_citation};

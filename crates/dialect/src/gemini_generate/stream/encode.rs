@@ -23,6 +23,8 @@ pub(crate) struct Encoder {
     /// Nothing was written yet: an array has its bracket to come.
     first: bool,
     open: Vec<Open>,
+    /// Candidates that have called a tool.
+    called: Vec<u32>,
     stops: Vec<(u32, Stop)>,
     usage: Option<Usage>,
 }
@@ -41,7 +43,16 @@ struct Open {
 impl Encoder {
     pub(crate) fn new(telling: Telling) -> Encoder {
         let (id, model) = (telling.id.clone(), telling.model.clone());
-        Encoder { telling, id, model, first: true, open: Vec::new(), stops: Vec::new(), usage: None }
+        Encoder {
+            telling,
+            id,
+            model,
+            first: true,
+            open: Vec::new(),
+            called: Vec::new(),
+            stops: Vec::new(),
+            usage: None,
+        }
     }
 
     pub(crate) fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>, losses: &mut Losses) {
@@ -94,10 +105,15 @@ impl Encoder {
             Opening::ToolCall { id, name, custom } => {
                 let call = part::write_call(id, name, &open.input, *custom, losses);
                 let mut fields = object([("functionCall", call.into())]);
-                fields.put_some("thoughtSignature", token);
+                let first = !self.called.contains(&candidate);
+                if first {
+                    self.called.push(candidate);
+                }
+                fields.put_some("thoughtSignature", token.or_else(|| first.then(part::no_token)));
                 parts.push(fields.into());
             }
-            Opening::Whole(part) => reply::put_part(part, &mut parts, losses),
+            // No call comes whole.
+            Opening::Whole(part) => reply::put_part(part, &mut true, &mut parts, losses),
             Opening::Text | Opening::Refusal | Opening::Reasoning => {
                 if let Some(token) = token {
                     let mut fields = object([("text", "".into())]);
