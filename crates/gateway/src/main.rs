@@ -188,6 +188,14 @@ fn read_books(config: &Path, read: impl FnOnce(&Path, &mut dyn Write) -> Result<
     }
 }
 
+/// A core alone needs no scheduler that moves work between threads: it would cost some percent of each request.
+fn runtime() -> tokio::runtime::Builder {
+    match std::thread::available_parallelism() {
+        Ok(cores) if cores.get() == 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    }
+}
+
 fn run(config: Option<PathBuf>, demo: Option<SocketAddr>) -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
@@ -197,7 +205,7 @@ fn run(config: Option<PathBuf>, demo: Option<SocketAddr>) -> ExitCode {
         .init();
     raise_file_limit();
     use_small_pages();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match runtime().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
             error!(%error, "cannot start");

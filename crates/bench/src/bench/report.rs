@@ -121,7 +121,7 @@ Each cell is best / median of {rounds} rounds; the ratio is the median of the ro
 - nginx: one process, upstream keep-alive (256), HTTP/1.1 to the upstream, `proxy_buffering off`, access log off, request bodies
   read whole in memory before they are passed on, as Sluice does. It checks no key, reads no JSON and chooses no channel.
 - Sluice: `sluice serve` as shipped, with key check, plan, lease, model renamed in each body, usage tap, metrics and settlement on; the
-  request lines are written to /dev/null, the books into a file beside the configuration. One worker thread, since it sees one core.
+  request lines are written to /dev/null, the books into a file beside the configuration. It sees one core, and so runs all requests on one thread.
 - *Translated*: the same bodies asked of Sluice in Anthropic's dialect, at /v1/messages, of the same Chat channels: request and answer
   are decoded and encoded. What is judged is its ratio to relaying in the same run.
 - *CPU* is user and system time of the whole process (/proc/PID/stat) divided by what it did. *Share of the core used* says
