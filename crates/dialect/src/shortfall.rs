@@ -3,7 +3,7 @@
 //! In: canonical turns and parts, and the dialect they go to. Out: losses. It must list, and never change anything.
 
 use crate::{
-    Dialect,
+    Dialect, Usage,
     chat::{Candidate, ChatReply, ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
@@ -37,6 +37,23 @@ pub(crate) fn list_other_answers<'r>(
     let first = reply.candidates.first()?;
     list_extras(&first.extras, dialect, losses);
     Some(first)
+}
+
+/// What an answer's usage counts apart, and the dialect in one sum.
+pub(crate) fn list_usage(usage: &Usage, dialect: Dialect, losses: &mut Losses) {
+    let apart = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => return,
+        Dialect::AnthropicMessages => [
+            ("usage.audio_tokens", usage.audio_input.saturating_add(usage.audio_output)),
+            ("usage.image_tokens", usage.image_input.saturating_add(usage.image_output)),
+        ],
+        Dialect::GeminiGenerate => {
+            [("usage.cache_write_tokens", usage.cache_write), ("usage.cache_write_1h", usage.cache_write_1h)]
+        }
+    };
+    for (field, _) in apart.into_iter().filter(|(_, count)| *count > 0) {
+        losses.add(field, dialect, "it counts them in its sums only");
+    }
 }
 
 /// A part of a request.

@@ -7,6 +7,7 @@ pub(crate) mod anthropic;
 mod count;
 pub(crate) mod gemini;
 pub(crate) mod openai;
+pub(crate) mod unread;
 
 /// Token counts in disjoint buckets: their sum is the total, whatever the provider counts into what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@
 use crate::{
     Dialect, Usage,
     chat::{Candidate, ChatReply, Citation, Content, Part, Stop, StopReason},
-    fields::{Fields, list_extras, put_extras},
+    fields::{Fields, NO_PLACE, list_extras, put_extras},
     gemini_generate::part::{self, Calls},
     loss::Losses,
     openai_chat::reply::Totals,
@@ -24,7 +24,11 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
         model: fields.text("modelVersion").ok().flatten().unwrap_or_default(),
         ..ChatReply::default()
     };
-    reply.usage = fields.json("usageMetadata").and_then(|usage| usage::gemini::read(&usage.to_string()));
+    if let Some(usage) = fields.json("usageMetadata") {
+        let usage = usage.to_string();
+        reply.usage = usage::gemini::read(&usage);
+        usage::unread::read(OWN, &usage, &mut reply.extras);
+    }
     let mut calls = Calls::new(&reply.id);
     for candidate in fields.array("candidates")?.unwrap_or_default() {
         reply.candidates.push(decode_candidate(Fields::of(candidate, "candidates")?.camel(), &mut calls)?);
@@ -52,6 +56,8 @@ fn decode_candidate(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, 
         for part in content.array("parts")?.unwrap_or_default() {
             candidate.parts.push(part::decode(part, calls)?);
         }
+        content.json("role");
+        content.rest(OWN, &mut candidate.extras);
     }
     let detail = fields.text("finishMessage").ok().flatten();
     let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
@@ -158,7 +164,8 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         for part in &candidate.parts {
             put_part(part, &mut parts, losses);
         }
-        let content = object([("parts", parts.into()), ("role", "model".into())]);
+        let mut content = object([("parts", parts.into()), ("role", "model".into())]);
+        put_extras(&candidate.extras, OWN, "candidates.content", &mut content);
         let mut fields = object([("content", content.into())]);
         if let Some(stop) = &candidate.stop {
             list_stop(stop, losses);
@@ -170,7 +177,13 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         candidates.push(fields.into());
     }
     let mut body = object([("candidates", candidates.into())]);
-    body.put_some("usageMetadata", reply.usage.as_ref().map(write_usage));
+    let mut counts = reply.usage.as_ref().map(write_usage).unwrap_or_default();
+    usage::unread::put_back(&reply.extras, OWN, &mut counts);
+    body.put_some("usageMetadata", Some(counts).filter(|counts| !counts.is_empty()));
+    reply.usage.iter().for_each(|usage| shortfall::list_usage(usage, OWN, losses));
+    if reply.service_tier.as_ref().is_some_and(|tier| !tier.is_empty()) {
+        losses.add("service_tier", OWN, NO_PLACE);
+    }
     body.put("modelVersion", telling.model(&reply.model)).put("responseId", telling.id(&reply.id));
     put_extras(&reply.extras, OWN, "", &mut body);
     body

@@ -9,5 +9,5 @@ mod encode;
 pub(super) mod reasoning;
 
 pub(crate) use decode::read_citation;
-pub(super) use decode::{decode, read_assistant, read_cache};
+pub(super) use decode::{decode, read_assistant, read_cache, says_anything};
 pub(super) use encode::{encode, google_token, put_answer, write_citation};

@@ -25,7 +25,11 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
         ..ChatReply::default()
     };
     fields.json("object");
-    reply.usage = fields.json("usage").and_then(|usage| usage::openai::read(&usage.to_string(), accounting));
+    if let Some(usage) = fields.json("usage") {
+        let usage = usage.to_string();
+        reply.usage = usage::openai::read(&usage, accounting);
+        usage::unread::read(OWN, &usage, &mut reply.extras);
+    }
     let choices = fields.array("choices")?.ok_or_else(|| fields.wrong("choices", "an array"))?;
     if choices.is_empty() && reply.usage.is_none() {
         return Err(fields.wrong("choices", "an array with an answer in it"));
@@ -130,7 +134,14 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         choices.push(choice.into());
     }
     body.put("choices", choices);
-    body.put_some("usage", reply.usage.as_ref().map(write_usage));
+    body.put_some(
+        "usage",
+        reply.usage.as_ref().map(|usage| {
+            let mut usage = write_usage(usage);
+            usage::unread::put_back(&reply.extras, OWN, &mut usage);
+            usage
+        }),
+    );
     body.put_some("service_tier", reply.service_tier.as_ref());
     put_extras(&reply.extras, OWN, "", &mut body);
     body

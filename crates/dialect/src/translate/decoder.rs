@@ -7,14 +7,16 @@ use bytes::BytesMut;
 
 use crate::{
     Accounting, Dialect, Framing, ParsedError, anthropic_messages,
-    chat::Stop,
+    chat::{Extras, Stop},
     event::{ChatEvent, Delta, Opening},
     fields::join,
     frame::{Scan, read_content},
-    gemini_generate, json,
+    gemini_generate,
+    json::{self, any_member},
     loss::Losses,
-    openai_chat, openai_responses, parse_error,
+    meaningless, openai_chat, openai_responses, parse_error,
     tree::Object,
+    usage::unread,
 };
 
 /// The longest frame that is translated. Pictures come whole in one; whoever sends more is not waited for.
@@ -190,7 +192,37 @@ impl Track {
     /// Lists what is left of an object of a stream after everything known was taken out of it.
     pub(crate) fn list_rest(&mut self, rest: &Object, at: &'static str, known: &[&str], dialect: Dialect) {
         for (key, _) in rest.iter().filter(|(key, value)| !known.contains(key) && !value.is_blank()) {
-            self.losses.add(join(at, key), dialect, "it is not translated in streams");
+            self.lose(join(at, key), dialect);
+        }
+    }
+
+    /// The same of an object that is no tree yet.
+    pub(crate) fn list_members(&mut self, json: &str, at: &'static str, known: &[&str], dialect: Dialect) {
+        any_member(json, |key, value| {
+            if !known.contains(&key) && !json::is_blank(Some(value)) {
+                self.lose(join(at, key), dialect);
+            }
+            false
+        });
+    }
+
+    /// Lists the extras of a part that is told in pieces.
+    pub(crate) fn list_extras(&mut self, extras: &Extras) {
+        for extra in extras.0.iter().filter(|extra| !extra.value.is_blank()) {
+            self.lose(join(extra.at, &extra.key), extra.dialect);
+        }
+    }
+
+    /// Lists what a usage says beside its counts.
+    pub(crate) fn list_usage(&mut self, usage: &str, dialect: Dialect) {
+        let mut extras = Extras::default();
+        unread::read(dialect, usage, &mut extras);
+        self.list_extras(&extras);
+    }
+
+    fn lose(&mut self, path: String, dialect: Dialect) {
+        if meaningless::reason(dialect, &path).is_none() {
+            self.losses.add(path, dialect, "it is not translated in streams");
         }
     }
 

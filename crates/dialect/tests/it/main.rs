@@ -1,6 +1,7 @@
 //! The laws and the recorded behaviour of the dialects, in one binary.
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
+mod answer_fields;
 mod chopped;
 mod clients;
 mod corpus;
@@ -21,6 +22,7 @@ mod oversized;
 mod play;
 mod relay;
 mod same_again;
+mod streamed;
 mod translated_corpus;
 mod translations;
 mod trees;

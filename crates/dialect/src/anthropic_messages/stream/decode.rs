@@ -7,6 +7,7 @@ use crate::{
     anthropic_messages::{block, reply},
     chat::{Content, OpaqueKind, Part, Stop, StopReason, unwrap_opaque},
     event::{Delta, Opening},
+    shortfall,
     translate::Track,
     tree::{Json, Object},
     usage::anthropic::Counts,
@@ -70,14 +71,11 @@ impl Decoder {
                 {
                     let sequence = delta.text("stop_sequence").map(str::to_owned);
                     self.stop = Some(reply::read_stop(word, sequence));
-                    if delta.get("stop_details").is_some_and(|details| !details.is_blank()) {
-                        track.losses.add(
-                            "stop_details",
-                            OWN,
-                            "the words of a stop are not translated in streams",
-                        );
-                    }
                 }
+                if let Some(Json::Object(delta)) = event.get("delta") {
+                    track.list_rest(delta, "", &["stop_reason", "stop_sequence"], OWN);
+                }
+                track.list_members(data, "", &["type", "delta", "usage"], OWN);
                 self.count(event.get("usage"), track);
             }
             Some("message_stop") => {
@@ -90,9 +88,14 @@ impl Decoder {
     }
 
     fn count(&mut self, usage: Option<&Json>, track: &mut Track) {
-        if let Some(usage) = usage {
-            self.counts.overwrite(&usage.to_string());
+        if let Some(Json::Object(fields)) = usage {
+            let text = Json::Object(fields.clone()).to_string();
+            self.counts.overwrite(&text);
             track.usage(self.counts.sum_up());
+            track.list_usage(&text, OWN);
+            if fields.get("service_tier").is_some_and(|tier| !tier.is_blank()) {
+                track.losses.add("usage.service_tier", OWN, "it is not translated in streams");
+            }
         }
     }
 
@@ -129,6 +132,7 @@ impl Decoder {
         if let Some(Json::String(signature)) = block.take("signature") {
             sign(signature, part, track);
         }
+        track.list_rest(&block, "content", &["type", "id", "name"], OWN);
     }
 
     fn delta(&mut self, mut delta: Object, track: &mut Track) {
@@ -160,16 +164,17 @@ impl Decoder {
                     }
                     "citations_delta" => {
                         let citation = delta.get("citation").and_then(block::read_citation);
-                        if citation.is_none() {
-                            track.losses.add(
-                                "content.citations",
-                                OWN,
-                                "it points into a document of the request",
-                            );
-                        }
+                        let reason = match citation {
+                            Some(_) => "its address is told, its place in the provider's index is not",
+                            None => "it points into a document of the request",
+                        };
+                        track.losses.add("content.citations", OWN, reason);
                         citation.map(Delta::Citation)
                     }
-                    _ => None,
+                    _ => {
+                        track.losses.add(format!("content.{kind}"), OWN, shortfall::ONLY_OWN);
+                        None
+                    }
                 };
                 delta.into_iter().for_each(|delta| track.delta(0, part, delta));
             }

@@ -16,6 +16,8 @@ use crate::{
     usage,
 };
 
+const OWN: Dialect = Dialect::GeminiGenerate;
+
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     candidates: Vec<Candidate>,
@@ -42,8 +44,8 @@ impl Decoder {
             track.fail_with(data);
             return;
         }
-        if !track.is_started() && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some())
-        {
+        let first = !track.is_started();
+        if first && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some()) {
             let id = chunk.text("responseId").unwrap_or_default();
             id.clone_into(&mut self.calls.seed);
             track.start(id, chunk.text("modelVersion").unwrap_or_default(), None);
@@ -62,7 +64,13 @@ impl Decoder {
             self.candidates.push(Candidate { stop: Some(stop), ..Candidate::default() });
         }
         if let Some([Some(usage)]) = members(data, ["usageMetadata"]) {
+            track.list_usage(usage, OWN);
             track.usage(usage::gemini::read(usage));
+        }
+        // The first and the last chunk say of the whole what the others repeat.
+        if first || self.candidates.iter().all(|candidate| candidate.stop.is_some()) {
+            let known = ["candidates", "error", "responseId", "modelVersion", "usageMetadata"];
+            track.list_members(data, "", &known, OWN);
         }
     }
 
@@ -95,10 +103,10 @@ impl Decoder {
             }
         };
         let candidate = &mut self.candidates[at];
-        if let Some(Json::Object(mut content)) = fields.take("content")
-            && let Some(Json::Array(parts)) = content.take("parts")
-        {
-            for part in parts {
+        if let Some(Json::Object(mut content)) = fields.take("content") {
+            let parts = content.take("parts");
+            track.list_rest(&content, "candidates.content", &["role"], OWN);
+            for part in parts.iter().filter_map(Json::as_array).flatten().cloned() {
                 match part::decode(part, &mut self.calls) {
                     Ok(part) => candidate.read_part(part, track),
                     Err(_) => track.fail("the provider sent a part that is none"),
@@ -108,12 +116,12 @@ impl Decoder {
         if fields.get("groundingMetadata").is_some_and(|found| !found.is_blank()) {
             track.losses.add(
                 "candidates.groundingMetadata",
-                Dialect::GeminiGenerate,
+                OWN,
                 "sources of a streamed answer are not translated",
             );
         }
         let known = ["index", "finishReason", "finishMessage", "groundingMetadata"];
-        track.list_rest(&fields, "candidates", &known, Dialect::GeminiGenerate);
+        track.list_rest(&fields, "candidates", &known, OWN);
         if let Some(reason) = fields.get("finishReason").filter(|reason| !reason.is_blank()) {
             let detail = fields.text("finishMessage").map(str::to_owned);
             candidate.stop = Some(reply::read_stop(reason, detail, candidate.called));
@@ -123,6 +131,10 @@ impl Decoder {
 
 impl Candidate {
     fn read_part(&mut self, part: Part, track: &mut Track) {
+        if matches!(part.content, Content::Text { .. } | Content::Reasoning { .. } | Content::ToolCall { .. })
+        {
+            track.list_extras(&part.extras);
+        }
         let (thinks, text) = match part.content {
             Content::Text { text, .. } => (false, text),
             Content::Reasoning { text } => (true, text),

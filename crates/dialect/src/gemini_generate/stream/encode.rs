@@ -9,6 +9,7 @@ use crate::{
     event::{ChatEvent, Delta, Opening},
     gemini_generate::{part, reply},
     loss::Losses,
+    shortfall,
     translate::{Telling, put_object},
     tree::{Json, Object, object},
 };
@@ -60,7 +61,10 @@ impl Encoder {
                 reply::list_stop(stop, losses);
                 self.stops.push((*candidate, stop.clone()));
             }
-            ChatEvent::Usage(usage) => self.usage = Some(*usage),
+            ChatEvent::Usage(usage) => {
+                shortfall::list_usage(usage, OWN, losses);
+                self.usage = Some(*usage);
+            }
             ChatEvent::Ended => self.end(out),
             ChatEvent::Failed(_) => {}
         }

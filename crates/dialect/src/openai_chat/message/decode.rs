@@ -66,11 +66,13 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
         parts.pop();
     }
     read_citations(fields, &mut parts[before..])?;
-    if let (Some(token), Some(part)) =
-        (reasoning::read_google(fields.peek("extra_content")), parts[before..].last_mut())
-    {
-        fields.json("extra_content");
-        part.opaque.push(token);
+    if let Some(token) = reasoning::read_google(fields.peek("extra_content")) {
+        let thinks = reasoning::is_google_thought(fields.json("extra_content").as_ref());
+        match parts[before..].last_mut() {
+            Some(part) if !thinks => part.opaque.push(token),
+            _ if thinks => parts.insert(before, Part::reasoning("", vec![token])),
+            _ => parts.push(Part { opaque: vec![token], ..Part::text("") }),
+        }
     }
     if let Some(text) = fields.text("refusal")?.filter(|text| !text.is_empty()) {
         parts.push(Part::new(Content::Refusal { text }));
@@ -84,10 +86,17 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
     for call in fields.array("tool_calls")?.unwrap_or_default() {
         parts.push(read_call(Fields::of(call, "messages.tool_calls")?)?);
     }
-    if let Some(call) = fields.object("function_call", "messages.function_call")? {
+    // Some say all fields of all messages, and mean nothing by the empty ones.
+    let called = fields.peek("function_call").is_some_and(says_anything);
+    if let (Some(call), true) = (fields.object("function_call", "messages.function_call")?, called) {
         parts.push(read_function(call, None)?);
     }
     Ok(())
+}
+
+/// A body of a call with more than empty fields.
+pub(crate) fn says_anything(body: &Json) -> bool {
+    body.as_object().is_none_or(|body| body.iter().any(|(_, value)| !value.is_blank()))
 }
 
 fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
@@ -121,15 +130,21 @@ fn read_call(mut fields: Fields) -> Result<Part> {
     let id = fields.text("id")?;
     fields.json("index");
     let kind = fields.text("type")?;
-    let extra = fields.json("extra_content");
+    let token = reasoning::read_google(fields.peek("extra_content"));
+    if token.is_some() {
+        fields.json("extra_content");
+    }
     let mut part = if kind.as_deref() == Some("custom") {
         let mut custom = fields.need_object("custom", "messages.tool_calls.custom")?;
         let (name, input) = (custom.need_text("name")?, custom.text("input")?.unwrap_or_default());
         Part::new(Content::ToolCall { id: id.unwrap_or_default(), name, input, custom: true })
     } else {
+        if !fields.peek("custom").is_some_and(says_anything) {
+            fields.json("custom");
+        }
         read_function(fields.need_object("function", "messages.tool_calls.function")?, id)?
     };
-    part.opaque.extend(reasoning::read_google(extra.as_ref()));
+    part.opaque.extend(token);
     fields.rest(OWN, &mut part.extras);
     Ok(part)
 }
@@ -157,8 +172,12 @@ fn read_citations(fields: &mut Fields, parts: &mut [Part]) -> Result<()> {
     let Some(Content::Text { citations, .. }) = parts.first_mut().map(|part| &mut part.content) else {
         return Ok(());
     };
-    for annotation in fields.array("annotations")?.unwrap_or_default() {
-        citations.extend(read_citation(&annotation));
+    let annotations = fields.array("annotations")?.unwrap_or_default();
+    citations.extend(annotations.iter().filter_map(read_citation));
+    // A file that is cited has no place among sources; of several kinds, the others are told all the same.
+    if citations.len() < annotations.len() {
+        let unread = annotations.into_iter().filter(|annotation| read_citation(annotation).is_none());
+        fields.put_back("annotations", unread.collect::<Vec<_>>().into());
     }
     Ok(())
 }

@@ -94,6 +94,12 @@ pub(crate) fn read_google(extra: Option<&Json>) -> Option<Opaque> {
     Some(Opaque { dialect: Dialect::GeminiGenerate, kind: OpaqueKind::Signature, value: value.to_owned() })
 }
 
+/// Google marks thinking, and what belongs to it, in the same place.
+pub(crate) fn is_google_thought(extra: Option<&Json>) -> bool {
+    let google = extra.and_then(Json::as_object).and_then(|extra| extra.get("google")?.as_object());
+    google.and_then(|google| google.get("thought")) == Some(&Json::Bool(true))
+}
+
 pub(crate) fn write_google(value: &str) -> Object {
     object([("google", object([("thought_signature", value.into())]).into())])
 }

@@ -5,10 +5,13 @@
 
 use crate::{
     Accounting, Dialect,
-    chat::{Content, OpaqueKind, Part, Stop, StopReason},
+    chat::{Content, Opaque, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
-    openai_chat::{message, reply},
+    openai_chat::{
+        message::{self, says_anything},
+        reply,
+    },
     translate::{CANDIDATE_BOUND, Track},
     tree::{Json, Number, Object},
     usage,
@@ -120,17 +123,24 @@ impl Decoder {
         if !choices.is_empty() {
             start(data, &chunk, track);
         }
+        let mut last = choices.is_empty();
         for (at, choice) in choices.into_iter().enumerate() {
             if let Json::Object(choice) = choice {
+                last |= choice.get("finish_reason").is_some_and(|reason| !reason.is_blank());
                 self.read_choice(choice, at, track);
             }
         }
         let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
         let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
-        if let Some(usage) = usage.or(groq) {
-            let usage = usage::openai::read(usage, self.accounting);
+        if let Some(text) = usage.or(groq) {
+            let usage = usage::openai::read(text, self.accounting);
             self.counted |= usage.is_some();
+            track.list_usage(text, OWN);
             track.usage(usage);
+        }
+        // Between the first and the last, chunks are alike on the outside.
+        if last {
+            track.list_members(data, "", &KNOWN, OWN);
         }
     }
 
@@ -170,13 +180,7 @@ impl Decoder {
         if let Some(Json::String(text)) = fields.take("text") {
             choice.say(Flow::Text, text, track);
         }
-        if fields.get("logprobs").is_some_and(|found| !found.is_blank()) {
-            track.losses.add(
-                "choices.logprobs",
-                Dialect::OpenaiChat,
-                "probabilities of a stream are not translated",
-            );
-        }
+        track.list_rest(&fields, "choices", &["index", "finish_reason"], OWN);
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
@@ -184,15 +188,11 @@ impl Decoder {
 }
 
 /// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 9] =
-    ["x_groq", "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
+const KNOWN: [&str; 7] = ["id", "object", "created", "model", "choices", "usage", "obfuscation"];
 
 fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
-        // All chunks are alike on the outside: the first tells what the others have, too.
-        if let Ok(Json::Object(whole)) = Json::parse(data.as_bytes()) {
-            track.list_rest(&whole, "", &KNOWN, OWN);
-        }
+        track.list_members(data, "", &KNOWN, OWN);
         let created = number(chunk.get("created"));
         track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
     }
@@ -211,18 +211,12 @@ impl Choice {
         match delta.take("content") {
             Some(Json::String(text)) => self.say(Flow::Text, text, track),
             // Mistral's, with its thinking.
-            Some(Json::Array(pieces)) => {
-                for piece in pieces.into_iter().filter_map(Json::into_object) {
-                    match piece.text("type") {
-                        Some("thinking") => {
-                            let text = message::content::read_thinking(piece.get("thinking").cloned());
-                            self.say(Flow::Reasoning, text, track);
-                        }
-                        _ => self.say(Flow::Text, piece.text("text").unwrap_or_default().to_owned(), track),
-                    }
-                }
-            }
+            Some(pieces @ Json::Array(_)) => self.say_pieces(pieces, track),
             _ => {}
+        }
+        if let Some(token) = message::reasoning::read_google(delta.get("extra_content")) {
+            let thinks = message::reasoning::is_google_thought(delta.take("extra_content").as_ref());
+            self.sign(if thinks { Flow::Reasoning } else { Flow::Text }, token, track);
         }
         if let Some(Json::String(text)) = delta.take("refusal") {
             self.refused |= !text.is_empty();
@@ -249,7 +243,7 @@ impl Choice {
                 self.read_call(call, track);
             }
         }
-        if let Some(Json::Object(function)) = delta.take("function_call") {
+        if let Some(function @ Json::Object(_)) = delta.take("function_call").filter(says_anything) {
             let mut call = Object::default();
             call.put("index", 0u64).put("function", function);
             self.read_call(call, track);
@@ -257,10 +251,40 @@ impl Choice {
         Choice::list(&delta, track);
     }
 
+    fn say_pieces(&mut self, pieces: Json, track: &mut Track) {
+        let mut parts = Vec::new();
+        if message::content::read_content(Some(pieces), &mut parts).is_err() {
+            track.fail("the provider sent a piece of content that is none");
+            return;
+        }
+        for part in parts {
+            match part.content {
+                Content::Text { text, .. } => self.say(Flow::Text, text, track),
+                Content::Reasoning { text } => self.say(Flow::Reasoning, text, track),
+                Content::Refusal { text } => self.say(Flow::Refusal, text, track),
+                _ => {
+                    self.close_flow(track);
+                    self.said = true;
+                    track.whole(self.index, part);
+                    continue;
+                }
+            }
+            track.list_extras(&part.extras);
+        }
+    }
+
+    /// The words under way are signed; what follows them is another part.
+    fn sign(&mut self, flow: Flow, token: Opaque, track: &mut Track) {
+        if let Some(part) = self.enter(flow, track) {
+            track.delta(self.index, part, Delta::Opaque(token));
+            self.close_flow(track);
+        }
+    }
+
     /// The rest of a delta, once everything known was taken out.
     fn list(delta: &Object, track: &mut Track) {
         if delta.0.len() > 1 || delta.get("role").is_none() {
-            track.list_rest(delta, "choices.delta", &["role", "extra_content"], OWN);
+            track.list_rest(delta, "choices.delta", &["role"], OWN);
         }
     }
 
@@ -277,10 +301,11 @@ impl Choice {
             return;
         }
         for detail in details.iter().filter_map(Json::as_object) {
+            let kind = detail.text("type").unwrap_or("reasoning.text").to_owned();
             let detail = message::reasoning::read_detail(detail);
             if detail.unknown {
-                let at = "messages.reasoning_details";
-                track.losses.add(at, Dialect::OpenaiChat, "a token whose dialect is not named");
+                let at = format!("messages.reasoning_details.{kind}");
+                track.losses.add(at, OWN, "a token whose dialect is not named");
             }
             let tokens: Vec<_> =
                 detail.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
@@ -332,9 +357,12 @@ impl Choice {
     }
 
     fn cite(&mut self, annotations: &[Json], track: &mut Track) {
-        let Some((Flow::Text, part)) = self.flow else { return };
-        for citation in annotations.iter().filter_map(message::read_citation) {
-            track.delta(self.index, part, Delta::Citation(citation));
+        let open = self.flow.filter(|(flow, _)| *flow == Flow::Text);
+        for annotation in annotations {
+            match (message::read_citation(annotation), open) {
+                (Some(citation), Some((_, part))) => track.delta(self.index, part, Delta::Citation(citation)),
+                _ => track.losses.add("choices.delta.annotations", OWN, "it cites no address, or no words"),
+            }
         }
     }
 
@@ -342,16 +370,27 @@ impl Choice {
         let index = number(fields.get("index"));
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));
-        let custom = fields.get("custom").is_some();
+        if token.is_some() {
+            fields.take("extra_content");
+        }
+        let custom = fields
+            .get("function")
+            .is_none_or(|function| fields.text("type") == Some("custom") && !says_anything(function));
+        let unused = fields.take(if custom { "function" } else { "custom" });
         let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
             return;
         };
+        if unused.is_some_and(|body| says_anything(&body)) {
+            track.losses.add("choices.delta.tool_calls.custom", OWN, "a call is a function or a custom tool");
+        }
         let name = body.text("name").unwrap_or_default().to_owned();
         let input = match body.take(if custom { "input" } else { "arguments" }) {
             Some(Json::String(text)) => text,
             Some(Json::Null) | None => String::new(),
             Some(other) => other.to_string(),
         };
+        track.list_rest(&fields, "choices.delta.tool_calls", &["index", "id", "type"], OWN);
+        track.list_rest(&body, "choices.delta.tool_calls.function", &["name"], OWN);
         // Without an index, another id or a name begins another call; a position says nothing across chunks.
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),

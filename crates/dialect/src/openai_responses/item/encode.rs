@@ -219,7 +219,11 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
             items.push(item.into());
             return;
         }
-        Content::Image { source, .. } => write_image(source, id("ig")),
+        Content::Image { source, .. } => {
+            let mut item = write_image(source, id("ig"));
+            item.iter_mut().for_each(|item| put_extras(&part.extras, OWN, "input", item));
+            item
+        }
         Content::Foreign { dialect: OWN, value: Json::Object(value), .. } => Some(value.clone()),
         _ => None,
     };
