@@ -95,6 +95,24 @@ pub(crate) fn list_answer_part(part: &Part, dialect: Dialect, losses: &mut Losse
     }
 }
 
+/// A part for which a dialect has no place in its answers.
+pub(crate) fn lose_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
+    let field = match &part.content {
+        Content::Image { .. } => "content.image",
+        Content::Audio { .. } => "content.audio",
+        Content::File { .. } => "content.file",
+        Content::ToolResult { .. } => "content.tool_result",
+        Content::Foreign { dialect: owner, .. } if *owner == dialect => "content",
+        // Told already, or empty.
+        Content::Foreign { .. }
+        | Content::Text { .. }
+        | Content::Reasoning { .. }
+        | Content::Refusal { .. }
+        | Content::ToolCall { .. } => return,
+    };
+    losses.add(field, dialect, "its answers have no place for such a part");
+}
+
 /// What a custom tool is where tools only take JSON: a function of one text.
 pub(crate) fn free_text_schema() -> Json {
     let input = object([("type", "string".into())]);

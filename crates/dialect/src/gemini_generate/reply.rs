@@ -200,7 +200,7 @@ pub(super) fn put_part(part: &Part, parts: &mut Vec<Json>, losses: &mut Losses) 
             fields.put_some("thoughtSignature", part::signature(&part.opaque));
             parts.push(fields.into());
         }
-        Ok(None) => {}
+        Ok(None) => shortfall::lose_part(part, OWN, losses),
         Err(_) => losses.add("content", OWN, shortfall::ONLY_OWN),
     }
 }

@@ -10,13 +10,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dialect::{
     Accounting, Dialect, Framing, Operation,
+    chat::{Candidate, ChatReply, Content, Opaque, OpaqueKind, Part, Source, Stop, StopReason},
     loss::Losses,
     meaningless,
     translate::{StreamDecoder, StreamEncoder, Telling, decode_reply, encode_reply},
+    tree::Json,
 };
 use serde_json::{Value, json};
 
-use crate::{corpus::read_recordings, streamed::streamed};
+use crate::{corpus::read_recordings, play::play, streamed::streamed};
 
 const CHAT: Dialect = Dialect::OpenaiChat;
 const RESPONSES: Dialect = Dialect::OpenaiResponses;
@@ -239,4 +241,94 @@ fn what_recorded_answers_lose_whole_they_lose_streamed() {
     }
     println!("{answers} answers");
     assert!(wrong.is_empty(), "{} fields: {wrong:#?}", wrong.len());
+}
+
+/// A reply with one part more than some words, whole and streamed into a dialect.
+fn tell(part: Option<Part>, to: Dialect) -> [(String, Losses); 2] {
+    let parts = [Some(Part::text("hi")), part].into_iter().flatten().collect();
+    let stop = Some(Stop::new(StopReason::EndTurn));
+    let candidates = vec![Candidate { parts, stop, ..Candidate::default() }];
+    let reply = ChatReply { id: "a".into(), model: "m".into(), candidates, ..ChatReply::default() };
+    let encoded = encode_reply(to, &reply, &telling());
+    let mut encoder = StreamEncoder::new(to, telling());
+    let mut out = Vec::new();
+    play(&reply).iter().for_each(|event| encoder.write(event, &mut out));
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    [(text(encoded.body), encoded.losses), (text(out), encoder.losses().clone())]
+}
+
+#[test]
+fn every_kind_of_part_of_an_answer_arrives_or_is_listed() {
+    let sources = |mime: &str| {
+        let (mime, url) = (mime.to_owned(), "https://e.com/a".to_owned());
+        [
+            Source::Inline { mime: mime.clone(), data: "aGk=".into() },
+            Source::Url { url: url.clone(), mime: None },
+            Source::Text { text: "words".into() },
+            Source::Stored { dialect: Dialect::AnthropicMessages, id: "f".into(), mime: None },
+            Source::Stored { dialect: Dialect::GeminiGenerate, id: url, mime: Some(mime) },
+        ]
+    };
+    let mut contents = Vec::new();
+    for source in sources("image/png") {
+        contents.push(Content::Image { source, detail: None });
+    }
+    contents.extend(sources("audio/wav").map(|source| Content::Audio { source }));
+    contents.extend(sources("application/pdf").map(|source| Content::File { source, name: None }));
+    for (dialect, at) in [
+        (CHAT, "messages.content"),
+        (CHAT, "messages.audio"),
+        (RESPONSES, "input"),
+        (RESPONSES, "input.content"),
+        (ANTHROPIC, "messages.content"),
+        (GEMINI, "contents.parts"),
+    ] {
+        let value = Json::parse(br#"{"type":"sample"}"#).unwrap();
+        contents.push(Content::Foreign { dialect, at, value });
+    }
+    contents.push(Content::ToolResult {
+        call_id: "c".into(),
+        name: None,
+        parts: vec![Part::text("found")],
+        is_error: false,
+        custom: false,
+    });
+    let mut parts: Vec<Part> = contents.into_iter().map(Part::new).collect();
+    for dialect in Dialect::ALL {
+        for kind in [OpaqueKind::Signature, OpaqueKind::Encrypted] {
+            let opaque = vec![Opaque { dialect, kind, value: "token".into() }];
+            let call =
+                Content::ToolCall { id: "c".into(), name: "n".into(), input: "{}".into(), custom: false };
+            let call = Part::new(call);
+            for part in
+                [call, Part::text("x"), Part::reasoning("x", Vec::new()), Part::reasoning("", Vec::new())]
+            {
+                parts.push(Part { opaque: opaque.clone(), ..part });
+            }
+        }
+    }
+    let mut wrong = Vec::new();
+    for to in Dialect::ALL {
+        // Its own tokens stand where its own decoder finds them.
+        let own = |part: &&Part| part.opaque.iter().any(|token| token.dialect == to);
+        for part in parts.iter().filter(|part| !own(part)) {
+            let bare = Some(Part { opaque: Vec::new(), ..part.clone() }).filter(|_| !part.opaque.is_empty());
+            for (with, without) in tell(Some(part.clone()), to).into_iter().zip(tell(bare, to)) {
+                if with == without {
+                    wrong.push(format!("to {}: {part:?}", to.name()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} wrong:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+/// The item's last event brings the token after its words are done.
+#[test]
+fn a_token_finds_its_thinking_that_is_done() {
+    let thinking = json!({"type": "reasoning", "id": "i", "summary": [], "encrypted_content": "c2ln",
+        "content": [{"type": "reasoning_text", "text": "hm"}]});
+    let body = json!({"id": "a", "status": "completed", "model": "m", "output": [thinking]});
+    let (told, _) = in_stream(RESPONSES, &streamed(RESPONSES, &body), ANTHROPIC);
+    assert!(told.contains("hm") && told.contains("sluice:openai_responses:encrypted:c2ln"), "{told}");
 }

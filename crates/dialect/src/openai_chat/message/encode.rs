@@ -10,7 +10,7 @@ use super::{
 use crate::{
     Dialect,
     chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Turn},
-    fields::{list_extras, put_extras},
+    fields::{NO_PLACE, list_extras, put_extras},
     loss::Losses,
     shortfall,
     translate::{Replay, Target, Untranslatable},
@@ -241,6 +241,7 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
                 annotations.extend(citations.iter().map(|citation| write_citation(citation, before)));
                 let token = part.opaque_of(Dialect::GeminiGenerate, OpaqueKind::Signature);
                 message.put_some("extra_content", token.map(write_google));
+                list_tokens(part, "messages.content.signature", losses);
                 text.push_str(more);
             }
             Content::Reasoning { text: more } => {
@@ -250,15 +251,24 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
                 }
             }
             Content::Refusal { text: more } => refusal.push_str(more),
-            Content::ToolCall { .. } => calls.push(write_call(part, true, false).into()),
-            Content::Image { .. } => images.extend(write_part(part).ok().map(Json::Object)),
+            Content::ToolCall { .. } => {
+                list_tokens(part, "messages.tool_calls.signature", losses);
+                calls.push(write_call(part, true, false).into());
+            }
+            Content::Image { .. } => match write_part(part) {
+                Ok(image) => images.push(image.into()),
+                Err(_) => shortfall::lose_part(part, OWN, losses),
+            },
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
                 message.put("audio", value);
             }
             Content::Foreign { dialect: OWN, at: "messages.reasoning_details", value } => {
                 details.push(value.clone());
             }
-            _ => {}
+            Content::Audio { .. }
+            | Content::File { .. }
+            | Content::ToolResult { .. }
+            | Content::Foreign { .. } => shortfall::lose_part(part, OWN, losses),
         }
     }
     let silent = text.is_empty() && (!calls.is_empty() || !refusal.is_empty());
@@ -273,6 +283,13 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
         message.put_some(key, Some(list).filter(|list: &Vec<Json>| !list.is_empty()));
     }
     message.put_some("reasoning_content", Some(thinking).filter(|text| !text.is_empty()));
+}
+
+/// Chat has a place for Gemini's tokens alone, beside thinking.
+fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
+    if part.opaque.iter().any(|token| token.kind != OpaqueKind::Id && google_token(token).is_none()) {
+        losses.add(field, OWN, NO_PLACE);
+    }
 }
 
 /// `before`: characters of the message before the text that is cited.

@@ -5,7 +5,7 @@
 
 use crate::{
     Usage,
-    chat::{Content, Opaque, Part},
+    chat::{Content, Opaque, OpaqueKind, Part},
     event::{ChatEvent, Delta, Opening},
     fields::NO_PLACE,
     loss::Losses,
@@ -203,6 +203,7 @@ impl Encoder {
                 Some(token) => {
                     fields.put("extra_content", token);
                 }
+                None if token.kind == OpaqueKind::Id => {}
                 None => losses.add("messages.content.signature", OWN, NO_PLACE),
             },
             (Open::Text, Delta::Citation(citation)) => {
@@ -243,7 +244,7 @@ fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
             Ok(image) => {
                 delta.put("images", vec![image.into()]);
             }
-            Err(_) => losses.add("messages.content.image", OWN, NO_PLACE),
+            Err(_) => shortfall::lose_part(part, OWN, losses),
         },
         Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
             delta.put("audio", value);
@@ -252,6 +253,6 @@ fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
             let details: Vec<Json> = part.opaque.iter().map(|token| detail_of(token, 0).into()).collect();
             delta.put("reasoning_details", details);
         }
-        _ => {}
+        _ => shortfall::lose_part(part, OWN, losses),
     }
 }

@@ -225,8 +225,14 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
             item
         }
         Content::Foreign { dialect: OWN, value: Json::Object(value), .. } => Some(value.clone()),
-        _ => None,
+        Content::Audio { .. }
+        | Content::File { .. }
+        | Content::ToolResult { .. }
+        | Content::Foreign { .. } => None,
     };
+    if item.is_none() {
+        shortfall::lose_part(part, OWN, losses);
+    }
     if matches!(&part.content, Content::Text { text, .. } if text.is_empty()) {
         item = None;
     }

@@ -7,7 +7,7 @@
 use super::shape::{write_content, write_item, write_summary};
 use crate::{
     Dialect, Usage,
-    chat::{Content, Opaque, OpaqueKind, Part, Stop},
+    chat::{Opaque, OpaqueKind, Part, Stop},
     event::{ChatEvent, Delta, Opening},
     loss::Losses,
     openai_responses::{
@@ -361,9 +361,6 @@ impl Encoder {
     fn put_whole(&mut self, part: &Part, out: &mut Vec<u8>, losses: &mut Losses) {
         let mut items = Vec::new();
         item::put_output(part, &mut self.ids, &mut items, losses);
-        if matches!(part.content, Content::Image { .. }) && items.is_empty() {
-            losses.add("output.image", OWN, "it gives pictures inline only");
-        }
         for item in items {
             for kind in ["response.output_item.added", "response.output_item.done"] {
                 let index = self.index();
