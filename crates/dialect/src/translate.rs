@@ -7,6 +7,7 @@ mod decoder;
 mod encoder;
 mod frames;
 mod names;
+mod retell;
 mod sequence;
 mod undo;
 
@@ -155,13 +156,21 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<Encoded, Untranslatable> {
-    indispensable::check(request, dialect)?;
+    let retold = retell::retell(request, dialect);
+    let (request, told_in_words) = match &retold {
+        Some((request, fields)) => (request, fields.as_slice()),
+        None => (request, [].as_slice()),
+    };
+    indispensable::check(request, dialect, target)?;
     let fitted = names::fit(request, dialect);
     let (request, renamed) = match &fitted {
         Some((request, renamed)) => (request, renamed.clone()),
         None => (request, Vec::new()),
     };
     let mut losses = Losses::default();
+    for field in told_in_words {
+        losses.add(*field, dialect, "it has no such block: its words were sent as text");
+    }
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
         Dialect::OpenaiResponses => openai_responses::request::encode(request, target, &mut losses),

@@ -22,6 +22,7 @@ mod oversized;
 mod play;
 mod relay;
 mod same_again;
+mod shown;
 mod streamed;
 mod translated_corpus;
 mod translations;
