@@ -31,19 +31,19 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
         return Err(fields.wrong("choices", "an array with an answer in it"));
     }
     for choice in choices {
-        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?)?);
+        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?, &reply.id)?);
     }
     fields.rest(OWN, &mut reply.extras);
     Ok(reply)
 }
 
-fn decode_choice(mut fields: Fields) -> Result<Candidate, Untranslatable> {
+fn decode_choice(mut fields: Fields, answer: &str) -> Result<Candidate, Untranslatable> {
     let mut candidate = Candidate::default();
     fields.json("index");
     let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
-        message::read_assistant(&mut message, &mut candidate.parts)?;
+        message::read_assistant(&mut message, &mut candidate.parts, answer)?;
         message.rest(OWN, &mut candidate.extras);
     }
     candidate.stop = reason.map(|reason| read_stop(&reason, &candidate.parts));

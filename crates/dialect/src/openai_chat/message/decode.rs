@@ -29,7 +29,7 @@ pub(crate) fn decode(message: Json) -> Result<Turn> {
     let mut turn = Turn::new(role, Vec::new());
     turn.name = fields.text("name")?;
     if role == Role::Assistant {
-        read_assistant(&mut fields, &mut turn.parts)?;
+        read_assistant(&mut fields, &mut turn.parts, "")?;
     } else {
         read_content(fields.json("content"), &mut turn.parts)?;
     }
@@ -55,8 +55,8 @@ fn read_result(mut fields: Fields) -> Result<Turn> {
     Ok(Turn::new(Role::Tool, vec![part]))
 }
 
-/// What an assistant said, in a request or in an answer.
-pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
+/// What an assistant said, in a request or in an answer, whose id calls without one are named after.
+pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>, answer: &str) -> Result<()> {
     read_reasoning(fields, parts)?;
     let before = parts.len();
     read_content(fields.json("content"), parts)?;
@@ -66,12 +66,7 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
         parts.pop();
     }
     read_citations(fields, &mut parts[before..])?;
-    if let (Some(token), Some(part)) =
-        (reasoning::read_google(fields.peek("extra_content")), parts[before..].last_mut())
-    {
-        fields.json("extra_content");
-        part.opaque.push(token);
-    }
+    let words = parts.len();
     if let Some(text) = fields.text("refusal")?.filter(|text| !text.is_empty()) {
         parts.push(Part::new(Content::Refusal { text }));
     }
@@ -81,11 +76,20 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
     if let Some(audio) = fields.json("audio") {
         parts.push(Part::new(Content::Foreign { dialect: OWN, at: "messages.audio", value: audio }));
     }
-    for call in fields.array("tool_calls")?.unwrap_or_default() {
-        parts.push(read_call(Fields::of(call, "messages.tool_calls")?)?);
+    for (number, call) in (1..).zip(fields.array("tool_calls")?.unwrap_or_default()) {
+        let mint = Mint { answer, number };
+        parts.push(read_call(Fields::of(call, "messages.tool_calls")?, mint)?);
     }
     if let Some(call) = fields.object("function_call", "messages.function_call")? {
-        parts.push(read_function(call, None)?);
+        parts.push(read_function(call, None, Mint { answer, number: 1 })?);
+    }
+    // Gemini's door signs the message (`signature-on-message`): its last words, or its first call where it has none.
+    let signed = if words > before { words - 1 } else { before };
+    if let (Some(token), Some(part)) =
+        (reasoning::read_google(fields.peek("extra_content")), parts.get_mut(signed))
+    {
+        fields.json("extra_content");
+        part.opaque.push(token);
     }
     Ok(())
 }
@@ -99,25 +103,31 @@ fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
     });
     let before = parts.len();
     reasoning::read_details(details, parts);
-    if parts.len() > before {
-        // A stream's details may have the tokens alone; the words were told beside them.
-        let mut texts = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
-            Content::Reasoning { text } => Some(text),
-            _ => None,
-        });
-        if let (Some(text), Some(first)) = (text, texts.next())
-            && first.is_empty()
-            && texts.all(|text| text.is_empty())
-        {
-            *first = text;
+    let words = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
+        Content::Reasoning { text } => Some(text),
+        _ => None,
+    });
+    let mut words: Vec<&mut String> = words.collect();
+    // A stream's details may have the tokens alone; the words were told beside them.
+    if let Some(text) = text
+        && words.iter().all(|words| words.is_empty())
+    {
+        match words.first_mut() {
+            Some(first) => **first = text,
+            None => parts.insert(before, Part::reasoning(text, Vec::new())),
         }
-        return Ok(());
     }
-    parts.extend(text.map(|text| Part::reasoning(text, Vec::new())));
     Ok(())
 }
 
-fn read_call(mut fields: Fields) -> Result<Part> {
+/// What a call is named after that has no id of its own (`call-without-id`).
+#[derive(Clone, Copy)]
+struct Mint<'a> {
+    answer: &'a str,
+    number: u32,
+}
+
+fn read_call(mut fields: Fields, mint: Mint) -> Result<Part> {
     let id = fields.text("id")?;
     fields.json("index");
     let kind = fields.text("type")?;
@@ -127,20 +137,20 @@ fn read_call(mut fields: Fields) -> Result<Part> {
         let (name, input) = (custom.need_text("name")?, custom.text("input")?.unwrap_or_default());
         Part::new(Content::ToolCall { id: id.unwrap_or_default(), name, input, custom: true })
     } else {
-        read_function(fields.need_object("function", "messages.tool_calls.function")?, id)?
+        read_function(fields.need_object("function", "messages.tool_calls.function")?, id, mint)?
     };
     part.opaque.extend(reasoning::read_google(extra.as_ref()));
     fields.rest(OWN, &mut part.extras);
     Ok(part)
 }
 
-fn read_function(mut function: Fields, id: Option<String>) -> Result<Part> {
-    let mut part = read_named(&mut function, id)?;
+fn read_function(mut function: Fields, id: Option<String>, mint: Mint) -> Result<Part> {
+    let mut part = read_named(&mut function, id, mint)?;
     function.rest(OWN, &mut part.extras);
     Ok(part)
 }
 
-fn read_named(function: &mut Fields, id: Option<String>) -> Result<Part> {
+fn read_named(function: &mut Fields, id: Option<String>, mint: Mint) -> Result<Part> {
     let name = function.need_text("name")?;
     let input = match function.json("arguments") {
         None => String::new(),
@@ -148,7 +158,9 @@ fn read_named(function: &mut Fields, id: Option<String>) -> Result<Part> {
         // Some providers forget that it is a string.
         Some(other) => other.to_string(),
     };
-    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| mint_call_id(&name, 1));
+    // A request's turn has no id: there the name must do, as it does for results that have a name alone.
+    let seed = if mint.answer.is_empty() { &name } else { mint.answer };
+    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| mint_call_id(seed, mint.number));
     Ok(Part::new(Content::ToolCall { id, name, input, custom: false }))
 }
 

@@ -184,8 +184,19 @@ impl Decoder {
 }
 
 /// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 9] =
-    ["x_groq", "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
+const KNOWN: [&str; 10] = [
+    "x_groq",
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "system_fingerprint",
+    // `padding` against who counts bytes: OpenAI's and Mistral's.
+    "obfuscation",
+    "p",
+];
 
 fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
@@ -254,7 +265,19 @@ impl Choice {
             call.put("index", 0u64).put("function", function);
             self.read_call(call, track);
         }
+        self.sign(&delta, track);
         Choice::list(&delta, track);
+    }
+
+    /// Gemini's door signs the message (`signature-on-message`): the token is its last part's.
+    fn sign(&self, delta: &Object, track: &mut Track) {
+        let Some(token) = message::reasoning::read_google(delta.get("extra_content")) else { return };
+        match self.flow.map(|(_, part)| part).or(self.calls.last().map(|call| call.part)) {
+            Some(part) => track.delta(self.index, part, Delta::Opaque(token)),
+            None => {
+                track.losses.add("choices.delta.extra_content", OWN, "a token with nothing that it signs")
+            }
+        }
     }
 
     /// The rest of a delta, once everything known was taken out.
