@@ -9,8 +9,9 @@ use crate::{
 
 /// Messages quote prompts and whole upstream replies; what a person or a rule reads is at the start.
 const MESSAGE_BOUND: usize = 4096;
-/// A reply within a reply within a reply: OpenRouter's `raw` holds one; more is not followed.
-const NESTING_BOUND: u32 = 3;
+/// A list within a reply within a reply within a list: OpenRouter's `raw` holds Cloudflare's list (`error-in-200`); more is not
+/// followed.
+const NESTING_BOUND: u32 = 4;
 /// A longer wait is as good as none: the caller will not be there.
 const RETRY_BOUND_MS: u64 = 24 * 60 * 60 * 1000;
 
