@@ -19,6 +19,7 @@ mod namespaces;
 mod overlap;
 mod oversized;
 mod play;
+mod quirks;
 mod relay;
 mod same_again;
 mod translated_corpus;
