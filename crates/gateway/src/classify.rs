@@ -86,8 +86,15 @@ const PHRASES: &[(Blame, &[&str])] = &[
     (Blame::Model, &["invalid model"]),
 ];
 
-/// How a 404 begins that is about the model.
-const MODEL_404: &[&str] = &["the model", "model", "the api deployment"];
+/// How a 404 begins that is about the model; the last two are OpenRouter's (`no-endpoints`), which says "no endpoints
+/// found" also where only the request's tools are why.
+const MODEL_404: &[&str] = &[
+    "the model",
+    "model",
+    "the api deployment",
+    "no endpoints found for",
+    "no endpoints found matching your data policy",
+];
 
 /// What is read of a message, in bytes.
 const BEGINNING: usize = 160;
@@ -297,3 +304,7 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
 #[cfg(test)]
 #[path = "classify_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "classify_quirks_test.rs"]
+mod quirks;
