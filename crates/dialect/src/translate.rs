@@ -49,6 +49,12 @@ pub struct Target<'a> {
     pub plain_chat: bool,
     /// The provider tells the usage of a stream when asked, and may be asked; some tell it unasked and refuse the option.
     pub asks_usage: bool,
+    /// Fields that a chat provider refuses, of those that the codec writes; after a dot those of messages.
+    pub refuses: &'static [&'static str],
+    /// The provider's `seed` is called `random_seed`.
+    pub random_seed: bool,
+    /// The provider takes only ids of calls that are nine letters and digits.
+    pub nine_letter_ids: bool,
     /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
     pub drops_server_tools: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
@@ -64,6 +70,9 @@ impl Default for Target<'_> {
             replay: Replay::Nothing,
             plain_chat: false,
             asks_usage: true,
+            refuses: &[],
+            random_seed: false,
+            nine_letter_ids: false,
             drops_server_tools: false,
             mid_system: false,
         }

@@ -89,14 +89,13 @@ fn recorded_requests_are_the_same_again() {
         };
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
-            asks_usage: true,
             model: &before.model,
             max_output: 100_000,
             thinking,
             replay: Replay::Details,
             plain_chat: old || !body["top_k"].is_null(),
             mid_system: true,
-            drops_server_tools: false,
+            ..Target::default()
         };
         let Ok(encoded) = encode_request(dialect, &before, &target) else { continue };
         requests += 1;
