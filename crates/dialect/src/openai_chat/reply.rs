@@ -33,8 +33,28 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
     for choice in choices {
         reply.candidates.push(decode_choice(Fields::of(choice, "choices")?, &reply.id)?);
     }
+    cite(&mut fields, &mut reply);
     fields.rest(OWN, &mut reply.extras);
     Ok(reply)
+}
+
+/// `citations-on-top` are of the first answer's words.
+fn cite(fields: &mut Fields, reply: &mut ChatReply) {
+    let Some(sources) = fields
+        .peek("citations")
+        .and_then(|citations| message::read_sources(citations, fields.peek("search_results")))
+    else {
+        return;
+    };
+    let parts = reply.candidates.first_mut().map(|candidate| &mut candidate.parts);
+    let text = parts.into_iter().flatten().find_map(|part| match &mut part.content {
+        Content::Text { citations, .. } => Some(citations),
+        _ => None,
+    });
+    if let Some(citations) = text {
+        citations.extend(sources);
+        fields.json("citations");
+    }
 }
 
 fn decode_choice(mut fields: Fields, answer: &str) -> Result<Candidate, Untranslatable> {

@@ -5,7 +5,7 @@
 
 use crate::{
     Accounting, Dialect,
-    chat::{Content, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
     openai_chat::{message, reply},
@@ -22,6 +22,8 @@ pub(crate) struct Decoder {
     choices: Vec<Choice>,
     /// Usage was told.
     counted: bool,
+    /// `citations-on-top`, as of the latest chunk: they are told at the end.
+    sources: Vec<Citation>,
 }
 
 /// What is open of one choice.
@@ -87,7 +89,7 @@ impl Input {
 
 impl Decoder {
     pub(crate) fn new(accounting: Accounting) -> Decoder {
-        Decoder { accounting, choices: Vec::new(), counted: false }
+        Decoder { accounting, choices: Vec::new(), counted: false, sources: Vec::new() }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
@@ -125,7 +127,11 @@ impl Decoder {
                 self.read_choice(choice, at, track);
             }
         }
-        let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
+        let [usage, groq, citations, results] =
+            members(data, ["usage", "x_groq", "citations", "search_results"]).unwrap_or_default();
+        if let Some(citations) = citations {
+            self.hear_sources(citations, results, track);
+        }
         let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
         if let Some(usage) = usage.or(groq) {
             let usage = usage::openai::read(usage, self.accounting);
@@ -134,16 +140,33 @@ impl Decoder {
         }
     }
 
+    fn hear_sources(&mut self, citations: &str, results: Option<&str>, track: &mut Track) {
+        let parse = |text: &str| Json::parse(text.as_bytes()).ok();
+        let Some(citations) = parse(citations).filter(|citations| !citations.is_blank()) else { return };
+        match message::read_sources(&citations, results.and_then(parse).as_ref()) {
+            Some(sources) => self.sources = sources,
+            None => track.losses.add("citations", OWN, "it is no list of addresses"),
+        }
+    }
+
     /// The stream's own end is an end if every choice said why it stopped.
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
         }
+        let mut sources = std::mem::take(&mut self.sources);
         for choice in &mut self.choices {
+            if let Some((Flow::Text, part)) = choice.flow {
+                let cited = sources.drain(..).map(Delta::Citation);
+                cited.for_each(|citation| track.delta(choice.index, part, citation));
+            }
             choice.calls.clear();
             if let Some(stop) = choice.stop.clone() {
                 track.stop(choice.index, stop);
             }
+        }
+        if !sources.is_empty() {
+            track.losses.add("citations", OWN, "there are no words that they could belong to");
         }
         track.end();
     }
@@ -184,7 +207,7 @@ impl Decoder {
 }
 
 /// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "x_groq",
     "id",
     "object",
@@ -193,6 +216,7 @@ const KNOWN: [&str; 10] = [
     "choices",
     "usage",
     "system_fingerprint",
+    "citations",
     // `padding` against who counts bytes: OpenAI's and Mistral's.
     "obfuscation",
     "p",

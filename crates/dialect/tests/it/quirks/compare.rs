@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use dialect::{
     Accounting, Dialect, Framing, ParsedError, Usage,
-    chat::{ChatReply, Content},
+    chat::{ChatReply, Citation, Content},
     event::ChatEvent,
     loss::Losses,
     parse_error,
@@ -102,6 +102,15 @@ fn texts(reply: &ChatReply) -> (String, String) {
     (text, thoughts)
 }
 
+fn cited(reply: &ChatReply) -> Vec<Citation> {
+    let parts = reply.candidates.first().map(|candidate| &*candidate.parts).unwrap_or_default();
+    let citations = parts.iter().filter_map(|part| match &part.content {
+        Content::Text { citations, .. } => Some(citations.clone()),
+        _ => None,
+    });
+    citations.flatten().collect()
+}
+
 /// What is wrong; nothing, if all is well.
 pub(crate) fn compare(heard: &Heard) -> Vec<String> {
     let (made, said) = (read(heard), heard.say());
@@ -153,6 +162,9 @@ fn compare_words(made: &Made, said: &Said, wrong: &mut Vec<String>) {
     }
     if thoughts != said.thoughts {
         wrong.push(format!("thoughts {thoughts:?} for {:?}", said.thoughts));
+    }
+    if !said.sources.is_empty() && cited(reply).iter().map(|source| &source.url).ne(&said.sources) {
+        wrong.push(format!("cited {:?} for {:?}", cited(reply), said.sources));
     }
     let told = calls(reply);
     let ids: std::collections::BTreeSet<_> = told.iter().map(|call| &*call.id).collect();
@@ -248,6 +260,9 @@ pub(crate) fn describe(heard: &Heard) -> String {
     line(format!("text: {text:?}"));
     for call in calls(&reply) {
         line(format!("call: {} {} {}", call.id, call.name, call.input));
+    }
+    for source in cited(&reply) {
+        line(format!("cited: {} {:?}", source.url, source.title));
     }
     let parts = reply.candidates.first().map(|candidate| &*candidate.parts).unwrap_or_default();
     for token in parts.iter().flat_map(|part| &part.opaque) {

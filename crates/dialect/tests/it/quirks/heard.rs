@@ -27,6 +27,8 @@ pub(crate) struct Said {
     pub(crate) text: String,
     pub(crate) thoughts: String,
     pub(crate) calls: Vec<Call>,
+    /// The addresses that the answer leans on, as one list for it all.
+    pub(crate) sources: Vec<String>,
     pub(crate) finish: Option<String>,
     /// The last usage object.
     pub(crate) usage: Option<Value>,
@@ -97,6 +99,9 @@ impl Said {
             }
         }
         self.hear_error(chunk);
+        if let Some(citations) = chunk["citations"].as_array() {
+            self.sources = citations.iter().filter_map(|url| Some(url.as_str()?.to_owned())).collect();
+        }
         let Some(choice) = chunk["choices"].as_array().and_then(|choices| choices.first()) else { return };
         if let Some(finish) = choice["finish_reason"].as_str().filter(|finish| !finish.is_empty()) {
             self.finish = Some(finish.to_owned());
