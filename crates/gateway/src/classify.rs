@@ -122,7 +122,8 @@ pub fn classify(
 ) -> Answered {
     let parsed = parse_error(body);
     let body = if whole && parsed.is_some() { redaction.apply_bytes(body) } else { None };
-    Answered { body, ..answered(status, parsed.as_ref(), retry_after(headers), redaction) }
+    let wait_ms = retry_after(headers).or_else(|| if status == 429 { until_reset(headers) } else { None });
+    Answered { body, ..answered(status, parsed.as_ref(), wait_ms, redaction) }
 }
 
 /// The upstream's code, if it is one: providers have put whole sentences there.
@@ -289,7 +290,9 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds_to_ms =
         |seconds: f64| (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64);
-    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+    let exact = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    // Azure's nought beside a second of the other (`retry-after-nought`) is no advice.
+    if let Some(ms) = exact.filter(|ms| *ms != 0.0 || !headers.contains_key(RETRY_AFTER)) {
         return seconds_to_ms(ms / 1000.0);
     }
     let text = text(RETRY_AFTER.as_str())?;
@@ -299,6 +302,17 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let date = httpdate::parse_http_date(text).ok()?;
     let wait = date.duration_since(std::time::SystemTime::now()).unwrap_or_default();
     Some(wait.as_millis() as u64)
+}
+
+/// OpenRouter's moment in milliseconds since 1970 (`reset-as-a-moment`), as milliseconds from now. A smaller number is another
+/// provider's, in units that it does not name.
+fn until_reset(headers: &HeaderMap) -> Option<u64> {
+    /// September 2001: no wait is as long, and no moment that is to come so early.
+    const LEAST_MOMENT_MS: u64 = 1_000_000_000_000;
+    let moment_ms: u64 = headers.get("x-ratelimit-reset")?.to_str().ok()?.trim().parse().ok()?;
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_millis() as u64;
+    // What is past is no wait: the channel rests as after any 429.
+    (moment_ms >= LEAST_MOMENT_MS && moment_ms > now_ms).then(|| moment_ms - now_ms)
 }
 
 #[cfg(test)]

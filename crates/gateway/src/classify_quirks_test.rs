@@ -1,8 +1,8 @@
 //! Whose fault the errors of docs/QUIRKS.md are: each row says it in bold, its fixture and its recordings show it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "tests; how much of the corpus was looked at")]
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf, str::FromStr};
 
-use http::HeaderValue;
+use http::{HeaderName, HeaderValue};
 use serde_json::Value;
 
 use super::*;
@@ -31,12 +31,20 @@ fn read_rows() -> Vec<Row> {
     rows.collect()
 }
 
-fn blame_of(status: u16, kind: Option<&str>, body: &str) -> (String, String) {
-    let mut headers = HeaderMap::new();
-    headers.extend(kind.map(|kind| (http::header::CONTENT_TYPE, HeaderValue::from_str(kind).unwrap())));
+fn blame_of(status: u16, headers: HeaderMap, body: &str) -> (String, String) {
     let body = Bytes::copy_from_slice(body.as_bytes());
     let answered = classify(status, &headers, &body, true, &Redaction::default());
     (format!("{:?}", answered.blame), answered.message)
+}
+
+/// As a fixture has them: the content type, then `name=value`.
+fn read_headers(told: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for header in told.split(' ') {
+        let (name, value) = header.split_once('=').unwrap_or(("content-type", header));
+        headers.insert(HeaderName::from_str(name).unwrap(), HeaderValue::from_str(value).unwrap());
+    }
+    headers
 }
 
 #[test]
@@ -54,8 +62,8 @@ fn fixtures_of_errors_are_blamed_as_documented() {
             let row = rows.iter().find(|row| row.name == name).unwrap_or_else(|| panic!("no row {name}"));
             let text = fs::read_to_string(&path).unwrap();
             let (head, body) = text.split_once('\n').unwrap();
-            let (status, kind) = head.split_once(' ').unwrap();
-            let (blame, message) = blame_of(status.parse().unwrap(), Some(kind), body);
+            let (status, told) = head.split_once(' ').unwrap();
+            let (blame, message) = blame_of(status.parse().unwrap(), read_headers(told), body);
             assert_eq!(blame, row.blame, "{name}: {message}");
             assert!(!message.is_empty(), "{name}");
             seen.insert(name);
@@ -79,8 +87,11 @@ fn recorded_errors_are_blamed_as_documented() {
             let record: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
             let response = &record["response"];
             let status = u16::try_from(response["status"].as_u64().unwrap()).unwrap();
-            let kind = response["headers"]["content-type"].as_str();
-            let (blame, message) = blame_of(status, kind, &response["body"].to_string());
+            let headers = response["headers"].as_object().unwrap().iter().map(|(name, value)| {
+                let value = HeaderValue::from_str(value.as_str().unwrap()).unwrap();
+                (HeaderName::from_str(name).unwrap(), value)
+            });
+            let (blame, message) = blame_of(status, headers.collect(), &response["body"].to_string());
             assert_eq!(blame, row.blame, "{id}: {message}");
         }
     }
@@ -90,5 +101,5 @@ fn recorded_errors_are_blamed_as_documented() {
 #[test]
 fn tools_that_no_endpoint_has_are_the_requests_affair() {
     let body = r#"{"error":{"message":"No endpoints found that support tool use.","code":404}}"#;
-    assert_eq!(blame_of(404, None, body).0, "Request");
+    assert_eq!(blame_of(404, HeaderMap::new(), body).0, "Request");
 }

@@ -91,13 +91,16 @@ fn read_fixtures() -> Vec<(PathBuf, Heard)> {
                 continue;
             }
             let mut bytes = fs::read(&path).unwrap();
-            let (mut status, mut kind) = (200, None);
+            let (mut status, mut headers) = (200, BTreeMap::new());
             if extension == "error" {
-                // The first line has the status and the content type.
+                // The first line has the status, the content type, and other headers as `name=value`.
                 let end = bytes.iter().position(|byte| *byte == b'\n').unwrap();
                 let head = String::from_utf8(bytes.drain(..=end).collect()).unwrap();
-                let (code, label) = head.trim().split_once(' ').unwrap();
-                (status, kind) = (code.parse().unwrap(), Some(label.to_owned()));
+                let (code, told) = head.trim().split_once(' ').unwrap();
+                let told = told.split(' ');
+                let told = told.map(|header| header.split_once('=').unwrap_or(("content-type", header)));
+                headers = told.map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+                status = code.parse().unwrap();
             }
             let name = path.file_stem().unwrap().to_string_lossy().into_owned();
             let mut options = options(Door::new(dialect, Operation::Chat));
@@ -105,7 +108,7 @@ fn read_fixtures() -> Vec<(PathBuf, Heard)> {
                 options = TapOptions { accounting: Accounting::ReasoningApart, ..options };
             }
             let streamed = extension == "sse";
-            fixtures.push((path, Heard { name, options, status, kind, bytes, streamed }));
+            fixtures.push((path, Heard { name, options, status, headers, bytes, streamed }));
         }
     }
     fixtures.sort_by(|a, b| a.0.cmp(&b.0));
@@ -119,9 +122,11 @@ fn hear(recording: &Recording) -> Option<Heard> {
         Some(bytes) => bytes,
         None => recording.body()?.into_bytes(),
     };
-    let kind = recording.record["response"]["headers"]["content-type"].as_str().map(str::to_owned);
+    let headers = recording.record["response"]["headers"].as_object().into_iter().flatten();
+    let headers =
+        headers.filter_map(|(name, value)| Some((name.clone(), value.as_str()?.to_owned()))).collect();
     let (name, options, status) = (recording.id.clone(), recording.options(), recording.status);
-    Some(Heard { name, options, status, kind, bytes, streamed })
+    Some(Heard { name, options, status, headers, bytes, streamed })
 }
 
 #[test]

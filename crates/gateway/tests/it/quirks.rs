@@ -22,7 +22,7 @@ struct Quirk {
     /// Whose fault an error is, as the document says it.
     blame: Option<String>,
     status: u16,
-    kind: String,
+    headers: String,
     streamed: bool,
     body: String,
     facts: String,
@@ -47,14 +47,17 @@ fn read_rows() -> BTreeMap<String, (String, Option<String>)> {
 fn read(path: &Path, rows: &BTreeMap<String, (String, Option<String>)>) -> Option<Quirk> {
     let extension = path.extension()?.to_str()?;
     let mut body = fs::read_to_string(path).unwrap();
-    let (mut status, mut kind) = (200, "application/json".to_owned());
+    let (mut status, mut headers) = (200, "content-type: application/json\r\n".to_owned());
     match extension {
         "json" => {}
-        "sse" => kind = "text/event-stream".to_owned(),
+        "sse" => headers = "content-type: text/event-stream\r\n".to_owned(),
         "error" => {
             let (head, rest) = body.split_once('\n').unwrap();
-            let (code, label) = head.split_once(' ').unwrap();
-            (status, kind, body) = (code.parse().unwrap(), label.to_owned(), rest.to_owned());
+            let (code, told) = head.split_once(' ').unwrap();
+            let told =
+                told.split(' ').map(|header| header.split_once('=').unwrap_or(("content-type", header)));
+            headers = told.map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+            (status, body) = (code.parse().unwrap(), rest.to_owned());
         }
         _ => return None,
     }
@@ -69,7 +72,7 @@ fn read(path: &Path, rows: &BTreeMap<String, (String, Option<String>)>) -> Optio
         provider,
         blame: blame.filter(|_| extension == "error"),
         status,
-        kind,
+        headers,
         body,
         facts,
     })
@@ -84,8 +87,7 @@ fn read_all() -> Vec<Quirk> {
 
 impl Quirk {
     async fn answer(&self) -> Parrot {
-        let head = format!("content-type: {}\r\n", self.kind);
-        Parrot::start(|_| said(self.status, &head, &self.body, 0), false).await
+        Parrot::start(|_| said(self.status, &self.headers, &self.body, 0), false).await
     }
 
     fn configure(&self, parrot: &Parrot) -> String {

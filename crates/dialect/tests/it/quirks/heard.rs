@@ -1,5 +1,7 @@
 //! A reply as it was heard, read by the test's own eyes: none of Sluice's code is used to read it.
 
+use std::collections::BTreeMap;
+
 use dialect::{Dialect, TapOptions};
 use serde_json::Value;
 
@@ -8,8 +10,7 @@ pub(crate) struct Heard {
     pub(crate) name: String,
     pub(crate) options: TapOptions,
     pub(crate) status: u64,
-    /// `content-type`, where there was one.
-    pub(crate) kind: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
     pub(crate) bytes: Vec<u8>,
     pub(crate) streamed: bool,
 }

@@ -73,8 +73,12 @@ impl Reply<'_> {
         self.chunks.first().map_or(&Value::Null, |body| &body["error"])
     }
 
+    fn header(&self, name: &str) -> &str {
+        self.heard.headers.get(name).map_or("-", String::as_str)
+    }
+
     fn kind(&self) -> &str {
-        self.heard.kind.as_deref().unwrap_or("-")
+        self.header("content-type")
     }
 
     fn has_text(&self, key: &str) -> bool {
@@ -227,4 +231,10 @@ pub(crate) const QUIRKS: &[(&str, Shows)] = &[
     ("model-retired", |r| r.heard.status == 400 && r.error()["code"] == "model_decommissioned"),
     ("error-labelled-stream", |r| r.heard.failed() && r.kind().starts_with("text/event-stream")),
     ("error-labelled-octets", |r| r.heard.failed() && r.kind() == "application/octet-stream"),
+    ("reset-as-a-moment", |r| {
+        r.heard.status == 429 && r.header("x-ratelimit-reset").parse::<u64>().is_ok_and(|ms| ms > 1 << 40)
+    }),
+    ("retry-after-nought", |r| {
+        r.header("retry-after-ms") == "0" && r.header("retry-after").parse::<u64>().is_ok_and(|s| s > 0)
+    }),
 ];
