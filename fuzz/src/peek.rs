@@ -28,6 +28,8 @@ pub fn check(bytes: &[u8]) {
         model: Some("another"),
         ask_usage: true,
         output_limit: Some(limit).filter(|_| limited && chat),
+        one_model: true,
+        thinking: None,
     };
     let edited = splice(&body, &envelope, &edits);
     // A stored object is asked for without a body.
