@@ -53,6 +53,7 @@ pub const MEANINGLESS: &[Meaningless] = &[
     row(Responses, "response.created_at", "when the answer was made: the client has just got it"),
     row(Chat, "system_fingerprint", "names the build of the provider's servers"),
     row(Chat, "x_groq", "Groq's name for the request, and its usage, which is read there"),
+    row(Chat, "time_info", "Cerebras' clock: how long it waited and took"),
     row(Chat, "usage.queue_time", "how long it waited at the provider"),
     row(Chat, "usage.prompt_time", "how long the provider read"),
     row(Chat, "usage.completion_time", "how long the provider wrote"),

@@ -3,16 +3,19 @@
 //! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
+mod calls;
 mod decoder;
 mod encoder;
 mod frames;
+mod ids;
 mod names;
 mod retell;
 mod sequence;
 mod undo;
 
+pub(crate) use calls::Calls;
 pub use decoder::StreamDecoder;
-pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
+pub(crate) use decoder::{CANDIDATE_BOUND, Track};
 pub use encoder::StreamEncoder;
 pub(crate) use frames::{put_frame, put_object};
 pub use names::Renamed;
@@ -50,6 +53,12 @@ pub struct Target<'a> {
     pub plain_chat: bool,
     /// The provider tells the usage of a stream when asked, and may be asked; some tell it unasked and refuse the option.
     pub asks_usage: bool,
+    /// Fields that a chat provider refuses, of those that the codec writes; after a dot those of messages.
+    pub refuses: &'static [&'static str],
+    /// The provider's `seed` is called `random_seed`.
+    pub random_seed: bool,
+    /// The provider takes only ids of calls that are nine letters and digits.
+    pub nine_letter_ids: bool,
     /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
     pub drops_server_tools: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
@@ -65,6 +74,9 @@ impl Default for Target<'_> {
             replay: Replay::Nothing,
             plain_chat: false,
             asks_usage: true,
+            refuses: &[],
+            random_seed: false,
+            nine_letter_ids: false,
             drops_server_tools: false,
             mid_system: false,
         }
@@ -167,6 +179,8 @@ pub fn encode_request(
         Some((request, renamed)) => (request, renamed.clone()),
         None => (request, Vec::new()),
     };
+    let numbered = ids::fit(request, dialect);
+    let request = numbered.as_ref().unwrap_or(request);
     let mut losses = Losses::default();
     for field in told_in_words {
         losses.add(*field, dialect, "it has no such block: its words were sent as text");

@@ -9,8 +9,9 @@ use crate::{
 
 /// Messages quote prompts and whole upstream replies; what a person or a rule reads is at the start.
 const MESSAGE_BOUND: usize = 4096;
-/// A reply within a reply within a reply: OpenRouter's `raw` holds one; more is not followed.
-const NESTING_BOUND: u32 = 3;
+/// A list within a reply within a reply within a list: OpenRouter's `raw` holds Cloudflare's list (`error-in-200`); more is not
+/// followed.
+const NESTING_BOUND: u32 = 4;
 /// A longer wait is as good as none: the caller will not be there.
 const RETRY_BOUND_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -111,9 +112,11 @@ fn read_fields(error: &str, depth: u32) -> ParsedError {
             ..ParsedError::default()
         };
     };
+    // Mistral's, of a request that its schema refuses: a list of complaints in the place of words.
+    let complaints = message.and_then(|message| members(message, ["detail"])).and_then(|[detail]| detail);
     let owned = |value: Option<&str>| text(value).filter(|text| !text.is_empty()).map(|t| t.into_owned());
     let mut parsed = ParsedError {
-        message: owned(message).or(owned(msg)).or(detail.map(read_detail)).unwrap_or_default(),
+        message: owned(message).or(owned(msg)).or(detail.or(complaints).map(read_detail)).unwrap_or_default(),
         // `error` is the envelope's type in Anthropic's and Responses' events, and says nothing.
         kind: owned(kind).filter(|kind| kind != "error" && kind != "response.failed").or(owned(status)),
         code: owned(code).or_else(|| count(code).map(|number| number.to_string())),

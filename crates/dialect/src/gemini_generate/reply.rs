@@ -6,11 +6,11 @@ use crate::{
     Dialect, Usage,
     chat::{Candidate, ChatReply, Citation, Content, Part, Stop, StopReason},
     fields::{Fields, NO_PLACE, list_extras, put_extras},
-    gemini_generate::part::{self, Calls},
+    gemini_generate::part,
     loss::Losses,
     openai_chat::reply::Totals,
     shortfall,
-    translate::{Telling, Untranslatable},
+    translate::{Calls, Telling, Untranslatable},
     tree::{Json, Object, object},
     usage,
 };
@@ -18,6 +18,7 @@ use crate::{
 const OWN: Dialect = Dialect::GeminiGenerate;
 
 pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
+    let mut calls = Calls::of_answer(&body, "responseId");
     let mut fields = Fields::of(body, "")?.camel();
     let mut reply = ChatReply {
         id: fields.text("responseId").ok().flatten().unwrap_or_default(),
@@ -29,7 +30,6 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
         reply.usage = usage::gemini::read(&usage);
         usage::unread::read(OWN, &usage, &mut reply.extras);
     }
-    let mut calls = Calls::new(&reply.id);
     for candidate in fields.array("candidates")?.unwrap_or_default() {
         reply.candidates.push(decode_candidate(Fields::of(candidate, "candidates")?.camel(), &mut calls)?);
     }

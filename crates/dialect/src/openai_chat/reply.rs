@@ -8,7 +8,7 @@ use crate::{
     fields::{Fields, list_extras, put_extras},
     loss::Losses,
     openai_chat::message,
-    translate::{Telling, Untranslatable},
+    translate::{Calls, Telling, Untranslatable},
     tree::{Json, Object, object},
     usage,
 };
@@ -16,6 +16,7 @@ use crate::{
 const OWN: Dialect = Dialect::OpenaiChat;
 
 pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Untranslatable> {
+    let mut calls = Calls::of_answer(&body, "id");
     let mut fields = Fields::of(body, "")?;
     let mut reply = ChatReply {
         id: fields.text("id").ok().flatten().unwrap_or_default(),
@@ -35,19 +36,39 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
         return Err(fields.wrong("choices", "an array with an answer in it"));
     }
     for choice in choices {
-        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?)?);
+        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?, &mut calls)?);
     }
+    cite(&mut fields, &mut reply);
     fields.rest(OWN, &mut reply.extras);
     Ok(reply)
 }
 
-fn decode_choice(mut fields: Fields) -> Result<Candidate, Untranslatable> {
+/// `citations-on-top` are of the first answer's words.
+fn cite(fields: &mut Fields, reply: &mut ChatReply) {
+    let Some(sources) = fields
+        .peek("citations")
+        .and_then(|citations| message::read_sources(citations, fields.peek("search_results")))
+    else {
+        return;
+    };
+    let parts = reply.candidates.first_mut().map(|candidate| &mut candidate.parts);
+    let text = parts.into_iter().flatten().find_map(|part| match &mut part.content {
+        Content::Text { citations, .. } => Some(citations),
+        _ => None,
+    });
+    if let Some(citations) = text {
+        citations.extend(sources);
+        fields.json("citations");
+    }
+}
+
+fn decode_choice(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Untranslatable> {
     let mut candidate = Candidate::default();
     fields.json("index");
     let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
-        message::read_assistant(&mut message, &mut candidate.parts)?;
+        message::read_assistant(&mut message, &mut candidate.parts, calls)?;
         message.rest(OWN, &mut candidate.extras);
     }
     candidate.stop = reason.map(|reason| read_stop(&reason, &candidate.parts));

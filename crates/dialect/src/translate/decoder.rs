@@ -3,6 +3,8 @@
 //! In: its bytes in pieces of any size. Out: [`ChatEvent`]s in the order their module describes. They must not depend on
 //! where the pieces were cut; what is held is one frame, of [`FRAME_BOUND`] at most. The end is never invented.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use crate::{
@@ -15,6 +17,7 @@ use crate::{
     json::{self, any_member},
     loss::Losses,
     meaningless, openai_chat, openai_responses, parse_error,
+    translate::calls::{Digest, mint_call_id},
     tree::Object,
     usage::unread,
 };
@@ -56,6 +59,8 @@ pub(crate) struct Track {
     /// Tool calls that came without an id.
     minted: u32,
     id: String,
+    /// The frames so far, where the answer has no id.
+    said: Digest,
 }
 
 #[derive(Debug, Default)]
@@ -165,6 +170,9 @@ impl StreamDecoder {
         }
         let data = String::from_utf8_lossy(data);
         let track = &mut self.track;
+        if track.id.is_empty() {
+            track.said = track.said.with(data.as_bytes());
+        }
         match &mut self.reader {
             Reader::Chat(reader) => reader.read(content.event, &data, track),
             Reader::Responses(reader) => reader.read(&data, track),
@@ -332,7 +340,16 @@ impl Track {
     /// An id for a call that came without one: the same for the same stream however it was cut.
     pub(crate) fn mint_call_id(&mut self) -> String {
         self.minted += 1;
-        mint_call_id(&self.id, self.minted)
+        mint_call_id(&self.name(), self.minted)
+    }
+
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// What tells this answer from others: its id, or all that it has said where it has none.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        if self.id.is_empty() { self.said.name().into() } else { (&self.id).into() }
     }
 }
 
@@ -340,10 +357,4 @@ fn is_whole(framing: Framing, frame: &[u8]) -> bool {
     let Some(data) = read_content(framing, frame).data else { return false };
     let data = data.trim_ascii();
     data == b"[DONE]" || std::str::from_utf8(data).is_ok_and(json::is_whole)
-}
-
-/// Unique within the conversation as far as the answer's id is.
-pub(crate) fn mint_call_id(answer: &str, number: u32) -> String {
-    let plain: String = answer.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    format!("call_{}{number}", if plain.is_empty() { "x".to_owned() } else { plain + "x" })
 }

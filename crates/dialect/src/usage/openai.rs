@@ -23,10 +23,12 @@ struct Tokens {
     completion_tokens_details: Details,
     #[serde(deserialize_with = "lenient")]
     output_tokens_details: Details,
-    /// DeepSeek's.
+    /// DeepSeek's (`cache-hit-and-miss`).
     prompt_cache_hit_tokens: Count,
-    /// Moonshot's.
+    /// Moonshot's (`cached-tokens-on-top`).
     cached_tokens: Count,
+    /// Mistral's, in place of any details (`num-cached-tokens`).
+    num_cached_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -72,10 +74,9 @@ pub(crate) fn read(usage: &str, accounting: Accounting) -> Option<Usage> {
 
     let mut usage = Usage { input: prompt, output: completion, ..Usage::default() };
     // Where a provider says it in two places, one of them is often left at nought.
-    let cached = [input.cached_tokens.0, tokens.prompt_cache_hit_tokens.0, tokens.cached_tokens.0]
-        .into_iter()
-        .flatten()
-        .max();
+    let cached =
+        [input.cached_tokens, tokens.prompt_cache_hit_tokens, tokens.cached_tokens, tokens.num_cached_tokens];
+    let cached = cached.into_iter().filter_map(|count| count.0).max();
     usage.cache_read = take(cached, &mut usage.input);
     usage.cache_write = take(input.cache_write_tokens.0, &mut usage.input);
     usage.audio_input = take(input.audio_tokens.0, &mut usage.input);

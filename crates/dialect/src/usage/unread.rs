@@ -19,6 +19,7 @@ const CHAT: &[&str] = &[
     "prompt_cache_hit_tokens",
     "prompt_cache_miss_tokens",
     "cached_tokens",
+    "num_cached_tokens",
 ];
 const ANTHROPIC: &[&str] = &[
     "input_tokens",

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
 mod answer_fields;
+mod call_ids;
 mod chopped;
 mod clients;
 mod corpus;
@@ -20,6 +21,7 @@ mod namespaces;
 mod overlap;
 mod oversized;
 mod play;
+mod quirks;
 mod relay;
 mod same_again;
 mod shown;

@@ -19,6 +19,9 @@ use crate::{
 /// Only OpenRouter takes a picture in a tool's message; elsewhere it follows as the user's.
 const PICTURE_IN_RESULT: &str = "openrouter.chat.unary.19e198cfa9";
 
+/// OpenRouter's own ids may be longer than those that OpenAI takes back.
+const LONG_ID: &str = "openrouter.chat.unary.a0ae486e64";
+
 /// What an encoder adds or settles by itself, taken out on both sides.
 fn settle(mut request: ChatRequest) -> ChatRequest {
     request.wants_usage = true;
@@ -89,20 +92,19 @@ fn recorded_requests_are_the_same_again() {
         };
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
-            asks_usage: true,
             model: &before.model,
             max_output: 100_000,
             thinking,
             replay: Replay::Details,
             plain_chat: old || !body["top_k"].is_null(),
             mid_system: true,
-            drops_server_tools: false,
+            ..Target::default()
         };
         let Ok(encoded) = encode_request(dialect, &before, &target) else { continue };
         requests += 1;
         let after = decode_request(dialect, &encoded.body, path).unwrap();
         let (before, after) = (settle(before), settle(after));
-        if before != after && recording.id != PICTURE_IN_RESULT {
+        if before != after && ![PICTURE_IN_RESULT, LONG_ID].contains(&&*recording.id) {
             wrong.push(differ(&recording.id, &before, &after));
         }
     }

@@ -85,6 +85,9 @@ pub fn target<'a>(provider: &Provider, dialect: Dialect, model: &'a str) -> Targ
         // Whoever knows the limit by its new name knows the rest of what OpenAI added, too.
         plain_chat: !provider.has(Quirk::NewLimitName),
         asks_usage: !provider.has(Quirk::UsageUnasked),
+        refuses: provider.refuses(),
+        random_seed: provider.has(Quirk::RandomSeed),
+        nine_letter_ids: provider.has(Quirk::NineLetterIds),
         drops_server_tools: false,
         mid_system: known.is_some_and(|family| family.mid_system),
     }

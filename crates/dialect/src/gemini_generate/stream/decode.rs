@@ -6,12 +6,9 @@ use crate::{
     Dialect,
     chat::{Content, Part, Stop, StopReason},
     event::{Delta, Opening},
-    gemini_generate::{
-        part::{self, Calls},
-        reply,
-    },
+    gemini_generate::{part, reply},
     json::members,
-    translate::{CANDIDATE_BOUND, Track},
+    translate::{CANDIDATE_BOUND, Calls, Track},
     tree::{Json, Object},
     usage,
 };
@@ -47,8 +44,10 @@ impl Decoder {
         let first = !track.is_started();
         if first && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some()) {
             let id = chunk.text("responseId").unwrap_or_default();
-            id.clone_into(&mut self.calls.seed);
             track.start(id, chunk.text("modelVersion").unwrap_or_default(), None);
+        }
+        if first || track.is_nameless() {
+            self.calls.name_after(&track.name());
         }
         if let Some(Json::Array(candidates)) = chunk.take("candidates") {
             for (at, candidate) in candidates.into_iter().enumerate() {

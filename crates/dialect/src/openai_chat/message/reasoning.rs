@@ -50,15 +50,20 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
 
 /// The details of a message as parts.
 pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) {
-    for value in details {
-        let Some(object) = value.as_object() else { continue };
-        let detail = read_detail(object);
-        if detail.unknown {
-            let at = "messages.reasoning_details";
-            parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value }));
-        } else {
+    for mut object in details.into_iter().filter_map(Json::into_object) {
+        let detail = read_detail(&object);
+        if !detail.unknown {
             parts.push(Part::reasoning(detail.text, detail.opaque));
+            continue;
         }
+        // A token of nobody's (`details-unnamed`) stays as it came; the words beside it are anybody's.
+        if !detail.text.is_empty() {
+            parts.push(Part::reasoning(detail.text, Vec::new()));
+            object.take("text");
+            object.take("summary");
+        }
+        let at = "messages.reasoning_details";
+        parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value: object.into() }));
     }
 }
 
@@ -92,12 +97,6 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object 
 pub(crate) fn read_google(extra: Option<&Json>) -> Option<Opaque> {
     let value = extra?.as_object()?.get("google")?.as_object()?.text("thought_signature")?;
     Some(Opaque { dialect: Dialect::GeminiGenerate, kind: OpaqueKind::Signature, value: value.to_owned() })
-}
-
-/// Google marks thinking, and what belongs to it, in the same place.
-pub(crate) fn is_google_thought(extra: Option<&Json>) -> bool {
-    let google = extra.and_then(Json::as_object).and_then(|extra| extra.get("google")?.as_object());
-    google.and_then(|google| google.get("thought")) == Some(&Json::Bool(true))
 }
 
 pub(crate) fn write_google(value: &str) -> Object {

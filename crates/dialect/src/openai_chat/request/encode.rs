@@ -8,7 +8,7 @@ use crate::{
     chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice},
     fields::{list_extras, put_extras},
     loss::Losses,
-    openai_chat::message,
+    openai_chat::{message, request::closed},
     shortfall,
     translate::{Replay, Target, Untranslatable},
     tree::{Json, Object, object},
@@ -16,7 +16,7 @@ use crate::{
 
 type Result<T> = std::result::Result<T, Untranslatable>;
 
-const OWN: Dialect = Dialect::OpenaiChat;
+pub(super) const OWN: Dialect = Dialect::OpenaiChat;
 
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
@@ -83,6 +83,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     body.put_some("stream_options", Some(options).filter(|options| !options.is_empty()));
     put_extras(&request.extras, OWN, "", &mut body);
+    closed::fit(&mut body, target, losses);
     Ok(body)
 }
 

@@ -5,7 +5,7 @@
 
 use crate::{
     Accounting, Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
     openai_chat::{
@@ -25,6 +25,8 @@ pub(crate) struct Decoder {
     choices: Vec<Choice>,
     /// Usage was told.
     counted: bool,
+    /// `citations-on-top`, as of the latest chunk: they are told at the end.
+    sources: Vec<Citation>,
 }
 
 /// What is open of one choice.
@@ -90,7 +92,7 @@ impl Input {
 
 impl Decoder {
     pub(crate) fn new(accounting: Accounting) -> Decoder {
-        Decoder { accounting, choices: Vec::new(), counted: false }
+        Decoder { accounting, choices: Vec::new(), counted: false, sources: Vec::new() }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
@@ -130,7 +132,11 @@ impl Decoder {
                 self.read_choice(choice, at, track);
             }
         }
-        let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
+        let [usage, groq, citations, results] =
+            members(data, ["usage", "x_groq", "citations", "search_results"]).unwrap_or_default();
+        if let Some(citations) = citations {
+            self.hear_sources(citations, results, track);
+        }
         let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
         if let Some(text) = usage.or(groq) {
             let usage = usage::openai::read(text, self.accounting);
@@ -144,16 +150,33 @@ impl Decoder {
         }
     }
 
+    fn hear_sources(&mut self, citations: &str, results: Option<&str>, track: &mut Track) {
+        let parse = |text: &str| Json::parse(text.as_bytes()).ok();
+        let Some(citations) = parse(citations).filter(|citations| !citations.is_blank()) else { return };
+        match message::read_sources(&citations, results.and_then(parse).as_ref()) {
+            Some(sources) => self.sources = sources,
+            None => track.losses.add("citations", OWN, "it is no list of addresses"),
+        }
+    }
+
     /// The stream's own end is an end if every choice said why it stopped.
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
         }
+        let mut sources = std::mem::take(&mut self.sources);
         for choice in &mut self.choices {
+            if let Some((Flow::Text, part)) = choice.flow {
+                let cited = sources.drain(..).map(Delta::Citation);
+                cited.for_each(|citation| track.delta(choice.index, part, citation));
+            }
             choice.calls.clear();
             if let Some(stop) = choice.stop.clone() {
                 track.stop(choice.index, stop);
             }
+        }
+        if !sources.is_empty() {
+            track.losses.add("citations", OWN, "there are no words that they could belong to");
         }
         track.end();
     }
@@ -180,7 +203,8 @@ impl Decoder {
         if let Some(Json::String(text)) = fields.take("text") {
             choice.say(Flow::Text, text, track);
         }
-        track.list_rest(&fields, "choices", &["index", "finish_reason"], OWN);
+        // Beside a delta, the message is what all deltas have said so far.
+        track.list_rest(&fields, "choices", &["index", "finish_reason", "message"], OWN);
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
@@ -188,7 +212,18 @@ impl Decoder {
 }
 
 /// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 7] = ["id", "object", "created", "model", "choices", "usage", "obfuscation"];
+const KNOWN: [&str; 9] = [
+    "id",
+    "object",
+    "created",
+    "model",
+    "choices",
+    "usage",
+    "citations",
+    // `padding` against who counts bytes: OpenAI's and Mistral's.
+    "obfuscation",
+    "p",
+];
 
 fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
@@ -213,10 +248,6 @@ impl Choice {
             // Mistral's, with its thinking.
             Some(pieces @ Json::Array(_)) => self.say_pieces(pieces, track),
             _ => {}
-        }
-        if let Some(token) = message::reasoning::read_google(delta.get("extra_content")) {
-            let thinks = message::reasoning::is_google_thought(delta.take("extra_content").as_ref());
-            self.sign(if thinks { Flow::Reasoning } else { Flow::Text }, token, track);
         }
         if let Some(Json::String(text)) = delta.take("refusal") {
             self.refused |= !text.is_empty();
@@ -248,6 +279,7 @@ impl Choice {
             call.put("index", 0u64).put("function", function);
             self.read_call(call, track);
         }
+        self.sign(&mut delta, track);
         Choice::list(&delta, track);
     }
 
@@ -273,11 +305,13 @@ impl Choice {
         }
     }
 
-    /// The words under way are signed; what follows them is another part.
-    fn sign(&mut self, flow: Flow, token: Opaque, track: &mut Track) {
-        if let Some(part) = self.enter(flow, track) {
+    /// Gemini's door signs the message (`signature-on-message`): the token is its last part's.
+    fn sign(&mut self, delta: &mut Object, track: &mut Track) {
+        let Some(token) = message::reasoning::read_google(delta.get("extra_content")) else { return };
+        delta.take("extra_content");
+        let last = self.flow.map(|(_, part)| part).or(self.calls.last().map(|call| call.part));
+        if let Some(part) = last.or_else(|| self.enter(Flow::Text, track)) {
             track.delta(self.index, part, Delta::Opaque(token));
-            self.close_flow(track);
         }
     }
 
