@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect, Usage,
-    chat::{Candidate, ChatReply, ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
+    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -92,6 +92,13 @@ pub(crate) fn list_answer_part(part: &Part, dialect: Dialect, losses: &mut Losse
             .as_object()
             .and_then(|object| object.text("type").or_else(|| object.iter().next().map(|(key, _)| key)));
         losses.add(kind.map_or_else(|| (*at).to_owned(), |kind| format!("{at}.{kind}")), dialect, ONLY_OWN);
+    }
+}
+
+/// The words of a source, where a dialect names the source alone.
+pub(crate) fn list_quote(citation: &Citation, dialect: Dialect, losses: &mut Losses) {
+    if citation.quote.as_ref().is_some_and(|quote| !quote.is_empty()) {
+        losses.add("content.citations.cited_text", dialect, "it names sources, and does not quote them");
     }
 }
 

@@ -25,6 +25,7 @@ mod quirks;
 mod relay;
 mod same_again;
 mod shown;
+mod sources;
 mod streamed;
 mod translated_corpus;
 mod translations;

@@ -118,6 +118,13 @@ fn settle_reply(mut reply: ChatReply, dialect: Dialect) -> ChatReply {
         for part in &mut candidate.parts {
             // Items are given ids where they had none.
             part.opaque.retain(|token| token.kind != OpaqueKind::Id);
+            // A source without a place is all of the text's, and one without a title is called by its address.
+            if let Content::Text { text, citations } = &mut part.content {
+                for citation in citations {
+                    citation.span.get_or_insert((0, text.chars().count() as u64));
+                    citation.title.get_or_insert(citation.url.clone());
+                }
+            }
         }
         let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
         candidate.parts.retain(|part| !blank(part) || !part.opaque.is_empty());

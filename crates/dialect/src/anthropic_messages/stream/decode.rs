@@ -5,7 +5,7 @@
 use crate::{
     Dialect,
     anthropic_messages::{block, reply},
-    chat::{Content, OpaqueKind, Part, Stop, StopReason, unwrap_opaque},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason, unwrap_opaque},
     event::{Delta, Opening},
     shortfall,
     translate::Track,
@@ -15,22 +15,25 @@ use crate::{
 
 const OWN: Dialect = Dialect::AnthropicMessages;
 
+/// Sources that wait for the end of their text; a text has a few, and more are told at once.
+const CITED_BOUND: usize = 256;
+
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     counts: Counts,
     block: Option<Block>,
+    /// Sources of the text under way: all of it leans on them, so they are told when it is.
+    cited: Vec<Citation>,
     stop: Option<Stop>,
 }
 
 /// The block under way.
 #[derive(Debug)]
 enum Block {
-    Open(u32),
+    /// A part, and whether it is text.
+    Open(u32, bool),
     /// One that only this dialect has, put together until it stops.
-    Kept {
-        value: Object,
-        input: String,
-    },
+    Kept { value: Object, input: String },
 }
 
 impl Decoder {
@@ -121,8 +124,9 @@ impl Decoder {
                 return;
             }
         };
+        let words = opening == Opening::Text;
         let Some(part) = track.open(0, opening) else { return };
-        self.block = Some(Block::Open(part));
+        self.block = Some(Block::Open(part, words));
         match begun {
             Some(Json::String(text)) if !text.is_empty() => track.delta(0, part, Delta::Text(text)),
             Some(input @ Json::Object(_)) => track.delta(0, part, Delta::Input(input.to_string())),
@@ -148,8 +152,8 @@ impl Decoder {
                     value.put(key, more);
                 }
             }
-            (Some(Block::Open(part)), kind) => {
-                let part = *part;
+            (Some(Block::Open(part, words)), kind) => {
+                let (part, words) = (*part, *words);
                 let mut take = |key: &str| match delta.take(key) {
                     Some(Json::String(text)) => Some(text).filter(|text| !text.is_empty()),
                     _ => None,
@@ -169,7 +173,13 @@ impl Decoder {
                             None => "it points into a document of the request",
                         };
                         track.losses.add("content.citations", OWN, reason);
-                        citation.map(Delta::Citation)
+                        match citation {
+                            Some(citation) if words && self.cited.len() < CITED_BOUND => {
+                                self.cited.push(citation);
+                                None
+                            }
+                            citation => citation.map(Delta::Citation),
+                        }
                     }
                     _ => {
                         track.losses.add(format!("content.{kind}"), OWN, shortfall::ONLY_OWN);
@@ -184,7 +194,11 @@ impl Decoder {
 
     fn close(&mut self, track: &mut Track) {
         match self.block.take() {
-            Some(Block::Open(part)) => track.close(0, part),
+            Some(Block::Open(part, _)) => {
+                let cited = self.cited.drain(..).map(Delta::Citation);
+                cited.for_each(|citation| track.delta(0, part, citation));
+                track.close(0, part);
+            }
             Some(Block::Kept { mut value, input }) => {
                 if let Ok(input) = Json::parse(input.as_bytes()) {
                     value.take("input");

@@ -6,7 +6,10 @@ use crate::{
     Dialect,
     chat::{Content, Part, Stop, StopReason},
     event::{Delta, Opening},
-    gemini_generate::{part, reply},
+    gemini_generate::{
+        grounding::{Words, cite_streamed},
+        part, reply,
+    },
     json::members,
     translate::{CANDIDATE_BOUND, Calls, Track},
     tree::{Json, Object},
@@ -14,6 +17,7 @@ use crate::{
 };
 
 const OWN: Dialect = Dialect::GeminiGenerate;
+const NO_WORDS: &str = "the words that lean on it were told, and are closed";
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -28,6 +32,9 @@ struct Candidate {
     flow: Option<(bool, u32)>,
     called: bool,
     stop: Option<Stop>,
+    words: Words,
+    /// Sources that no text was told yet.
+    grounding: Option<Object>,
 }
 
 impl Decoder {
@@ -102,6 +109,10 @@ impl Decoder {
             }
         };
         let candidate = &mut self.candidates[at];
+        if let Some(Json::Object(grounding)) = fields.get("groundingMetadata") {
+            candidate.grounding =
+                Some(grounding.clone()).filter(|found| found.get("groundingSupports").is_some());
+        }
         if let Some(Json::Object(mut content)) = fields.take("content") {
             let parts = content.take("parts");
             track.list_rest(&content, "candidates.content", &["role"], OWN);
@@ -112,14 +123,11 @@ impl Decoder {
                 }
             }
         }
-        if fields.get("groundingMetadata").is_some_and(|found| !found.is_blank()) {
-            track.losses.add(
-                "candidates.groundingMetadata",
-                OWN,
-                "sources of a streamed answer are not translated",
-            );
+        candidate.cite(track);
+        if candidate.grounding.take().is_some() {
+            track.losses.add("candidates.groundingMetadata.groundingSupports", OWN, NO_WORDS);
         }
-        let known = ["index", "finishReason", "finishMessage", "groundingMetadata"];
+        let known = ["index", "finishReason", "finishMessage"];
         track.list_rest(&fields, "candidates", &known, OWN);
         if let Some(reason) = fields.get("finishReason").filter(|reason| !reason.is_blank()) {
             let detail = fields.text("finishMessage").map(str::to_owned);
@@ -166,9 +174,13 @@ impl Candidate {
                 let opening = if thinks { Opening::Reasoning } else { Opening::Text };
                 let Some(at) = track.open(self.index, opening) else { return };
                 self.flow = Some((thinks, at));
+                self.words.begin();
                 at
             }
         };
+        if !thinks {
+            self.words.say(&text);
+        }
         if !text.is_empty() {
             track.delta(self.index, at, Delta::Text(text));
         }
@@ -178,7 +190,21 @@ impl Candidate {
         }
     }
 
+    /// Tells the text under way what it leans on.
+    fn cite(&mut self, track: &mut Track) {
+        if let Some((false, at)) = self.flow
+            && let Some(grounding) = self.grounding.take()
+        {
+            let (cited, left) = cite_streamed(&grounding, &self.words);
+            cited.into_iter().for_each(|citation| track.delta(self.index, at, Delta::Citation(citation)));
+            if left {
+                track.losses.add("candidates.groundingMetadata.groundingSupports", OWN, NO_WORDS);
+            }
+        }
+    }
+
     fn close(&mut self, track: &mut Track) {
+        self.cite(track);
         if let Some((_, at)) = self.flow.take() {
             track.close(self.index, at);
         }

@@ -238,7 +238,8 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
         match &part.content {
             Content::Text { text: more, citations } => {
                 let before = text.chars().count() as u64;
-                annotations.extend(citations.iter().map(|citation| write_citation(citation, before)));
+                let said = more.chars().count() as u64;
+                annotations.extend(citations.iter().map(|citation| write_citation(citation, before, said)));
                 let token = part.opaque_of(Dialect::GeminiGenerate, OpaqueKind::Signature);
                 message.put_some("extra_content", token.map(write_google));
                 list_tokens(part, "messages.content.signature", losses);
@@ -292,13 +293,16 @@ fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
     }
 }
 
-/// `before`: characters of the message before the text that is cited.
-pub(crate) fn write_citation(citation: &Citation, before: u64) -> Json {
-    let mut fields = Object::default();
-    if let Some((start, end)) = citation.span {
-        fields.put("start_index", start.saturating_add(before)).put("end_index", end.saturating_add(before));
-    }
-    fields.put("url", &citation.url).put_some("title", citation.title.as_ref());
+/// `before`: characters of the message before the text that is cited; `said`: of that text. Clients refuse an annotation
+/// without a place or a title.
+pub(crate) fn write_citation(citation: &Citation, before: u64, said: u64) -> Json {
+    let (start, end) = citation.span.unwrap_or((0, said));
+    let mut fields = object([
+        ("start_index", start.saturating_add(before).into()),
+        ("end_index", end.saturating_add(before).into()),
+        ("url", (&citation.url).into()),
+        ("title", citation.title.as_ref().unwrap_or(&citation.url).into()),
+    ]);
     fields.put_some("content", citation.quote.as_ref());
     object([("type", "url_citation".into()), ("url_citation", fields.into())]).into()
 }

@@ -207,7 +207,8 @@ impl Encoder {
                 None => losses.add("messages.content.signature", OWN, NO_PLACE),
             },
             (Open::Text, Delta::Citation(citation)) => {
-                let citation = message::write_citation(citation, books.text_began);
+                let citation =
+                    message::write_citation(citation, books.text_began, books.characters - books.text_began);
                 fields.put("annotations", vec![citation]);
             }
             _ => return,

@@ -93,7 +93,8 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         }
         Content::Text { text, citations } => {
             let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
-            let annotations: Vec<Json> = citations.iter().map(write_citation).collect();
+            let annotations: Vec<Json> =
+                citations.iter().map(|citation| write_citation(citation, text)).collect();
             fields.put_some("annotations", Some(annotations).filter(|list| !list.is_empty()));
             fields
         }

@@ -15,6 +15,7 @@ use crate::{
         namespace, reference,
         reply::{self, Head, Progress},
     },
+    shortfall,
     translate::{Sequence, Telling, put_object},
     tree::{Json, object},
 };
@@ -139,13 +140,13 @@ impl Encoder {
                     tokens: Vec::new(),
                 });
             }
-            ChatEvent::Delta { delta, .. } => self.delta(delta, out),
+            ChatEvent::Delta { delta, .. } => self.delta(delta, out, losses),
             ChatEvent::Closed { .. } => self.close(out, losses),
             _ => {}
         }
     }
 
-    fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>, losses: &mut Losses) {
         let Some(current) = &mut self.current else { return };
         match delta {
             Delta::Text(text) | Delta::Input(text) => {
@@ -200,7 +201,8 @@ impl Encoder {
                 }
             }
             Delta::Citation(citation) => {
-                let annotation = item::write_citation(citation);
+                shortfall::list_quote(citation, OWN, losses);
+                let annotation = item::write_citation(citation, &current.said);
                 let number = current.annotations.len() as u64;
                 current.annotations.push(annotation.clone());
                 let id = self.begin_item(out);
