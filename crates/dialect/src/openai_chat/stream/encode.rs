@@ -149,7 +149,7 @@ impl Encoder {
                 Open::Call { index, custom: *custom }
             }
             Opening::Whole(whole) => {
-                put_whole(whole, &mut delta, losses);
+                put_whole(whole, books, &mut delta, losses);
                 Open::Whole
             }
         };
@@ -235,7 +235,7 @@ fn detail_of(token: &Opaque, index: u32) -> Object {
     message::reasoning::write_detail("", std::slice::from_ref(token), index)
 }
 
-fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
+fn put_whole(part: &Part, books: &mut Books, delta: &mut Object, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
     match &part.content {
         Content::Text { text, .. } => {
@@ -251,7 +251,9 @@ fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
             delta.put("audio", value);
         }
         Content::Reasoning { .. } => {
-            let details: Vec<Json> = part.opaque.iter().map(|token| detail_of(token, 0).into()).collect();
+            let numbered = part.opaque.iter().zip(books.details..);
+            let details: Vec<Json> = numbered.map(|(token, index)| detail_of(token, index).into()).collect();
+            books.details += part.opaque.len() as u32;
             delta.put("reasoning_details", details);
         }
         _ => shortfall::lose_part(part, OWN, losses),
