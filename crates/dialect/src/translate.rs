@@ -4,6 +4,7 @@
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
 mod calls;
+mod count;
 mod decoder;
 mod encoder;
 mod frames;
@@ -14,6 +15,7 @@ mod sequence;
 mod undo;
 
 pub(crate) use calls::Calls;
+pub use count::{decode_counted, encode_counted, read_count, write_count};
 pub use decoder::StreamDecoder;
 pub(crate) use decoder::{CANDIDATE_BOUND, Track};
 pub use encoder::StreamEncoder;
@@ -27,7 +29,7 @@ use crate::{
     gemini_generate, indispensable,
     loss::Losses,
     openai_chat, openai_responses,
-    tree::Json,
+    tree::{Json, Object},
 };
 
 /// Why a translation cannot be made at all.
@@ -149,7 +151,10 @@ pub fn decode_request(
     body: &[u8],
     path: FromPath<'_>,
 ) -> Result<ChatRequest, Untranslatable> {
-    let body = read(body)?;
+    decode_tree(dialect, read(body)?, path)
+}
+
+fn decode_tree(dialect: Dialect, body: Json, path: FromPath<'_>) -> Result<ChatRequest, Untranslatable> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::request::decode(body),
         Dialect::OpenaiResponses => openai_responses::request::decode(body),
@@ -168,6 +173,15 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<Encoded, Untranslatable> {
+    let (body, losses, renamed) = encode_tree(dialect, request, target)?;
+    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
+}
+
+fn encode_tree(
+    dialect: Dialect,
+    request: &ChatRequest,
+    target: &Target<'_>,
+) -> Result<(Object, Losses, Vec<Renamed>), Untranslatable> {
     let retold = retell::retell(request, dialect);
     let (request, told_in_words) = match &retold {
         Some((request, fields)) => (request, fields.as_slice()),
@@ -191,7 +205,7 @@ pub fn encode_request(
         Dialect::AnthropicMessages => anthropic_messages::request::encode(request, target, &mut losses),
         Dialect::GeminiGenerate => gemini_generate::request::encode(request, target, &mut losses),
     }?;
-    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
+    Ok((body, losses, renamed))
 }
 
 pub fn decode_reply(

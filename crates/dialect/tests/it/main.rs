@@ -6,6 +6,7 @@ mod call_ids;
 mod chopped;
 mod clients;
 mod corpus;
+mod counts;
 mod cut_events;
 mod errors;
 mod every_field;
