@@ -4,6 +4,7 @@
 //! dialect has rides in [`Extras`] under its name, opaque tokens in [`Opaque`]; neither may ever reach another one.
 
 mod part;
+pub(crate) mod source;
 mod tools;
 
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};

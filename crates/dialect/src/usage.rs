@@ -54,9 +54,26 @@ impl Usage {
         self.buckets().into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
+    pub(crate) fn totals(&self) -> Totals {
+        let sum = |counts: &[u64]| counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+        let written = sum(&[self.cache_write, self.cache_write_1h]);
+        Totals {
+            input: sum(&[self.input, self.cache_read, written, self.audio_input, self.image_input]),
+            written,
+            output: sum(&[self.output, self.reasoning, self.audio_output, self.image_output]),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Usage::default()
     }
+}
+
+/// The sums of the buckets that other accountings state.
+pub(crate) struct Totals {
+    pub(crate) input: u64,
+    pub(crate) written: u64,
+    pub(crate) output: u64,
 }
 
 /// How a provider counts, where it departs from the dialect's owner.

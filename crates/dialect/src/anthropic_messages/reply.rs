@@ -8,7 +8,6 @@ use crate::{
     chat::{Candidate, ChatReply, Content, Stop, StopReason},
     fields::{Fields, put_extras},
     loss::Losses,
-    openai_chat::reply::Totals,
     shortfall,
     translate::{Telling, Untranslatable},
     tree::{Json, Object, object},
@@ -124,7 +123,7 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
 
 /// In Anthropic's accounting: the input leaves the cache out.
 pub(super) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let cached = usage.cache_read.saturating_add(totals.written);
     let mut fields = object([
         ("input_tokens", totals.input.saturating_sub(cached).into()),

@@ -11,7 +11,6 @@ use crate::{
         part,
     },
     loss::Losses,
-    openai_chat::reply::Totals,
     shortfall,
     translate::{Calls, Telling, Untranslatable},
     tree::{Json, Object, object},
@@ -186,7 +185,7 @@ pub(super) fn put_part(part: &Part, parts: &mut Vec<Json>, losses: &mut Losses) 
 
 /// In Gemini's accounting: the prompt includes the cache, the candidates leave the thoughts out.
 pub(super) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut fields = object([
         ("promptTokenCount", totals.input.into()),
         ("candidatesTokenCount", totals.output.saturating_sub(usage.reasoning).into()),

@@ -170,7 +170,7 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
 
 /// In OpenAI's accounting: the whole includes its parts.
 pub(crate) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut fields = object([
         ("prompt_tokens", totals.input.into()),
         ("completion_tokens", totals.output.into()),
@@ -185,23 +185,4 @@ pub(crate) fn write_usage(usage: &Usage) -> Object {
     output.put_some("image_tokens", Some(usage.image_output).filter(|count| *count > 0));
     fields.put("prompt_tokens_details", input).put("completion_tokens_details", output);
     fields
-}
-
-/// The sums of the buckets that other accountings state.
-pub(crate) struct Totals {
-    pub(crate) input: u64,
-    pub(crate) written: u64,
-    pub(crate) output: u64,
-}
-
-impl Totals {
-    pub(crate) fn of(usage: &Usage) -> Totals {
-        let sum = |counts: &[u64]| counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-        let written = sum(&[usage.cache_write, usage.cache_write_1h]);
-        Totals {
-            input: sum(&[usage.input, usage.cache_read, written, usage.audio_input, usage.image_input]),
-            written,
-            output: sum(&[usage.output, usage.reasoning, usage.audio_output, usage.image_output]),
-        }
-    }
 }

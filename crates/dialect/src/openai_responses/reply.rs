@@ -8,7 +8,6 @@ use crate::{
     fields::{Fields, put_extras},
     loss::Losses,
     meaningless,
-    openai_chat::reply::Totals,
     openai_responses::item::{self, Ids},
     shortfall,
     translate::{Telling, Untranslatable},
@@ -159,7 +158,7 @@ pub(super) fn write(
 }
 
 fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut input = object([("cached_tokens", usage.cache_read.into())]);
     input.put_some("cache_write_tokens", Some(totals.written).filter(|count| *count > 0));
     input.put_some("audio_tokens", Some(usage.audio_input).filter(|count| *count > 0));

@@ -5,12 +5,12 @@
 use super::encode::write_citation;
 use crate::{
     Dialect,
-    chat::{Content, Part, Source},
-    fields::Fields,
-    openai_chat::message::{
-        content::{guess_mime, read_url, write_url},
-        read_citation,
+    chat::{
+        Content, Part, Source,
+        source::{audio_format, guess_mime, read_url, write_url},
     },
+    fields::Fields,
+    openai_chat::message::read_citation,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -126,12 +126,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             fields
         }
         Content::Audio { source: Source::Inline { mime, data } } => {
-            let format = match mime.strip_prefix("audio/").unwrap_or(mime) {
-                "x-wav" | "wave" => "wav",
-                "mpeg" => "mp3",
-                other => other,
-            };
-            let audio = object([("data", data.into()), ("format", format.into())]);
+            let audio = object([("data", data.into()), ("format", audio_format(mime).into())]);
             object([("type", "input_audio".into()), ("input_audio", audio.into())])
         }
         Content::Audio { .. } => return unsupported("audio", "it takes sound inline only"),
