@@ -136,6 +136,8 @@ pub struct Telling {
     pub custom_tools: Vec<String>,
     /// What [`Encoded::renamed`] said of the request.
     pub renamed: Vec<Renamed>,
+    /// A chat client that offered functions, and reads `function_call`.
+    pub old_functions: bool,
     /// A Gemini client that did not say `alt=sse`: its stream is one JSON array.
     pub json_array: bool,
 }

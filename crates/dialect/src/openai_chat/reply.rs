@@ -98,9 +98,10 @@ pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     Stop { detail, ..Stop::new(reason) }
 }
 
-/// `refused`: the refusal was told in words of its own.
-pub(super) fn write_reason(stop: &Stop, refused: bool) -> &'static str {
+/// `refused`: the refusal was told in words of its own. `old`: to a client that reads `function_call`.
+pub(super) fn write_reason(stop: &Stop, refused: bool, old: bool) -> &'static str {
     match stop.reason {
+        StopReason::ToolCalls if old => "function_call",
         StopReason::Refused if refused => "stop",
         StopReason::EndTurn | StopReason::StopSequence | StopReason::Paused | StopReason::Other => "stop",
         StopReason::Refused => "content_filter",
@@ -142,13 +143,19 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         list_extras(&candidate.extras, OWN, losses);
         let mut message = object([("role", "assistant".into())]);
         message::put_answer(&candidate.parts, &mut message, losses);
+        if telling.old_functions {
+            message::put_old_call(&mut message, losses);
+        }
         put_extras(&candidate.extras, OWN, "messages", &mut message);
         let mut choice = object([("index", (at as u64).into()), ("message", message.into())]);
         if let Some(stop) = &candidate.stop {
             list_stop(stop, losses);
         }
         let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
-        let reason = candidate.stop.as_ref().map_or(Json::Null, |stop| write_reason(stop, refused).into());
+        let reason = candidate
+            .stop
+            .as_ref()
+            .map_or(Json::Null, |stop| write_reason(stop, refused, telling.old_functions).into());
 
         choice.put("finish_reason", reason);
         put_extras(&candidate.extras, OWN, "choices", &mut choice);

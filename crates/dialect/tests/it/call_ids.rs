@@ -5,12 +5,12 @@ use std::collections::HashSet;
 use dialect::{
     Accounting, Dialect, Framing,
     chat::{ChatReply, Content},
-    translate::{FromPath, Target, decode_reply, decode_request, encode_request},
+    translate::{FromPath, Target, Telling, decode_reply, decode_request, encode_reply, encode_request},
 };
 use serde_json::{Value, json};
 
 use crate::{
-    gather::{decode, gather},
+    gather::{decode, encode, gather},
     streamed::streamed,
 };
 
@@ -111,4 +111,41 @@ fn ids_are_fitted_to_whom_they_go() {
             .collect();
         assert_eq!(told.len(), 1, "a call and its result: {sent}");
     }
+}
+
+/// Clients that offer `functions` read one `function_call`, and its reason to stop.
+#[test]
+fn old_functions_are_called_as_they_were_offered() {
+    let body =
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "functions": [{"name": "f"}]});
+    let request =
+        decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    assert!(request.old_functions);
+    let telling = Telling { old_functions: request.old_functions, ..Telling::default() };
+    let call = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {"a": id}});
+    let answer = json!({"id": "a", "type": "message", "role": "assistant", "model": "m", "stop_reason": "tool_use",
+        "content": [call("one"), call("two")], "usage": {"input_tokens": 1, "output_tokens": 1}});
+    let from = Dialect::AnthropicMessages;
+    let reply = decode_reply(from, answer.to_string().as_bytes(), Accounting::Standard).unwrap();
+    let whole = encode_reply(Dialect::OpenaiChat, &reply, &telling);
+    assert_eq!(whole.losses.rows().len(), 1, "the second call: {:?}", whole.losses);
+    let whole: Value = serde_json::from_slice(&whole.body).unwrap();
+    let choice = &whole["choices"][0];
+    let called = json!({"name": "f", "arguments": "{\"a\":\"one\"}"});
+    assert_eq!(choice["message"]["function_call"], called, "{choice}");
+    assert_eq!(
+        (choice["message"].get("tool_calls"), &choice["finish_reason"]),
+        (None, &json!("function_call"))
+    );
+
+    let events = decode(from, Framing::Sse, Accounting::Standard, &[&streamed(from, &answer)]);
+    let stream = encode(Dialect::OpenaiChat, &events, &telling);
+    let text = String::from_utf8(stream.clone()).unwrap();
+    assert!(!text.contains("tool_calls") && text.contains("\"finish_reason\":\"function_call\""), "{text}");
+    let again = gather(&decode(Dialect::OpenaiChat, Framing::Sse, Accounting::Standard, &[&stream]));
+    let told: Vec<_> = again.candidates[0].parts.iter().map(|part| &part.content).collect();
+    assert!(
+        matches!(told[..], [Content::ToolCall { name, input, .. }] if name == "f" && input == "{\"a\":\"one\"}"),
+        "{told:?}"
+    );
 }

@@ -25,6 +25,8 @@ const LONG_ID: &str = "openrouter.chat.unary.a0ae486e64";
 /// What an encoder adds or settles by itself, taken out on both sides.
 fn settle(mut request: ChatRequest) -> ChatRequest {
     request.wants_usage = true;
+    // Functions go out as tools.
+    request.old_functions = false;
     request.thinking = Thinking::default();
     request.extras.0.retain(|extra| extra.key != "store");
     for turn in &mut request.turns {

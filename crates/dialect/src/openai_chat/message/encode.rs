@@ -286,6 +286,18 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     message.put_some("reasoning_content", Some(thinking).filter(|text| !text.is_empty()));
 }
 
+/// The call of an answer as OpenAI's first functions told it: one, and without an id.
+pub(crate) fn put_old_call(message: &mut Object, losses: &mut Losses) {
+    let Some(Json::Array(calls)) = message.take("tool_calls") else { return };
+    if calls.len() > 1 {
+        losses.add("messages.tool_calls", OWN, OLD_CALLS);
+    }
+    let call = calls.into_iter().next().and_then(Json::into_object);
+    message.put_some("function_call", call.and_then(|mut call| call.take("function")));
+}
+
+pub(crate) const OLD_CALLS: &str = "a client that offers `functions` reads one call: the first was sent";
+
 /// Chat has a place for Gemini's tokens alone, beside thinking.
 fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
     if part.opaque.iter().any(|token| token.kind != OpaqueKind::Id && google_token(token).is_none()) {

@@ -127,6 +127,7 @@ fn read_tools(fields: &mut Fields, request: &mut ChatRequest) -> Result<()> {
         request.tools.push(read_tool(tool)?);
     }
     for function in fields.array("functions")?.unwrap_or_default() {
+        request.old_functions = true;
         request.tools.push(Tool::Function(read_function(Fields::of(function, "functions")?)?));
     }
     request.parallel_calls = fields.bool("parallel_tool_calls")?;

@@ -49,7 +49,12 @@ enum Open {
     Text,
     Reasoning,
     Refusal,
-    Call { index: u64, custom: bool },
+    Call {
+        index: u64,
+        custom: bool,
+    },
+    /// The one call of a client that reads `function_call`.
+    OldCall,
     Whole,
 }
 
@@ -76,7 +81,12 @@ impl Encoder {
                 reply::list_stop(stop, losses);
                 let delta = self.greeting(*candidate);
                 let refused = self.books(*candidate).refused;
-                self.put_chunk(*candidate, delta, Some(reply::write_reason(stop, refused)), out);
+                self.put_chunk(
+                    *candidate,
+                    delta,
+                    Some(reply::write_reason(stop, refused, self.telling.old_functions)),
+                    out,
+                );
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             ChatEvent::Ended => {
@@ -123,6 +133,7 @@ impl Encoder {
 
     fn open(&mut self, candidate: u32, part: u32, opening: &Opening, out: &mut Vec<u8>, losses: &mut Losses) {
         let mut delta = self.greeting(candidate);
+        let old = self.telling.old_functions;
         let books = self.books(candidate);
         let open = match opening {
             Opening::Text => {
@@ -133,6 +144,15 @@ impl Encoder {
             Opening::Refusal => {
                 books.refused = true;
                 Open::Refusal
+            }
+            Opening::ToolCall { .. } if old && books.calls > 0 => {
+                losses.add("messages.tool_calls", OWN, message::OLD_CALLS);
+                return;
+            }
+            Opening::ToolCall { name, .. } if old => {
+                books.calls += 1;
+                delta.put("function_call", object([("name", name.into()), ("arguments", "".into())]));
+                Open::OldCall
             }
             Opening::ToolCall { id, name, custom } => {
                 let index = books.calls;
@@ -174,6 +194,10 @@ impl Encoder {
             (Open::Refusal, Delta::Text(text)) => {
                 fields.put("refusal", text);
             }
+            (Open::OldCall, Delta::Input(input)) => {
+                fields.put("function_call", object([("arguments", input.into())]));
+            }
+            (Open::OldCall, Delta::Opaque(_)) => losses.add("messages.tool_calls.signature", OWN, NO_PLACE),
             (Open::Call { index, custom }, Delta::Input(input)) => {
                 let (kind, key) = if custom { ("custom", "input") } else { ("function", "arguments") };
                 let body = object([(key, input.into())]);
