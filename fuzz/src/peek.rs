@@ -2,7 +2,7 @@
 //! force when it is peeked at again.
 
 use bytes::Bytes;
-use dialect::{Dialect, Door, Edits, Operation, OutputLimit, peek, splice};
+use dialect::{Dialect, Door, Edits, Operation, OutputLimit, OwnThinking, peek, splice};
 use serde_json::{Map, Value};
 
 use crate::{Choices, DIALECTS, OPERATIONS};
@@ -30,6 +30,7 @@ pub fn check(bytes: &[u8]) {
         output_limit: Some(limit).filter(|_| limited && chat),
         one_model: true,
         thinking: None,
+        own_thinking: None,
     };
     let edited = splice(&body, &envelope, &edits);
     // A stored object is asked for without a body.
@@ -46,6 +47,10 @@ pub fn check(bytes: &[u8]) {
         assert!(again.max_output.is_some_and(|most| most <= TOKENS), "{words}");
     }
     same_otherwise(&body, &edited);
+    let own_thinking = Some(OwnThinking { dialect: door.dialect, signs_calls: limited });
+    let own = splice(&body, &envelope, &Edits { own_thinking, ..Edits::default() }).parts.concat();
+    assert!(peek(door, &own).is_ok(), "no JSON without others' thinking: {}", String::from_utf8_lossy(&own));
+    assert!(envelope.marked || own == body, "nothing was marked");
 }
 
 /// Members of the body that no edit concerns are as they were.

@@ -8,7 +8,10 @@ pub(crate) mod source;
 mod tools;
 
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
+pub(crate) use tools::custom_names;
 pub use tools::{Function, NAMESPACE_MARK, Tool, ToolChoice};
+
+use std::sync::Arc;
 
 use crate::{
     Dialect, Usage,
@@ -80,6 +83,32 @@ impl ChatRequest {
     pub(crate) fn leading(&self) -> (&[Turn], &[Turn]) {
         let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
         self.turns.split_at(self.turns.iter().take_while(leads).count())
+    }
+}
+
+impl ChatRequest {
+    /// The request without tokens that another provider of `dialect` gave out; `None`: there are none.
+    pub fn without_tokens_of_others(&self, dialect: Dialect, maker: &str) -> Option<ChatRequest> {
+        let foreign = |token: &Opaque| {
+            token.dialect == dialect && token.maker.as_deref().is_some_and(|named| named != maker)
+        };
+        let parts = self.turns.iter().flat_map(|turn| &turn.parts);
+        if !parts.flat_map(|part| &part.opaque).any(foreign) {
+            return None;
+        }
+        let mut request = self.clone();
+        for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
+            part.opaque.retain(|token| !foreign(token));
+        }
+        Some(request)
+    }
+}
+
+impl ChatReply {
+    /// Says whose its tokens are.
+    pub fn made_by(&mut self, maker: &Arc<str>) {
+        let parts = self.candidates.iter_mut().flat_map(|candidate| &mut candidate.parts);
+        parts.for_each(|part| part.made_by(maker));
     }
 }
 
@@ -247,26 +276,4 @@ pub enum StopReason {
     Paused,
     BrokenCall,
     Other,
-}
-
-/// The mark by which an opaque token is known to be another dialect's while a client holds it.
-const FOREIGN_MARK: &str = "sluice:";
-
-/// An opaque token as a client of `host` keeps it: its own as they are, others with their dialect's name before them.
-pub(crate) fn wrap_opaque(opaque: &Opaque, host: Dialect) -> String {
-    if opaque.dialect == host {
-        return opaque.value.clone();
-    }
-    format!("{FOREIGN_MARK}{}:{}:{}", opaque.dialect.name(), opaque.kind.name(), opaque.value)
-}
-
-/// What [`wrap_opaque`] made, or a token of `host` itself.
-pub(crate) fn unwrap_opaque(value: String, host: Dialect, kind: OpaqueKind) -> Opaque {
-    let foreign = value.strip_prefix(FOREIGN_MARK).and_then(|rest| {
-        let (dialect, rest) = rest.split_once(':')?;
-        let (kind, value) = rest.split_once(':')?;
-        let (dialect, kind) = (Dialect::from_name(dialect)?, OpaqueKind::from_name(kind)?);
-        Some(Opaque { dialect, kind, value: value.to_owned() })
-    });
-    foreign.unwrap_or(Opaque { dialect: host, kind, value })
 }

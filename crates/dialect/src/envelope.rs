@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{Dialect, Door, Operation, OutputLimit, ThinkingEdit, json, limit, thinking};
+use crate::{Dialect, Door, Operation, OutputLimit, ThinkingEdit, foreign, json, limit, mark, thinking};
 
 /// What the outside of a request body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,6 +28,8 @@ pub struct Envelope {
     pub choices: u64,
     /// Models that shall answer where that one cannot (`models`), in order; without repetition, and without the first.
     pub fallbacks: Vec<String>,
+    /// Thinking of another dialect may stand in the conversation, with Sluice's mark.
+    pub marked: bool,
     /// Where another model's name goes.
     model_gap: Option<Gap>,
     /// What makes `include_usage` true; `None` when it is, and where the dialect has no such option.
@@ -75,6 +77,16 @@ pub struct Edits<'a> {
     pub one_model: bool,
     /// Ask for this much thinking, where the caller does not say it in the body.
     pub thinking: Option<ThinkingEdit<'a>>,
+    /// Leave out what another dialect's provider thought, which this one would refuse.
+    pub own_thinking: Option<OwnThinking>,
+}
+
+/// Of what dialect the thinking is that may stay.
+#[derive(Clone, Copy, Debug)]
+pub struct OwnThinking {
+    pub dialect: Dialect,
+    /// Gemini: the model refuses calls without a signature.
+    pub signs_calls: bool,
 }
 
 /// A body as slices, to be written one after the other.
@@ -171,7 +183,8 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
     let close = body.trim_ascii_end().len() - 1;
 
     let (max_output, choices) = read_wanted(door.dialect, wanted);
-    let mut envelope = Envelope { max_output, choices, ..Envelope::default() };
+    let marked = mark::may_stand_in(body, door);
+    let mut envelope = Envelope { max_output, choices, marked, ..Envelope::default() };
     let listed = if reads.fallbacks { read_fallbacks(body, models)? } else { None };
     let required = reads.model_required && listed.is_none();
     if reads.model {
@@ -369,7 +382,14 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     if let (true, Some(gap)) = (edits.ask_usage, &envelope.usage_gap) {
         changes.push((gap.span.clone(), Bytes::from_static(gap.text.as_bytes())));
     }
-    let thinking = edits.thinking.as_ref().map(|edit| thinking::changes(body, envelope.max_output, edit));
+    let own = edits.own_thinking.filter(|_| envelope.marked).map(|own| foreign::changes(body, own));
+    let unthinking = own.as_ref().is_some_and(|own| own.unthinking);
+    if let Some(own) = own {
+        changes.extend(own.changes);
+        cut.extend(own.cut);
+    }
+    let wish = edits.thinking.as_ref().filter(|_| !unthinking);
+    let thinking = wish.map(|edit| thinking::changes(body, envelope.max_output, edit));
     let limits_output = thinking.as_ref().is_some_and(|told| told.limits_output);
     if let Some(told) = thinking {
         changes.extend(told.changes);

@@ -10,6 +10,8 @@
 //! before its candidate stops. `Usage` may come at any time after `Started`; each replaces the one before. `Ended` is the
 //! last, comes once, and never without the dialect's own end. `Failed` may take its place; nothing follows either.
 
+use std::sync::Arc;
+
 use crate::{
     ParsedError, Usage,
     chat::{Citation, Opaque, Part, Stop},
@@ -73,4 +75,32 @@ pub enum Delta {
     Input(String),
     Opaque(Opaque),
     Citation(Citation),
+}
+
+impl ChatEvent {
+    /// Says whose its token is, where it has one.
+    pub fn made_by(&mut self, maker: &Arc<str>) {
+        match self {
+            ChatEvent::Delta { delta: Delta::Opaque(token), .. } => {
+                token.maker.get_or_insert_with(|| maker.clone());
+            }
+            ChatEvent::Opened { opening: Opening::Whole(part), .. } => part.made_by(maker),
+            _ => {}
+        }
+    }
+
+    /// What it says, in bytes, near enough for a bound.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            ChatEvent::Delta { delta, .. } => match delta {
+                Delta::Text(text) | Delta::Input(text) => text.len(),
+                Delta::Opaque(token) => token.value.len(),
+                Delta::Citation(citation) => {
+                    citation.url.len() + citation.quote.as_ref().map_or(0, String::len)
+                }
+            },
+            ChatEvent::Opened { opening: Opening::Whole(part), .. } => part.bytes(),
+            _ => 0,
+        }
+    }
 }

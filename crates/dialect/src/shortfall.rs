@@ -68,7 +68,9 @@ pub(crate) fn list_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
                 list_part(inner, dialect, losses);
             }
         }
-        Content::Text { citations, .. } if !citations.is_empty() && dialect != Dialect::OpenaiResponses => {
+        Content::Text { citations, .. }
+            if !citations.is_empty() && dialect != Dialect::OpenaiResponses && !cites(part, dialect) =>
+        {
             losses.add(
                 "messages.content.citations",
                 dialect,
@@ -77,6 +79,11 @@ pub(crate) fn list_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
         }
         _ => {}
     }
+}
+
+/// The sources are the dialect's own, as they came.
+pub(crate) fn cites(part: &Part, dialect: Dialect) -> bool {
+    part.extras.0.iter().any(|extra| extra.dialect == dialect && extra.key == "citations")
 }
 
 /// A part of an answer: the client keeps its tokens for us.
@@ -151,6 +158,37 @@ pub(crate) fn may_go_without(tool: &Tool, request: &ChatRequest) -> bool {
         && free
         && !wanted
         && request.tools.iter().any(own)
+}
+
+/// The choice among the tools that are sent; where there are none it is about nothing, and providers refuse it.
+pub(crate) fn tool_choice<'r>(
+    request: &'r ChatRequest,
+    any: bool,
+    dialect: Dialect,
+    losses: &mut Losses,
+) -> Option<&'r ToolChoice> {
+    let choice = request.tool_choice.as_ref()?;
+    let forces = matches!(
+        choice,
+        ToolChoice::Required | ToolChoice::Named(_) | ToolChoice::Subset { required: true, .. }
+    );
+    if forces && !any {
+        losses.add("tool_choice", dialect, "there are no tools to choose from");
+    }
+    Some(choice).filter(|_| any)
+}
+
+/// More stop sequences than the provider takes: it would refuse them, and with fewer the answer would be another one.
+pub(crate) fn check_stops(
+    request: &ChatRequest,
+    most: usize,
+    dialect: Dialect,
+    reason: &'static str,
+) -> Result<(), Untranslatable> {
+    if request.stop.len() > most {
+        return Err(Untranslatable::Unsupported { field: "stop".to_owned(), dialect, reason });
+    }
+    Ok(())
 }
 
 /// A tool that another provider runs: left out only where the operator said so.

@@ -56,7 +56,7 @@ impl Thinking {
 
 pub(crate) fn changes(body: &[u8], max_output: Option<u64>, edit: &ThinkingEdit<'_>) -> Told {
     let ThinkingEdit { dialect, thinking, target } = edit;
-    let max_output = max_output.map(|wanted| wanted.min(target.max_output));
+    let max_output = max_output.map(|wanted| target.most().map_or(wanted, |most| wanted.min(most)));
     let wish = ChatRequest { thinking: thinking.worded(*dialect), max_output, ..ChatRequest::default() };
     let mut losses = Losses::default();
     let words = match dialect {

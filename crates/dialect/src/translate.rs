@@ -13,6 +13,7 @@ mod names;
 mod retell;
 mod sequence;
 mod undo;
+mod whole;
 
 pub(crate) use calls::Calls;
 pub use count::{decode_counted, encode_counted, read_count, write_count};
@@ -25,7 +26,7 @@ pub(crate) use sequence::Sequence;
 
 use crate::{
     Accounting, Dialect, anthropic_messages,
-    chat::{ChatReply, ChatRequest},
+    chat::{ChatReply, ChatRequest, Effort},
     gemini_generate, indispensable,
     loss::Losses,
     openai_chat, openai_responses,
@@ -46,9 +47,20 @@ pub enum Untranslatable {
 pub struct Target<'a> {
     /// The channel's name of the model.
     pub model: &'a str,
-    /// The most it can write; sent where the dialect demands a limit and the client named none.
-    pub max_output: u64,
+    /// The most it can write, where that is known; sent where the dialect demands a limit and the client named none.
+    pub max_output: Option<u64>,
+    /// The most it may write for this caller, however much he asks for.
+    pub ceiling: Option<u64>,
     pub thinking: ThinkingForm,
+    /// The efforts that it knows, the least first; none: it cannot be told.
+    pub efforts: &'static [Effort],
+    /// The least and the most tokens that it can be told to think.
+    pub budgets: (u64, u64),
+    /// It cannot be told not to think.
+    pub always_thinks: bool,
+    pub sampling: Sampling,
+    /// Its answer can be held to a JSON schema.
+    pub schemas: bool,
     /// What a chat provider wants back of earlier thinking.
     pub replay: Replay,
     /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
@@ -69,20 +81,47 @@ pub struct Target<'a> {
 
 impl Default for Target<'_> {
     fn default() -> Self {
-        Target {
-            model: "",
-            max_output: 8192,
-            thinking: ThinkingForm::Budget,
-            replay: Replay::Nothing,
-            plain_chat: false,
-            asks_usage: true,
-            refuses: &[],
-            random_seed: false,
-            nine_letter_ids: false,
-            drops_server_tools: false,
-            mid_system: false,
-        }
+        Target::UNKNOWN
     }
+}
+
+impl Target<'_> {
+    /// A model of which nothing is known: what is safe for most.
+    pub const UNKNOWN: Target<'static> = Target {
+        model: "",
+        max_output: None,
+        ceiling: None,
+        thinking: ThinkingForm::Budget,
+        efforts: &Effort::ALL,
+        budgets: (0, u64::MAX),
+        always_thinks: false,
+        sampling: Sampling::Free,
+        schemas: true,
+        replay: Replay::Nothing,
+        plain_chat: false,
+        asks_usage: true,
+        refuses: &[],
+        random_seed: false,
+        nine_letter_ids: false,
+        drops_server_tools: false,
+        mid_system: false,
+    };
+
+    /// What no answer may be longer than.
+    pub(crate) fn most(&self) -> Option<u64> {
+        [self.max_output, self.ceiling].into_iter().flatten().min()
+    }
+}
+
+/// Which sampling options a model takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sampling {
+    /// Those of its dialect.
+    Free,
+    /// A temperature or `top_p`, not both.
+    OneOfTwo,
+    /// None but the usual values.
+    Nothing,
 }
 
 /// What of earlier thinking goes back to a chat provider.
@@ -234,6 +273,25 @@ pub fn encode_reply(dialect: Dialect, reply: &ChatReply, telling: &Telling) -> E
         Dialect::GeminiGenerate => gemini_generate::reply::encode(reply, telling, &mut losses),
     };
     Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed: Vec::new() }
+}
+
+/// A whole answer for a client that asked for a stream: all of its frames. `named`: gets the texts of
+/// [`StreamEncoder::named_texts`].
+pub fn encode_reply_as_stream(
+    dialect: Dialect,
+    reply: ChatReply,
+    telling: Telling,
+    named: impl FnOnce(Vec<(String, String)>),
+) -> Encoded {
+    let (mut losses, mut body) = (Losses::default(), Vec::new());
+    let events = whole::events(reply, dialect, &mut losses);
+    let mut encoder = StreamEncoder::new(dialect, telling);
+    let (end, told) = events.split_last().unzip();
+    told.into_iter().flatten().for_each(|event| encoder.write(event, &mut body));
+    named(encoder.named_texts());
+    end.into_iter().for_each(|event| encoder.write(event, &mut body));
+    losses.append(encoder.losses().clone());
+    Encoded { body, losses, renamed: Vec::new() }
 }
 
 /// The texts of a whole answer that a client may name by an id instead of sending them (Responses).

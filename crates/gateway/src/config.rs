@@ -155,7 +155,7 @@ pub struct AliasConfig {
 pub struct ChannelConfig {
     pub name: String,
     pub provider: &'static Provider,
-    /// For `custom` only: the dialect that the base URL speaks.
+    /// For `custom` the dialect that the base URL speaks, the only one; else the one in which callers of others are served.
     pub dialect: Option<Dialect>,
     /// Without a trailing slash. Always present: the operator's, or else the provider's.
     pub base_url: http::Uri,

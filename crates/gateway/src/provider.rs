@@ -21,7 +21,7 @@ pub struct Provider {
     pub name: &'static str,
     /// As its documentation gives it; `None`: the operator must give one.
     pub base_url: Option<&'static str>,
-    /// At most one row per dialect and operation.
+    /// At most one row per dialect and operation. The first for chats is the one in which callers of other dialects are served.
     pub speaks: &'static [Speaks],
     /// False where a server can run without a key.
     pub needs_secret: bool,

@@ -18,7 +18,7 @@ use crate::affinity::{Name, name};
 
 /// Calls remembered; the oldest are forgotten first.
 const REMEMBERED: usize = 100_000;
-/// Bytes of all thinking that is remembered: some ten thousand steps of ordinary length.
+/// Bytes of all thinking that is remembered, and of all texts: some ten thousand steps of ordinary length.
 const REMEMBERED_BYTES: usize = 128 * 1024 * 1024;
 /// Thinking before one call that is remembered at most: longer than any budget for it.
 pub const LONGEST: usize = 512 * 1024;
@@ -32,6 +32,8 @@ const LONGEST_ID: usize = 256;
 pub struct Thought {
     /// The provider's dialect: the only one that it may go back to.
     pub from: Dialect,
+    /// The provider: of two that speak one dialect neither can read what the other gave out.
+    pub maker: Arc<str>,
     pub before: Vec<Part>,
     pub on_call: Vec<Opaque>,
 }
@@ -53,6 +55,8 @@ impl Thought {
 #[derive(Debug, Default)]
 pub struct Thoughts {
     memory: Mutex<Memory>,
+    /// Of texts, which every answer to some clients has: many of them must not drive out the thinking.
+    texts: Mutex<Memory>,
 }
 
 #[derive(Debug, Default)]
@@ -72,42 +76,51 @@ struct Kept {
 
 impl Thoughts {
     pub fn remember(&self, caller: i64, call: &str, thought: Thought, now_ms: u64) {
-        let bytes = thought.bytes();
-        if call.is_empty() || call.len() > LONGEST_ID || bytes > LONGEST {
-            return;
-        }
-        let name = name(caller, call);
-        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.bytes += bytes;
-        match memory.kept.insert(name, Kept { thought: Arc::new(thought), bytes, at_ms: now_ms }) {
-            Some(before) => memory.bytes -= before.bytes,
-            None => memory.order.push_back(name),
-        }
-        memory.forget(now_ms);
+        keep(&self.memory, caller, call, thought, now_ms);
     }
 
     /// What was said under an id that the client may name in place of the words.
     pub fn remember_text(&self, caller: i64, id: &str, text: String, now_ms: u64) {
         let before = vec![Part::text(text)];
-        let thought = Thought { from: Dialect::OpenaiResponses, before, on_call: Vec::new() };
-        self.remember(caller, id, thought, now_ms);
+        let thought =
+            Thought { from: Dialect::OpenaiResponses, maker: "".into(), before, on_call: Vec::new() };
+        keep(&self.texts, caller, id, thought, now_ms);
     }
 
     pub fn recall_text(&self, caller: i64, id: &str, now_ms: u64) -> Option<String> {
-        match &self.recall(caller, id, now_ms)?.before.first()?.content {
+        match &find(&self.texts, caller, id, now_ms)?.before.first()?.content {
             Content::Text { text, .. } => Some(text.clone()),
             _ => None,
         }
     }
 
     pub fn recall(&self, caller: i64, call: &str, now_ms: u64) -> Option<Arc<Thought>> {
-        if call.is_empty() || call.len() > LONGEST_ID {
-            return None;
-        }
-        let memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
-        let kept = memory.kept.get(&name(caller, call))?;
-        (!kept.is_old(now_ms)).then(|| kept.thought.clone())
+        find(&self.memory, caller, call, now_ms)
     }
+}
+
+fn keep(memory: &Mutex<Memory>, caller: i64, id: &str, thought: Thought, now_ms: u64) {
+    let bytes = thought.bytes();
+    if id.is_empty() || id.len() > LONGEST_ID || bytes > LONGEST {
+        return;
+    }
+    let name = name(caller, id);
+    let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    memory.bytes += bytes;
+    match memory.kept.insert(name, Kept { thought: Arc::new(thought), bytes, at_ms: now_ms }) {
+        Some(before) => memory.bytes -= before.bytes,
+        None => memory.order.push_back(name),
+    }
+    memory.forget(now_ms);
+}
+
+fn find(memory: &Mutex<Memory>, caller: i64, id: &str, now_ms: u64) -> Option<Arc<Thought>> {
+    if id.is_empty() || id.len() > LONGEST_ID {
+        return None;
+    }
+    let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
+    let kept = memory.kept.get(&name(caller, id))?;
+    (!kept.is_old(now_ms)).then(|| kept.thought.clone())
 }
 
 impl Memory {
@@ -141,9 +154,10 @@ mod tests {
 
     fn thought(token: &str) -> Thought {
         let value = token.to_owned();
-        let token = Opaque { dialect: Dialect::AnthropicMessages, kind: OpaqueKind::Signature, value };
+        let token =
+            Opaque { dialect: Dialect::AnthropicMessages, kind: OpaqueKind::Signature, value, maker: None };
         let before = vec![Part::reasoning("so it is", vec![token])];
-        Thought { from: Dialect::AnthropicMessages, before, on_call: Vec::new() }
+        Thought { from: Dialect::AnthropicMessages, maker: "p".into(), before, on_call: Vec::new() }
     }
 
     #[test]
@@ -159,6 +173,21 @@ mod tests {
         thoughts.remember(BOB, "call", thought("b"), 6 + KEPT_MS);
         let memory = thoughts.memory.lock().unwrap();
         assert_eq!((memory.kept.len(), memory.order.len(), memory.bytes), (1, 1, thought("b").bytes()));
+    }
+
+    #[test]
+    fn texts_do_not_drive_out_thinking() {
+        let thoughts = Thoughts::default();
+        thoughts.remember(ALICE, "call", thought("a"), 5);
+        for number in 0..=REMEMBERED {
+            thoughts.remember_text(BOB, &format!("msg_{number}"), "words".to_owned(), 5);
+        }
+        assert!(thoughts.recall(ALICE, "call", 6).is_some());
+        assert_eq!(thoughts.recall_text(BOB, "msg_0", 6), None);
+        assert_eq!(thoughts.recall_text(BOB, "msg_1", 6).as_deref(), Some("words"));
+        // A call and a text of one name are two things.
+        thoughts.remember_text(ALICE, "call", "words".to_owned(), 6);
+        assert_eq!(thoughts.recall(ALICE, "call", 6).as_deref(), Some(&thought("a")));
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub(crate) struct Ask {
     pub(crate) model: String,
     pub(crate) stream: bool,
     pub(crate) include_usage: bool,
+    /// A Responses caller wants the thinking back in a form that it can keep.
+    pub(crate) wants_encrypted: bool,
     /// The first tool offered.
     pub(crate) tool: Option<String>,
     /// Inputs of an embeddings or moderations call.
@@ -27,6 +29,8 @@ struct Peek<'a> {
     stream: Option<&'a RawValue>,
     #[serde(default, borrow)]
     stream_options: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    include: Option<&'a RawValue>,
     #[serde(default, borrow)]
     tools: Option<&'a RawValue>,
     #[serde(default, borrow)]
@@ -56,6 +60,8 @@ impl Ask {
             model: value(peek.model).unwrap_or_default(),
             stream: value(peek.stream).unwrap_or_default(),
             include_usage: value::<StreamOptions>(peek.stream_options).is_some_and(|o| o.include_usage),
+            wants_encrypted: value::<Vec<String>>(peek.include)
+                .is_some_and(|asked| asked.iter().any(|name| name == "reasoning.encrypted_content")),
             tool: peek.tools.and_then(first_tool),
             inputs: inputs(peek.input.or(peek.requests)),
             dimensions: value(peek.dimensions),

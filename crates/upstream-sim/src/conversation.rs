@@ -46,6 +46,20 @@ pub(crate) fn find_result(body: &[u8]) -> Option<String> {
     Some(words)
 }
 
+/// Whether a Responses body that wants nothing stored holds thinking that has an id and no more.
+pub(crate) fn names_unkept_thinking(body: &[u8]) -> bool {
+    if memchr::memmem::find(body, b"\"reasoning\"").is_none() {
+        return false;
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(body) else { return false };
+    let items = body.get("input").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    body.get("store") == Some(&Value::Bool(false))
+        && items.iter().any(|item| {
+            item.get("type").and_then(Value::as_str) == Some("reasoning")
+                && item.get("encrypted_content").is_none_or(Value::is_null)
+        })
+}
+
 /// All texts in a value, one after the other.
 fn gather(value: &Value, words: &mut String) {
     match value {

@@ -12,6 +12,7 @@ pub(crate) enum ErrorKind {
     InsufficientQuota,
     InvalidKey,
     ModelMissing,
+    ItemMissing,
     ContextLength,
     ContentPolicy,
     Overloaded,
@@ -24,10 +25,11 @@ pub(crate) enum ErrorKind {
     Timeout,
 }
 
-const NAMES: [(ErrorKind, &str); 13] = [
+const NAMES: [(ErrorKind, &str); 14] = [
     (ErrorKind::InsufficientQuota, "insufficient_quota"),
     (ErrorKind::InvalidKey, "invalid_key"),
     (ErrorKind::ModelMissing, "model_missing"),
+    (ErrorKind::ItemMissing, "item_missing"),
     (ErrorKind::ContextLength, "context_length"),
     (ErrorKind::ContentPolicy, "content_policy"),
     (ErrorKind::Overloaded, "overloaded"),
@@ -111,6 +113,7 @@ impl Failure<'_> {
             }
             ErrorKind::InvalidKey => format!("The API key ****{key_end} is not valid."),
             ErrorKind::ModelMissing => format!("The model `{model}` does not exist or is not open to you."),
+            ErrorKind::ItemMissing => "An item that the input names is not kept here.".to_owned(),
             ErrorKind::ContextLength => match self.dialect {
                 Dialect::AnthropicMessages => "prompt is too long: 210000 tokens > 200000 maximum".to_owned(),
                 Dialect::GeminiGenerate => "The input token count (1200000) exceeds the maximum number of \
@@ -139,6 +142,7 @@ impl Failure<'_> {
             ErrorKind::InsufficientQuota => (429, "insufficient_quota", Some("insufficient_quota"), None),
             ErrorKind::InvalidKey => (401, "invalid_request_error", Some("invalid_api_key"), None),
             ErrorKind::ModelMissing => (404, "invalid_request_error", Some("model_not_found"), Some("model")),
+            ErrorKind::ItemMissing => (404, "invalid_request_error", None, Some("input")),
             ErrorKind::ContextLength => {
                 (400, "invalid_request_error", Some("context_length_exceeded"), Some("messages"))
             }
@@ -162,7 +166,7 @@ impl Failure<'_> {
         let (status, kind) = match self.kind {
             ErrorKind::InsufficientQuota | ErrorKind::Billing => (402, "billing_error"),
             ErrorKind::InvalidKey => (401, "authentication_error"),
-            ErrorKind::ModelMissing => (404, "not_found_error"),
+            ErrorKind::ModelMissing | ErrorKind::ItemMissing => (404, "not_found_error"),
             ErrorKind::ContextLength | ErrorKind::ContentPolicy | ErrorKind::BadRequest => {
                 (400, "invalid_request_error")
             }
@@ -183,7 +187,7 @@ impl Failure<'_> {
             ErrorKind::InsufficientQuota | ErrorKind::RateLimit => (429, "RESOURCE_EXHAUSTED"),
             // A bad key is a bad argument here, not an authentication failure.
             ErrorKind::InvalidKey => (400, "INVALID_ARGUMENT"),
-            ErrorKind::ModelMissing => (404, "NOT_FOUND"),
+            ErrorKind::ModelMissing | ErrorKind::ItemMissing => (404, "NOT_FOUND"),
             ErrorKind::ContextLength
             | ErrorKind::ContentPolicy
             | ErrorKind::BadRequest

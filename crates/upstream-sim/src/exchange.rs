@@ -67,6 +67,7 @@ impl<'a> Exchange<'a> {
             busy: self.script.busy && call.is_some(),
             quoted,
             reasoning: self.script.reasoning,
+            encrypts: ask.is_some_and(|ask| ask.wants_encrypted),
         }
     }
 
@@ -93,7 +94,12 @@ impl<'a> Exchange<'a> {
             && self.target.dialect != Dialect::OpenaiChat
             && conversation::find_result(self.body).is_some()
             && !has(SIGNATURE)
-            && !(self.target.dialect == Dialect::OpenaiResponses && has("item_reference"))
+            && !(self.target.dialect == Dialect::OpenaiResponses && (has("item_reference") || has("rs_sim")))
+    }
+
+    /// Whether thinking is only named, by a caller who keeps nothing here.
+    fn names_what_nobody_kept(&self) -> bool {
+        self.target.dialect == Dialect::OpenaiResponses && conversation::names_unkept_thinking(self.body)
     }
 
     /// Whether the answer is to be a stream.
@@ -119,6 +125,7 @@ impl<'a> Exchange<'a> {
         let own_fault = || match self.target.operation {
             Operation::Unknown => Some((ErrorKind::ModelMissing, 404)),
             _ if self.ask.is_none() => Some((ErrorKind::BadRequest, 400)),
+            Operation::Chat if self.names_what_nobody_kept() => Some((ErrorKind::ItemMissing, 404)),
             Operation::Chat if self.lacks_signature() => Some((ErrorKind::BadRequest, 400)),
             _ => None,
         };

@@ -38,6 +38,8 @@ pub(crate) struct Reply<'a> {
     /// What a tool said, to be quoted.
     pub(crate) quoted: Option<String>,
     pub(crate) reasoning: bool,
+    /// Responses gives thinking out in a form to keep only to those who ask for it.
+    pub(crate) encrypts: bool,
 }
 
 /// A call of a tool.

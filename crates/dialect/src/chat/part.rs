@@ -3,6 +3,8 @@
 //! In: one content part, block or item of a dialect. Out: a [`Part`]. It must never hold a decoded picture: inline data
 //! stays the base64 it came as.
 
+use std::sync::Arc;
+
 use super::Extras;
 use crate::{Dialect, tree::Json};
 
@@ -26,6 +28,32 @@ impl Part {
 
     pub fn reasoning(text: impl Into<String>, opaque: Vec<Opaque>) -> Part {
         Part { opaque, ..Part::new(Content::Reasoning { text: text.into() }) }
+    }
+
+    pub(crate) fn made_by(&mut self, maker: &Arc<str>) {
+        for token in &mut self.opaque {
+            token.maker.get_or_insert_with(|| maker.clone());
+        }
+    }
+
+    /// What it says, in bytes, near enough for a bound.
+    pub(crate) fn bytes(&self) -> usize {
+        let said = match &self.content {
+            Content::Text { text, .. } | Content::Reasoning { text } | Content::Refusal { text } => {
+                text.len()
+            }
+            Content::ToolCall { input, .. } => input.len(),
+            Content::Image { source, .. } | Content::Audio { source } | Content::File { source, .. } => {
+                match source {
+                    Source::Inline { data, .. } | Source::Text { text: data } => data.len(),
+                    Source::Url { url, .. } => url.len(),
+                    Source::Stored { .. } => 0,
+                }
+            }
+            Content::ToolResult { parts, .. } => parts.iter().map(Part::bytes).sum(),
+            Content::Foreign { value, .. } => value.to_string().len(),
+        };
+        said + self.opaque.iter().map(|token| token.value.len()).sum::<usize>()
     }
 
     /// The token of `kind` that `dialect` gave out with this part.
@@ -115,6 +143,15 @@ pub struct Opaque {
     pub dialect: Dialect,
     pub kind: OpaqueKind,
     pub value: String,
+    /// Whose it is, where that is known: of two providers of one dialect neither can read the other's.
+    pub maker: Option<Arc<str>>,
+}
+
+impl Opaque {
+    /// It says by itself what it stands for; a name does so only where the provider keeps what it names.
+    pub fn stands_alone(&self) -> bool {
+        self.kind != OpaqueKind::Id
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

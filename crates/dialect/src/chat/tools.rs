@@ -3,6 +3,8 @@
 //! In: tool definitions and choices of a dialect. Out: the shared shape. A server tool is never turned into a function:
 //! nobody would answer its calls.
 
+use std::collections::HashSet;
+
 use super::{CacheMark, Extras};
 use crate::{Dialect, tree::Json};
 
@@ -52,6 +54,12 @@ impl Tool {
             Tool::Server { kind, .. } => kind,
         }
     }
+}
+
+/// The tools among them whose input is free text.
+pub(crate) fn custom_names(tools: &[Tool]) -> HashSet<&str> {
+    let customs = tools.iter().filter(|tool| matches!(tool, Tool::Custom { .. }));
+    customs.map(Tool::name).collect()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

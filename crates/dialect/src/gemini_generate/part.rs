@@ -6,4 +6,4 @@ mod decode;
 mod encode;
 
 pub(super) use decode::decode;
-pub(super) use encode::{encode, signature, write_call};
+pub(super) use encode::{encode, no_token, signature, write_call};

@@ -131,8 +131,9 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         list_extras(&candidate.extras, OWN, losses);
         let mut parts = Vec::new();
         let (mut words, mut sources) = (Words::default(), Sources::default());
+        let mut called = false;
         for part in &candidate.parts {
-            put_part(part, &mut parts, losses);
+            put_part(part, &mut called, &mut parts, losses);
             if let Content::Text { text, citations } = &part.content {
                 words.begin();
                 words.say(text);
@@ -170,12 +171,15 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     body
 }
 
-/// A part of an answer, with the token that the client keeps for us.
-pub(super) fn put_part(part: &Part, parts: &mut Vec<Json>, losses: &mut Losses) {
+/// A part of an answer, with the token that the client keeps for us. `called`: a call stands before it.
+pub(super) fn put_part(part: &Part, called: &mut bool, parts: &mut Vec<Json>, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
     match part::encode(part, losses) {
         Ok(Some(mut fields)) => {
-            fields.put_some("thoughtSignature", part::signature(&part.opaque));
+            let calls = matches!(part.content, Content::ToolCall { .. });
+            let first_call = calls && !std::mem::replace(called, true);
+            let token = part::signature(&part.opaque).or_else(|| first_call.then(part::no_token));
+            fields.put_some("thoughtSignature", token);
             parts.push(fields.into());
         }
         Ok(None) => shortfall::lose_part(part, OWN, losses),

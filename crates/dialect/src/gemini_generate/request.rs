@@ -8,4 +8,4 @@ mod encode;
 mod schema;
 
 pub(crate) use decode::decode;
-pub(crate) use encode::encode;
+pub(crate) use encode::{UNSIGNED, encode};

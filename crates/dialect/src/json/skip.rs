@@ -6,7 +6,7 @@
 
 use std::ops::Range;
 
-use super::scan::plain_length;
+use super::scan::string_end;
 
 /// A place in the text.
 pub(super) struct Cursor<'a> {
@@ -165,25 +165,9 @@ impl<'a> Cursor<'a> {
 
     /// A string from its first quote to its last; whether there is a backslash in it.
     fn skip_string(&mut self) -> Option<bool> {
-        let mut escaped = false;
-        self.at += 1;
-        loop {
-            let rest = self.json.get(self.at..)?;
-            let length = plain_length(rest);
-            self.at += length;
-            match rest[length..] {
-                [b'"', ..] => {
-                    self.at += 1;
-                    return Some(escaped);
-                }
-                [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(u8::is_ascii_hexdigit) => {
-                    self.at += 6
-                }
-                [b'\\', b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't', ..] => self.at += 2,
-                _ => return None,
-            }
-            escaped = true;
-        }
+        let (length, escaped) = string_end(self.json.get(self.at + 1..)?)?;
+        self.at += 1 + length;
+        Some(escaped)
     }
 
     fn skip_number(&mut self) -> Option<()> {

@@ -11,5 +11,5 @@ mod sources;
 
 pub(crate) use decode::read_citation;
 pub(super) use decode::{decode, read_assistant, read_cache, says_anything};
-pub(super) use encode::{OLD_CALLS, encode, google_token, put_answer, put_old_call, write_citation};
+pub(super) use encode::{OLD_CALLS, encode, put_answer, put_old_call, write_citation};
 pub(super) use sources::read_sources;

@@ -66,6 +66,9 @@ fn decode_choice(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Unt
     let mut candidate = Candidate::default();
     fields.json("index");
     let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
+    if reason.as_deref().is_some_and(is_failure) {
+        return Err(fields.wrong("finish_reason", "an answer's end: the provider failed"));
+    }
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
         message::read_assistant(&mut message, &mut candidate.parts, calls)?;
@@ -74,6 +77,11 @@ fn decode_choice(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Unt
     candidate.stop = reason.map(|reason| read_stop(&reason, &candidate.parts));
     fields.rest(OWN, &mut candidate.extras);
     Ok(candidate)
+}
+
+/// Some providers tell in the place of a reason that they broke down (OpenRouter, Mistral; Zhipu).
+pub(super) fn is_failure(word: &str) -> bool {
+    matches!(word, "error" | "network_error")
 }
 
 pub(super) fn read_stop(word: &str, parts: &[Part]) -> Stop {

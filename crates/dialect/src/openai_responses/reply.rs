@@ -41,6 +41,9 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
         candidate.parts.extend(item::read_output(item)?);
     }
     let status = fields.text("status")?;
+    if status.as_deref().is_some_and(is_failure) {
+        return Err(fields.wrong("status", "that of an answer: the provider failed"));
+    }
     let details = fields.json("incomplete_details");
     let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
     let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
@@ -53,6 +56,11 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
 
 pub(super) fn read_usage(usage: &str) -> Option<Usage> {
     usage::openai::read(usage, Accounting::Standard)
+}
+
+/// What was written until then is no answer.
+pub(super) fn is_failure(status: &str) -> bool {
+    matches!(status, "failed" | "cancelled")
 }
 
 pub(super) fn read_stop(status: &str, details: Option<&Json>, called: bool, refused: bool) -> Option<Stop> {
@@ -74,13 +82,15 @@ fn write_stop(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
     match stop.map(|stop| stop.reason) {
         Some(StopReason::MaxOutput | StopReason::ContextFull) => ("incomplete", Some("max_output_tokens")),
         Some(StopReason::Filtered) => ("incomplete", Some("content_filter")),
-        None => ("incomplete", None),
+        Some(StopReason::BrokenCall) => ("failed", None),
+        // It may be gone on with: it is not done.
+        Some(StopReason::Paused) | None => ("incomplete", None),
         _ => ("completed", None),
     }
 }
 
 pub(super) fn list_stop(stop: &Stop, losses: &mut Losses) {
-    if matches!(stop.reason, StopReason::Paused | StopReason::BrokenCall | StopReason::Other) {
+    if matches!(stop.reason, StopReason::Paused | StopReason::Other) {
         losses.add("stop_reason", OWN, "it has no word for this reason to stop");
     }
     if stop.sequence.is_some() {
@@ -137,12 +147,18 @@ pub(super) fn write(
         Progress::Over(stop) => write_stop(stop),
     };
     let details = reason.map_or(Json::Null, |reason| object([("reason", reason.into())]).into());
+    let error = if status == "failed" {
+        let message = "The model called a tool in a way that its provider could not read.";
+        object([("code", "server_error".into()), ("message", message.into())]).into()
+    } else {
+        Json::Null
+    };
     object([
         ("id", head.id.into()),
         ("object", "response".into()),
         ("created_at", head.created_s.into()),
         ("status", status.into()),
-        ("error", Json::Null),
+        ("error", error),
         ("incomplete_details", details),
         ("instructions", Json::Null),
         ("model", head.model.into()),

@@ -3,7 +3,7 @@
 //! In: a request and the dialect it goes to. Out: the request with other names, and which stands for which, so that the
 //! answer can be told in the client's own. Two tools must never get one name.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::{
     Dialect,
@@ -56,12 +56,16 @@ pub(super) fn fit(request: &ChatRequest, dialect: Dialect) -> Option<(ChatReques
     }
     let mut sent: HashMap<String, String> = HashMap::new();
     let mut renamed = Vec::new();
+    let mut inventor = Inventor {
+        dialect,
+        taken: names.iter().map(|name| (*name).to_owned()).collect(),
+        numbers: HashMap::new(),
+    };
     for name in &names {
         if fits(name, dialect) || sent.contains_key(*name) {
             continue;
         }
-        let taken = |new: &str| names.contains(&new) || sent.values().any(|other| other == new);
-        let new = invent(name, dialect, taken);
+        let new = inventor.invent(name);
         renamed.push(Renamed { sent: new.clone(), asked: (*name).to_owned() });
         sent.insert((*name).to_owned(), new);
     }
@@ -92,22 +96,36 @@ pub(super) fn fit(request: &ChatRequest, dialect: Dialect) -> Option<(ChatReques
     Some((request, renamed))
 }
 
-fn invent(name: &str, dialect: Dialect, taken: impl Fn(&str) -> bool) -> String {
-    let (length, more) = limits(dialect);
-    let keep = |c: char| {
-        if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || more.contains(c) { c } else { '_' }
-    };
-    let mut base: String = name.chars().map(keep).collect();
-    if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-        base.insert(0, '_');
+/// Makes names. A client may bring thousands that only differ in letters which the dialect lacks: each is made at once.
+struct Inventor {
+    dialect: Dialect,
+    taken: HashSet<String>,
+    /// The last number that was added to a beginning.
+    numbers: HashMap<String, u64>,
+}
+
+impl Inventor {
+    fn invent(&mut self, name: &str) -> String {
+        let (length, more) = limits(self.dialect);
+        let keep = |c: char| {
+            if c.is_ascii_alphanumeric() || matches!(c, '_' | '-') || more.contains(c) { c } else { '_' }
+        };
+        let mut base: String = name.chars().map(keep).collect();
+        if !base.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            base.insert(0, '_');
+        }
+        base.truncate(length);
+        if self.taken.insert(base.clone()) {
+            return base;
+        }
+        let number = self.numbers.entry(base.clone()).or_insert(1);
+        loop {
+            *number += 1;
+            let tail = format!("_{number}");
+            let new = format!("{}{tail}", &base[..base.len().min(length - tail.len())]);
+            if self.taken.insert(new.clone()) {
+                return new;
+            }
+        }
     }
-    base.truncate(length);
-    let mut new = base.clone();
-    let mut number = 1;
-    while taken(&new) {
-        number += 1;
-        let tail = format!("_{number}");
-        new = format!("{}{tail}", &base[..base.len().min(length - tail.len())]);
-    }
-    new
 }

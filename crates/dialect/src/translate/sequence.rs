@@ -11,6 +11,8 @@ use crate::event::ChatEvent;
 pub(crate) struct Sequence {
     current: Option<u32>,
     waiting: VecDeque<ChatEvent>,
+    /// Bytes of what has waited.
+    waited: usize,
 }
 
 impl Sequence {
@@ -19,6 +21,7 @@ impl Sequence {
         if self.current.is_some_and(|current| current != part)
             || (self.current.is_none() && !self.waiting.is_empty())
         {
+            self.waited += event.bytes();
             self.waiting.push_back(event.clone());
             return;
         }
@@ -34,6 +37,11 @@ impl Sequence {
                 self.take(event, first, &mut write);
             }
         }
+    }
+
+    /// Bytes of all that had to wait in this answer.
+    pub(crate) fn waited(&self) -> usize {
+        self.waited
     }
 
     fn take(&mut self, event: &ChatEvent, part: u32, write: &mut impl FnMut(&ChatEvent)) {

@@ -296,7 +296,7 @@ fn every_kind_of_part_of_an_answer_arrives_or_is_listed() {
     let mut parts: Vec<Part> = contents.into_iter().map(Part::new).collect();
     for dialect in Dialect::ALL {
         for kind in [OpaqueKind::Signature, OpaqueKind::Encrypted] {
-            let opaque = vec![Opaque { dialect, kind, value: "token".into() }];
+            let opaque = vec![Opaque { dialect, kind, value: "token".into(), maker: None }];
             let call =
                 Content::ToolCall { id: "c".into(), name: "n".into(), input: "{}".into(), custom: false };
             let call = Part::new(call);
@@ -330,5 +330,5 @@ fn a_token_finds_its_thinking_that_is_done() {
         "content": [{"type": "reasoning_text", "text": "hm"}]});
     let body = json!({"id": "a", "status": "completed", "model": "m", "output": [thinking]});
     let (told, _) = in_stream(RESPONSES, &streamed(RESPONSES, &body), ANTHROPIC);
-    assert!(told.contains("hm") && told.contains("sluice:openai_responses:encrypted:c2ln"), "{told}");
+    assert!(told.contains("hm") && told.contains("sluice:openai_responses:encrypted::c2ln"), "{told}");
 }

@@ -27,7 +27,8 @@ fn every_piece_of_a_call_has_its_function() {
         chunks.map(|chunk| chunk["choices"][0]["delta"]["tool_calls"][0].clone()).collect();
     let pieces: Vec<&Value> = pieces.iter().filter(|piece| !piece.is_null()).collect();
     assert!(
-        pieces.iter().any(|piece| piece["extra_content"]["google"]["thought_signature"] == "c2ln"),
+        pieces.iter().any(|piece| piece["extra_content"]["google"]["thought_signature"]
+            == "sluice:gemini_generate:signature::c2ln"),
         "{told}"
     );
     assert!(pieces.iter().all(|piece| piece["function"]["arguments"].is_string()), "{told}");

@@ -224,7 +224,7 @@ fn outcome(from: Dialect, body: &Value, to: Dialect) -> Result<(String, Vec<Loss
     let path = FromPath { model: "m", stream: false };
     let request = decode_request(from, body.to_string().as_bytes(), path)?;
     let target =
-        Target { model: "m", max_output: 20_000, thinking: ThinkingForm::Effort, ..Target::default() };
+        Target { model: "m", max_output: Some(20_000), thinking: ThinkingForm::Effort, ..Target::default() };
     let encoded = encode_request(to, &request, &target)?;
     Ok((String::from_utf8(encoded.body).unwrap(), encoded.losses.rows().to_vec()))
 }

@@ -7,8 +7,8 @@ use dialect::{
         Shown, Source, Stop, StopReason, Thinking, ThinkingMode, Tool, ToolChoice, Turn,
     },
     translate::{
-        FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
-        encode_request,
+        FromPath, Replay, Sampling, Target, Telling, ThinkingForm, decode_reply, decode_request,
+        encode_reply, encode_reply_as_stream, encode_request,
     },
     tree::Json,
 };
@@ -63,7 +63,7 @@ fn thinking(dialect: Dialect) -> BoxedStrategy<Option<Part>> {
         _ => OpaqueKind::Signature,
     };
     let own = words().prop_map(move |text| {
-        let token = Opaque { dialect, kind, value: "c2lnbmVk".into() };
+        let token = Opaque { dialect, kind, value: "c2lnbmVk".into(), maker: None };
         Part::reasoning(text, if dialect == Dialect::OpenaiChat { Vec::new() } else { vec![token] })
     });
     option::of(own).boxed()
@@ -295,6 +295,18 @@ fn without_ids(mut reply: ChatReply) -> ChatReply {
     reply
 }
 
+/// A model that takes little of what can be asked for.
+const NARROW: Target<'static> = Target {
+    max_output: Some(2000),
+    ceiling: Some(1500),
+    efforts: &[Effort::Low],
+    budgets: (128, 1200),
+    always_thinks: true,
+    sampling: Sampling::Nothing,
+    schemas: false,
+    ..Target::UNKNOWN
+};
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
@@ -323,9 +335,9 @@ proptest! {
     /// Whatever a request asks for, each dialect gets it, or the loss is named, or it is refused; and what it gets, it
     /// can read.
     #[test]
-    fn requests_go_everywhere((_, request) in any_dialect(requests), to in select(Dialect::ALL.to_vec()), form in 0..3usize) {
+    fn requests_go_everywhere((_, request) in any_dialect(requests), to in select(Dialect::ALL.to_vec()), form in 0..3usize, narrow in any::<bool>()) {
         let thinking = [ThinkingForm::Budget, ThinkingForm::Effort, ThinkingForm::Never][form];
-        let target = Target { model: "m", thinking, ..Target::default() };
+        let target = Target { model: "m", thinking, ..if narrow { NARROW } else { Target::UNKNOWN } };
         if let Ok(encoded) = encode_request(to, &request, &target) {
             let again = decode_request(to, &encoded.body, FromPath { model: "m", stream: request.stream }).unwrap();
             let texts = |request: &ChatRequest| -> String {
@@ -343,9 +355,15 @@ proptest! {
     fn streams_say_what_replies_say((from, reply) in any_dialect(replies), to in select(Dialect::ALL.to_vec())) {
         let events = crate::play::play(&reply);
         prop_assert_eq!(check(&events, true), Ok(()));
-        let out = encode(to, &events, &Telling { wants_usage: true, ..Telling::default() });
+        let telling = Telling { wants_usage: true, ..Telling::default() };
+        let out = encode(to, &events, &telling);
         let again = decode(to, Framing::Sse, Accounting::Standard, &[&out]);
         prop_assert_eq!(check(&again, true), Ok(()));
+        // Also one that came whole, for a client that asked for a stream.
+        let whole = encode_reply_as_stream(to, reply.clone(), telling, |_| {});
+        let unrolled = decode(to, Framing::Sse, Accounting::Standard, &[&whole.body]);
+        prop_assert_eq!(check(&unrolled, true), Ok(()));
+        prop_assert_eq!(gist(&gather(&unrolled)), gist(&reply), "{:?} to {:?}: {}", from, to, String::from_utf8_lossy(&whole.body));
         prop_assert_eq!(gist(&gather(&again)), gist(&reply), "{:?} to {:?}: {}", from, to, String::from_utf8_lossy(&out));
         // What a client of another dialect keeps for us comes back: tokens are carried through all of them.
         let tokens = |reply: &ChatReply| -> Vec<String> {

@@ -138,7 +138,7 @@ const WORDS: [&str; 42] = [
     "stop",
     "end_turn",
     "completed",
-    "sluice:gemini_generate:signature:x",
+    "sluice:gemini_generate:signature:p:x",
     "image_url",
     "{}",
     "data:image/png;base64,aGk=",

@@ -22,8 +22,14 @@ fn edited(door: Door, body: &str, edits: &Edits<'_>) -> String {
 }
 
 /// As a body goes out, where nothing else is changed.
-const ONE: Edits<'_> =
-    Edits { model: None, ask_usage: false, output_limit: None, one_model: true, thinking: None };
+const ONE: Edits<'_> = Edits {
+    model: None,
+    ask_usage: false,
+    output_limit: None,
+    one_model: true,
+    thinking: None,
+    own_thinking: None,
+};
 
 #[test]
 fn a_list_of_models_is_read_and_does_not_travel() {
@@ -104,7 +110,7 @@ const ON: Thinking = Thinking { mode: Some(ThinkingMode::Adaptive), effort: None
 const HIGH: Thinking = Thinking { mode: None, effort: Some(Effort::High), shown: None };
 
 fn told(dialect: Dialect, thinking: Thinking, form: ThinkingForm, body: &str) -> String {
-    let target = Target { model: "m", thinking: form, max_output: 32_000, ..Target::default() };
+    let target = Target { model: "m", thinking: form, max_output: Some(32_000), ..Target::default() };
     let edits = Edits { thinking: Some(ThinkingEdit { dialect, thinking, target }), ..Edits::default() };
     edited(chat(dialect), body, &edits)
 }

@@ -2,6 +2,7 @@
 
 use dialect::{
     Accounting, Dialect, Framing,
+    chat::Content,
     event::ChatEvent,
     translate::{StreamDecoder, StreamEncoder, Telling},
 };
@@ -83,6 +84,27 @@ fn calls_without_an_index_are_kept_apart() {
         let stream = [call("a"), call("b"), end().to_owned()].concat();
         let events = decode(Dialect::OpenaiChat, Framing::Sse, Accounting::Standard, &[stream.as_bytes()]);
         assert_eq!(gist(&gather(&events)).calls.len(), 2, "{index}: {events:?}");
+    }
+}
+
+/// As above, and their arguments are empty, or come afterwards: then they are the last one's.
+#[test]
+fn calls_that_are_all_nought_need_no_arguments_to_be_kept_apart() {
+    let bare = [chunk(0, Some("a"), ""), chunk(0, Some("b"), "")].concat();
+    for (more, input) in [(String::new(), ""), (chunk(0, None, "{\"x\":1}"), "{\"x\":1}")] {
+        let stream = [bare.as_str(), &more, end()].concat();
+        let events = decode(Dialect::OpenaiChat, Framing::Sse, Accounting::Standard, &[stream.as_bytes()]);
+        assert_eq!(check(&events, true), Ok(()));
+        let calls: Vec<(String, String, String)> = gather(&events).candidates[0]
+            .parts
+            .iter()
+            .filter_map(|part| match &part.content {
+                Content::ToolCall { id, name, input, .. } => Some((id.clone(), name.clone(), input.clone())),
+                _ => None,
+            })
+            .collect();
+        let call = |id: &str, input: &str| (id.to_owned(), format!("f_{id}"), input.to_owned());
+        assert_eq!(calls, [call("a", ""), call("b", input)]);
     }
 }
 

@@ -3,7 +3,7 @@
 
 use dialect::{
     Accounting, Dialect, Framing,
-    chat::{ChatReply, ChatRequest, Content, OpaqueKind, Part, Stop, StopReason, Thinking, Tool},
+    chat::{ChatReply, ChatRequest, Content, Opaque, OpaqueKind, Part, Stop, StopReason, Thinking, Tool},
     translate::{
         FromPath, Replay, Target, Telling, ThinkingForm, decode_reply, decode_request, encode_reply,
         encode_request,
@@ -28,6 +28,10 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
     // Functions go out as tools.
     request.old_functions = false;
     request.thinking = Thinking::default();
+    if request.tools.is_empty() {
+        // A choice of nothing is not sent.
+        (request.tool_choice, request.parallel_calls) = (None, None);
+    }
     request.extras.0.retain(|extra| extra.key != "store");
     for turn in &mut request.turns {
         for part in &mut turn.parts {
@@ -40,11 +44,14 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
                 parts.iter_mut().for_each(|part| part.cache = None);
             }
         }
-        // Thoughts that nobody signed are not sent back, and are listed.
+        // Thoughts that have neither a token nor words of the provider's own are not sent back, and are listed.
         let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
         turn.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
-        turn.parts
-            .retain(|part| !matches!(part.content, Content::Reasoning { .. }) || !part.opaque.is_empty());
+        let told = |part: &Part| {
+            part.opaque.iter().any(Opaque::stands_alone)
+                || part.extras.0.iter().any(|extra| extra.key == "content")
+        };
+        turn.parts.retain(|part| !matches!(part.content, Content::Reasoning { .. }) || told(part));
     }
     request.turns.retain(|turn| !turn.parts.is_empty());
     for tool in &mut request.tools {
@@ -95,7 +102,7 @@ fn recorded_requests_are_the_same_again() {
         let old = dialect == Dialect::OpenaiChat && !body["user"].is_null();
         let target = Target {
             model: &before.model,
-            max_output: 100_000,
+            max_output: Some(100_000),
             thinking,
             replay: Replay::Details,
             plain_chat: old || !body["top_k"].is_null(),

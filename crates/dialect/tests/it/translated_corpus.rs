@@ -49,7 +49,7 @@ fn recorded_requests_are_translated() {
         };
         requests += 1;
         for dialect in Dialect::ALL {
-            let target = Target { model: "other", max_output: 32_000, ..Target::default() };
+            let target = Target { model: "other", max_output: Some(32_000), ..Target::default() };
             match encode_request(dialect, &request, &target) {
                 Ok(encoded) => {
                     let path = FromPath { model: "other", stream: request.stream };

@@ -66,7 +66,8 @@ fn translate_request(from: Dialect, body: &[u8]) -> String {
     let request = decode_request(from, body, path).unwrap();
     for (name, thinking) in [("", ThinkingForm::Budget), (" (efforts)", ThinkingForm::Effort)] {
         for to in Dialect::ALL {
-            let target = Target { model: "other-model", max_output: 32_000, thinking, ..Target::default() };
+            let target =
+                Target { model: "other-model", max_output: Some(32_000), thinking, ..Target::default() };
             writeln!(out, "== to {}{name}", to.name()).unwrap();
             match encode_request(to, &request, &target) {
                 Ok(encoded) => {

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::gather::encode;
 
 /// The next request of a client that appends the answer as it got it, and the results of its calls.
-fn next_request(client: Dialect, answer: &Value) -> Value {
+pub(crate) fn next_request(client: Dialect, answer: &Value) -> Value {
     match client {
         Dialect::OpenaiChat => {
             let message = answer["choices"][0]["message"].clone();
@@ -124,6 +124,57 @@ fn tokens(part: &Part, dialect: Dialect) -> Vec<String> {
     own.map(|token| token.value.clone()).collect()
 }
 
+/// What Sluice needs to bring thinking home must be asked for, whatever form the model's wishes have.
+#[test]
+fn the_thinking_of_responses_is_asked_for() {
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": [{"role": "user", "content": "q"}]});
+    let request =
+        decode_request(Dialect::AnthropicMessages, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    for (thinking, asked) in [
+        (ThinkingForm::Budget, json!(["reasoning.encrypted_content"])),
+        (ThinkingForm::Effort, json!(["reasoning.encrypted_content"])),
+        (ThinkingForm::Never, Value::Null),
+    ] {
+        let target = Target { thinking, ..Target::default() };
+        let encoded = encode_request(Dialect::OpenaiResponses, &request, &target).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        assert_eq!((&body["include"], &body["store"]), (&asked, &json!(false)), "{thinking:?}");
+    }
+}
+
+/// The provider keeps nothing for us: an item that it could only know by its id is one that it does not know.
+#[test]
+fn thinking_that_has_only_an_id_is_not_sent_back() {
+    let reasoning = |token: Value| {
+        let mut item = json!({"type": "reasoning", "id": "rs_abc", "summary": [{"type": "summary_text", "text": "Hm."}]});
+        if !token.is_null() {
+            item["encrypted_content"] = token;
+        }
+        item
+    };
+    for (token, comes_back) in [(Value::Null, false), (json!("c2ln"), true)] {
+        let call =
+            json!({"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "arguments": "{}"});
+        let answer =
+            json!({"id": "resp_1", "model": "m", "status": "completed", "output": [reasoning(token), call]});
+        let reply =
+            decode_reply(Dialect::OpenaiResponses, answer.to_string().as_bytes(), Accounting::Standard)
+                .unwrap();
+        for client in Dialect::ALL {
+            let told = encode_reply(client, &reply, &Telling::default()).body;
+            let request = next_request(client, &serde_json::from_slice(&told).unwrap()).to_string();
+            let request =
+                decode_request(client, request.as_bytes(), FromPath { model: "m", stream: false }).unwrap();
+            let encoded = encode_request(Dialect::OpenaiResponses, &request, &Target::default()).unwrap();
+            let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+            let input = body["input"].as_array().unwrap();
+            let sent: Vec<&Value> = input.iter().filter(|item| item["type"] == "reasoning").collect();
+            assert_eq!(sent.len(), usize::from(comes_back), "{client:?}: {body}");
+            assert!(sent.iter().all(|item| item["encrypted_content"] == "c2ln"), "{client:?}: {body}");
+        }
+    }
+}
+
 /// A streamed answer's words and token come in two fields; a client that keeps both gives back one thought.
 #[test]
 fn words_and_token_of_a_streamed_thought_are_one() {
@@ -180,6 +231,7 @@ fn details_of_streamed_thoughts_are_numbered() {
         dialect: Dialect::AnthropicMessages,
         kind: OpaqueKind::Encrypted,
         value: value.into(),
+        maker: None,
     };
     let mut events = vec![ChatEvent::Started { id: "a".into(), model: "m".into(), created_s: None }];
     for (part, value) in (0..).zip(["one", "two"]) {
@@ -189,7 +241,53 @@ fn details_of_streamed_thoughts_are_numbered() {
     }
     let told = String::from_utf8(encode(Dialect::OpenaiChat, &events, &Telling::default())).unwrap();
     for (value, index) in [("one", 0), ("two", 1)] {
-        let detail = format!("\"data\":\"{value}\",\"format\":\"anthropic-claude-v1\",\"index\":{index}");
+        let token = format!("sluice:anthropic_messages:encrypted::{value}");
+        let detail = format!("\"data\":\"{token}\",\"format\":\"anthropic-claude-v1\",\"index\":{index}");
         assert!(told.contains(&detail), "{detail}: {told}");
     }
+}
+
+/// OpenAI takes no message that says nothing: what is left of a turn that only its own provider could read.
+#[test]
+fn a_turn_of_which_nothing_is_left_is_no_message() {
+    let turns = json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]},
+        {"role": "user", "content": []},
+        {"role": "user", "content": "go on"},
+    ]);
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": turns}).to_string();
+    let request = decode_request(Dialect::AnthropicMessages, body.as_bytes(), FromPath::default()).unwrap();
+    for plain_chat in [false, true] {
+        let target = Target { plain_chat, ..Target::default() };
+        let encoded = encode_request(Dialect::OpenaiChat, &request, &target).unwrap();
+        let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+        let said: Vec<&Value> = body["messages"].as_array().unwrap().iter().collect();
+        assert_eq!(
+            said,
+            [&json!({"role": "user", "content": "q"}), &json!({"role": "user", "content": "go on"})]
+        );
+        assert!(encoded.losses.rows().iter().any(|loss| loss.field == "messages.reasoning"));
+    }
+    // Where thinking goes back it is said, with an answer that is empty and not missing.
+    let turns = json!([{"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "thinking", "thinking": "Hm.", "signature": "c2ln"}]}]);
+    let body = json!({"model": "m", "max_tokens": 2000, "messages": turns}).to_string();
+    let request = decode_request(Dialect::AnthropicMessages, body.as_bytes(), FromPath::default()).unwrap();
+    let target = Target { replay: Replay::Text, ..Target::default() };
+    let encoded = encode_request(Dialect::OpenaiChat, &request, &target).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(body["messages"][1], json!({"role": "assistant", "reasoning_content": "Hm.", "content": ""}));
+}
+
+/// Thinking of which nothing was told is no block: clients keep it, and are refused with it in their next turn.
+#[test]
+fn thinking_of_which_nothing_is_told_is_no_block() {
+    let output = json!([{"type": "reasoning", "id": "rs_1", "summary": []},
+        {"type": "message", "id": "msg_1", "role": "assistant", "content": [{"type": "output_text", "text": "a", "annotations": []}]}]);
+    let answer = json!({"id": "resp_1", "model": "m", "status": "completed", "output": output}).to_string();
+    let reply = decode_reply(Dialect::OpenaiResponses, answer.as_bytes(), Accounting::Standard).unwrap();
+    let told = encode_reply(Dialect::AnthropicMessages, &reply, &Telling::default());
+    let body: Value = serde_json::from_slice(&told.body).unwrap();
+    assert_eq!(body["content"], json!([{"type": "text", "text": "a"}]));
 }

@@ -24,6 +24,8 @@ use crate::{
 pub struct Channel {
     pub name: Arc<str>,
     pub provider: &'static Provider,
+    /// Who can read the tokens that it gives out with its thinking: told to clients, who keep them.
+    pub maker: Arc<str>,
     pub config: ChannelConfig,
     /// What its answers cost, of the price.
     pub discount: Factor,
@@ -95,14 +97,17 @@ impl Channel {
         self.endpoints.iter().find(|endpoint| endpoint.door == door)
     }
 
-    /// The dialect in which callers of others are best served here: the first in which its provider can be asked for this.
-    pub fn translates_to(&self, operation: Operation) -> Option<Dialect> {
+    /// The dialects in which callers of others can be served here, the best first: the operator's choice, and then as the
+    /// provider's row has them.
+    pub fn translates_to(&self, operation: Operation) -> impl Iterator<Item = Dialect> {
         // Other operations have no canonical form: there is nothing between their dialects.
-        if !self.config.translate || !matches!(operation, Operation::Chat | Operation::CountTokens) {
-            return None;
-        }
-        let rows = self.provider.speaks.iter().filter(|row| row.operation == operation);
-        rows.map(|row| row.dialect).find(|dialect| self.endpoint(Door::new(*dialect, operation)).is_some())
+        let translated =
+            self.config.translate && matches!(operation, Operation::Chat | Operation::CountTokens);
+        let rows = self.provider.speaks.iter().filter(move |row| translated && row.operation == operation);
+        let spoken = move |dialect: &Dialect| self.endpoint(Door::new(*dialect, operation)).is_some();
+        let chosen = self.config.dialect.filter(|_| translated);
+        let others = rows.map(|row| row.dialect).filter(move |dialect| chosen != Some(*dialect));
+        chosen.into_iter().chain(others).filter(spoken)
     }
 
     pub fn host(&self) -> &HeaderValue {
@@ -167,6 +172,7 @@ impl Channel {
         Channel {
             name: config.name.as_str().into(),
             provider: config.provider,
+            maker: maker(config),
             secrets,
             redaction: Redaction::new(hidden(config), config.base_url.host()),
             health: sufferer.map(|old| old.health.clone()).unwrap_or_default(),
@@ -185,6 +191,16 @@ fn transport(config: &ChannelConfig) -> (std::time::Duration, &Option<Proxy>) {
     (config.timeouts.connect, &config.proxy)
 }
 
+/// A provider reads the tokens of all its accounts. Of the others nothing is known but where they are, which is told to nobody.
+fn maker(config: &ChannelConfig) -> Arc<str> {
+    if config.provider.name != "custom" {
+        return config.provider.name.into();
+    }
+    let place = digest(config.base_url.authority().map_or("", http::uri::Authority::as_str));
+    let [a, b, c, d, ..] = place;
+    format!("custom-{a:02x}{b:02x}{c:02x}{d:02x}").into()
+}
+
 /// Everything in a channel's configuration that no caller may read.
 fn hidden(config: &ChannelConfig) -> Vec<Secret> {
     let headers =
@@ -198,7 +214,9 @@ fn hidden(config: &ChannelConfig) -> Vec<Secret> {
 }
 
 fn endpoints(config: &ChannelConfig) -> Vec<Endpoint> {
-    let spoken = |dialect: Dialect| config.dialect.is_none_or(|only| only == dialect);
+    // Elsewhere it is a preference, and the provider speaks all that its row says.
+    let only = config.dialect.filter(|_| config.provider.name == "custom");
+    let spoken = |dialect: Dialect| only.is_none_or(|only| only == dialect);
     Operation::ALL
         .iter()
         .flat_map(|operation| Dialect::ALL.iter().map(|dialect| Door::new(*dialect, *operation)))

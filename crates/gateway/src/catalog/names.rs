@@ -87,7 +87,7 @@ impl Catalog {
     pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
         let speaks = |channel: &Arc<Channel>| {
             key.group.may_use(channel)
-                && (channel.translates_to(Operation::Chat).is_some()
+                && (channel.translates_to(Operation::Chat).next().is_some()
                     || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
         };
         let named = self

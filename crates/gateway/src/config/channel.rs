@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, ops::RangeInclusive};
 
-use dialect::Dialect;
+use dialect::{Dialect, Door, Operation};
 use http::{HeaderName, HeaderValue, Uri, header};
 
 use super::{
@@ -100,19 +100,18 @@ fn provider(report: &mut Report<'_>, fields: &Fields<'_>) -> Option<&'static Pro
     provider
 }
 
-/// `custom` needs one, no other provider may have one.
+/// `custom` needs one; another provider has its own order of those in which it takes chats.
 fn dialect(report: &mut Report<'_>, fields: &Fields<'_>, provider: Option<&Provider>) -> Option<Dialect> {
-    let expected = format!("one of {}", Dialect::ALL.map(Dialect::name).join(", "));
     let provider = provider?;
-    if provider.name != "custom" {
-        if let Some(field) = fields.get(report, "dialect") {
-            let message = format!("found a dialect, expected none: {} has its own", provider.name);
-            field.problem(report, message);
-        }
-        return None;
-    }
-    let field = fields.require(report, "dialect", &expected)?;
-    let found = Dialect::from_name(field.text(report, &expected)?);
+    let chats = |dialect: &Dialect| provider.speaks(Door::new(*dialect, Operation::Chat)).is_some();
+    let spoken: Vec<&str> = Dialect::ALL.into_iter().filter(chats).map(Dialect::name).collect();
+    let expected = format!("one of {}", spoken.join(", "));
+    let field = if provider.name == "custom" {
+        fields.require(report, "dialect", &expected)?
+    } else {
+        fields.get(report, "dialect")?
+    };
+    let found = Dialect::from_name(field.text(report, &expected)?).filter(chats);
     if found.is_none() {
         field.wrong(report, &expected);
     }

@@ -54,7 +54,14 @@ pub struct Committed {
 #[derive(Debug)]
 pub enum Answer {
     /// All of it, and what it said.
-    Whole { body: Bytes, usage: Option<Usage>, delivered: Option<Delivered>, stored_id: Option<String> },
+    Whole {
+        body: Bytes,
+        /// As the caller reads it: a stream where he asked for one and it was translated.
+        framing: Framing,
+        usage: Option<Usage>,
+        delivered: Option<Delivered>,
+        stored_id: Option<String>,
+    },
     /// A plain body, the rest of it still to come.
     Passing { start: Vec<Bytes>, length: Option<u64>, source: Source, tap: Box<PlainTap> },
     /// A stream with something meaningful in it.
@@ -104,7 +111,6 @@ pub async fn run(
         if tried == attempts.max || late || app.shutdown.ending() {
             break;
         }
-        let Some(endpoint) = channel.endpoint(lane.door(inbound.door)) else { continue };
         let now = Instant::now();
         let now_ms = lease.clock().at_ms(now);
         let total_at = lease.mark().total_at(channel.timeouts().total, now);
@@ -115,14 +121,16 @@ pub async fn run(
         // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
         let translated = match lane {
             Lane::Relay => None,
-            Lane::Translate(dialect) => {
+            Lane::Translate => {
                 let translator = translator.get_or_insert_with(|| {
                     Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
                 });
-                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
+                let Some(told) = translator.tell(channel, wanted) else { continue };
                 Some(told)
             }
         };
+        let door = translated.as_ref().map_or(inbound.door, |told| told.door);
+        let Some(endpoint) = channel.endpoint(door) else { continue };
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
             Err(until_ms) => {
@@ -138,7 +146,13 @@ pub async fn run(
             break;
         }
         tried += 1;
-        lease.attempt_began(channel, (&wanted.model, &wanted.price), lane.dialect(), place, now_ms);
+        lease.attempt_began(
+            channel,
+            (&wanted.model, &wanted.price),
+            translated.as_ref().map(|told| told.door.dialect),
+            place,
+            now_ms,
+        );
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
         let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
@@ -322,9 +336,10 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
     let mut losses = std::mem::take(&mut translated.losses);
     let told = match answer {
         Answer::Whole { body, usage, delivered, .. } => {
+            let framing = translated.whole_framing();
             let (body, lost) = translated.reply(&body)?;
             losses.append(lost);
-            Answer::Whole { body, usage, delivered, stored_id: None }
+            Answer::Whole { body, framing, usage, delivered, stored_id: None }
         }
         Answer::Passing { .. } => {
             let detail = "the answer is longer than what is held to be translated".to_owned();

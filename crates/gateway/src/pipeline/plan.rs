@@ -51,8 +51,8 @@ pub struct Wanted {
 pub enum Lane {
     /// In the caller's own dialect: unopened.
     Relay,
-    /// In the dialect that the channel speaks.
-    Translate(Dialect),
+    /// In a dialect that the channel speaks.
+    Translate,
 }
 
 impl Lane {
@@ -61,23 +61,7 @@ impl Lane {
         if channel.endpoint(door).is_some() {
             return Some(Lane::Relay);
         }
-        channel.translates_to(door.operation).map(Lane::Translate)
-    }
-
-    /// The channel's dialect, where that is not the caller's.
-    pub fn dialect(self) -> Option<Dialect> {
-        match self {
-            Lane::Relay => None,
-            Lane::Translate(dialect) => Some(dialect),
-        }
-    }
-
-    /// Where the request goes in at the channel.
-    pub fn door(self, asked: Door) -> Door {
-        match self {
-            Lane::Relay => asked,
-            Lane::Translate(dialect) => Door { dialect, ..asked },
-        }
+        channel.translates_to(door.operation).next().map(|_| Lane::Translate)
     }
 }
 

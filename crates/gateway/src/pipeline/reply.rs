@@ -64,14 +64,14 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     // A name that no header can carry is in the request log.
     let model = model.and_then(|model| HeaderValue::from_str(model).ok());
     let (mut headers, body) = match answer {
-        Answer::Whole { body, usage, delivered, stored_id } => {
+        Answer::Whole { body, framing, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
             // Who can count may be unable to answer.
             if lease.record().door.operation != Operation::CountTokens {
                 channel.health.succeeded();
             }
             lease.end(Ending::Completed, None);
-            (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
+            (rewrite::reply_headers(&headers, framing), ReplyBody::whole(body, Some(lease)))
         }
         Answer::Passing { start, length, source, tap } => {
             let mut reply = rewrite::reply_headers(&headers, Framing::Document);

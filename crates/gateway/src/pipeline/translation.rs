@@ -19,8 +19,8 @@ use dialect::{
     loss::Losses,
     translate::{
         FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted,
-        decode_reply, decode_request, encode_counted, encode_reply, encode_request, named_texts, read_count,
-        write_count,
+        decode_reply, decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request,
+        named_texts, read_count, write_count,
     },
     tree::Json,
 };
@@ -38,8 +38,8 @@ use crate::{
     thoughts::Thoughts,
 };
 
-/// A whole answer up to this size is translated: it must be held for that. More than any answer of words has, and most
-/// pictures.
+/// A whole answer up to this size is translated, and of a streamed one what must be held: more than any answer of words has,
+/// and most pictures.
 pub const WHOLE_BYTES: usize = 16 * 1024 * 1024;
 /// Below this limit an Anthropic model cannot be told to think: its least budget, and as much for the answer.
 const LEAST_THINKING: u64 = 2048;
@@ -62,13 +62,24 @@ impl Translator {
         Translator { letter, refused: None }
     }
 
-    /// Tells the request to a channel in a dialect that this speaks; `None`: it cannot be told.
-    pub fn tell(&mut self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Option<Box<Translated>> {
-        let told = match &self.letter {
-            Ok(letter) => letter.tell(channel, to, wanted),
-            Err(fault) => Err(fault.clone()),
+    /// Tells the request to a channel in the first of its dialects that has a place for it; `None`: it cannot be told.
+    pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Option<Box<Translated>> {
+        let letter = match &self.letter {
+            Ok(letter) => letter,
+            Err(fault) => {
+                self.refused.get_or_insert_with(|| fault.clone());
+                return None;
+            }
         };
-        told.map(Box::new).map_err(|fault| self.refused.get_or_insert(fault)).ok()
+        let mut refused = None;
+        for to in channel.translates_to(letter.asked.operation) {
+            match letter.tell(channel, to, wanted) {
+                Ok(told) => return Some(Box::new(told)),
+                Err(fault) => _ = refused.get_or_insert(fault),
+            }
+        }
+        self.refused = self.refused.take().or(refused);
+        None
     }
 
     /// Why it could not be told.
@@ -103,10 +114,14 @@ pub struct Translated {
     pub body: Bytes,
     pub losses: Losses,
     from: Dialect,
+    /// Whose the tokens of the answer are.
+    maker: Arc<str>,
     accounting: Accounting,
     telling: Telling,
     /// The caller asked for one answer.
     one: bool,
+    /// He asked for a stream.
+    streams: bool,
     listener: Option<Listener>,
     /// Where the caller may name this answer's texts by their ids in his next request.
     keeper: Option<Keeper>,
@@ -128,9 +143,6 @@ impl Letter {
         let mut request = opened.map_err(|error| fault_of(error, &inbound.model))?;
         if let Some(known) = keeper.put_texts(&request) {
             request = known;
-        }
-        if let Some(limit) = inbound.output_limit {
-            request.max_output = Some(request.max_output.map_or(limit, |wanted| wanted.min(limit)));
         }
         let free_text = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
@@ -167,10 +179,16 @@ impl Letter {
         let target = target(channel, to, channel.rename(model), self.output_limit);
         let wished = wanted.suffix.and_then(|suffix| wished(&self.request, suffix, to));
         let request = wished.as_ref().unwrap_or(&self.request);
-        let restored = self.keeper.restore(request, to, &target);
+        let maker = &channel.maker;
+        let own = request.without_tokens_of_others(to, maker);
+        let request = own.as_ref().unwrap_or(request);
+        let restored = self.keeper.restore(request, to, maker, &target);
         let request = restored.as_ref().unwrap_or(request);
         let encode = if counts { encode_counted } else { encode_request };
-        let encoded = encode(to, request, &target).map_err(refused)?;
+        let mut encoded = encode(to, request, &target).map_err(refused)?;
+        if own.is_some() {
+            encoded.losses.add("messages.reasoning", to, "another provider of this dialect gave it out");
+        }
         // Who offers no tools has no loop that goes on.
         let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
@@ -183,9 +201,11 @@ impl Letter {
             body: encoded.body.into(),
             losses: encoded.losses,
             from: self.asked.dialect,
+            maker: maker.clone(),
+            streams: self.request.stream,
             one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
-            listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
+            listener: listens.then(|| Listener::new(self.keeper.clone(), to, maker.clone(), &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
             telling: Telling {
                 model: model.to_owned(),
@@ -220,19 +240,32 @@ fn wished(request: &ChatRequest, suffix: Suffix, to: Dialect) -> Option<ChatRequ
 pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit: Option<u64>) -> Target<'a> {
     let mut target = provider::target(channel.provider, to, renamed);
     target.drops_server_tools = channel.config.drop_server_tools;
-    if let Some(limit) = output_limit {
-        target.max_output = target.max_output.min(limit);
-        // Its limit would have to be raised, and the key cannot pay for more.
-        if to == Dialect::AnthropicMessages && limit < LEAST_THINKING {
-            target.thinking = ThinkingForm::Never;
-        }
+    target.ceiling = output_limit;
+    // Its limit would have to be raised, and the key cannot pay for more.
+    if to == Dialect::AnthropicMessages && output_limit.is_some_and(|limit| limit < LEAST_THINKING) {
+        target.thinking = ThinkingForm::Never;
     }
     target
+}
+
+/// Gemini from 3 on: a call without a signature is refused.
+pub fn signs_calls(channel: &Channel, dialect: Dialect, renamed: &str) -> bool {
+    dialect == Dialect::GeminiGenerate
+        && target(channel, dialect, renamed, None).thinking == ThinkingForm::Effort
 }
 
 impl Translated {
     pub fn accounting(&self) -> Accounting {
         self.accounting
+    }
+
+    /// How the caller reads a whole answer.
+    pub fn whole_framing(&self) -> Framing {
+        match (self.streams, self.telling.json_array) {
+            (false, _) => Framing::Document,
+            (true, false) => Framing::Sse,
+            (true, true) => Framing::JsonArray,
+        }
     }
 
     /// A whole answer in the caller's dialect, and what it lost.
@@ -241,12 +274,24 @@ impl Translated {
             let tokens = read_count(self.door.dialect, body).ok_or_else(no_count)?;
             return Ok((write_count(self.from, tokens).into(), Losses::default()));
         }
-        let reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
+        let mut reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
             let detail = format!("the answer cannot be translated: {}", what_is_wrong(&error));
             UpstreamFault::Unreadable { detail }
         })?;
+        reply.made_by(&self.maker);
         if let Some(listener) = &mut self.listener {
             listener.hear_reply(&reply);
+        }
+        if self.streams {
+            // Asked for as a stream, and read as one.
+            let telling = std::mem::take(&mut self.telling);
+            let keep = |texts| {
+                if let Some(keeper) = &self.keeper {
+                    keeper.keep_texts(texts);
+                }
+            };
+            let encoded = encode_reply_as_stream(self.from, reply, telling, keep);
+            return Ok((encoded.body.into(), encoded.losses));
         }
         let encoded = encode_reply(self.from, &reply, &self.telling);
         if let Some(keeper) = &self.keeper {
@@ -258,7 +303,7 @@ impl Translated {
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.one)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.maker, self.one)
     }
 }
 

@@ -26,11 +26,12 @@ pub(super) static PROVIDERS: &[Provider] = &[
         name: "openai",
         base_url: Some("https://api.openai.com"),
         speaks: &[
+            // Its chat neither gives thinking nor takes it back, and some of its models are not to be had there.
+            row(OpenaiResponses, Chat, "/v1/responses", Bearer),
             row(OpenaiChat, Chat, "/v1/chat/completions", Bearer),
             row(OpenaiChat, Completions, "/v1/completions", Bearer),
             row(OpenaiChat, Embeddings, "/v1/embeddings", Bearer),
             row(OpenaiChat, Moderations, "/v1/moderations", Bearer),
-            row(OpenaiResponses, Chat, "/v1/responses", Bearer),
             row(OpenaiResponses, Compact, "/v1/responses/compact", Bearer),
             row(OpenaiResponses, CountTokens, "/v1/responses/input_tokens", Bearer),
             row(OpenaiResponses, Stored, "/v1/responses/{rest}", Bearer),
@@ -84,10 +85,10 @@ pub(super) static PROVIDERS: &[Provider] = &[
         name: "azure",
         base_url: None,
         speaks: &[
+            row(OpenaiResponses, Chat, "/openai/v1/responses", AzureKey),
             row(OpenaiChat, Chat, "/openai/v1/chat/completions", AzureKey),
             row(OpenaiChat, Completions, "/openai/v1/completions", AzureKey),
             row(OpenaiChat, Embeddings, "/openai/v1/embeddings", AzureKey),
-            row(OpenaiResponses, Chat, "/openai/v1/responses", AzureKey),
             row(OpenaiResponses, Stored, "/openai/v1/responses/{rest}", AzureKey),
         ],
         needs_secret: true,

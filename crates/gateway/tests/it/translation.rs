@@ -5,6 +5,7 @@ mod breaks;
 mod grid;
 mod lanes;
 mod losses;
+mod models;
 mod references;
 pub mod said;
 mod thinking;

@@ -60,6 +60,7 @@ impl Channel {
             "custom" => self.dialect?,
             "anthropic" => Dialect::AnthropicMessages,
             "gemini" => Dialect::GeminiGenerate,
+            "openai" => Dialect::OpenaiResponses,
             _ => Dialect::OpenaiChat,
         };
         (self.translates && !builds).then_some(first)

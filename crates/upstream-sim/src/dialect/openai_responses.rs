@@ -55,8 +55,12 @@ fn reasoning_item(reply: &Reply<'_>, with_summary: bool) -> String {
         true => filled(r#"{"type":"summary_text","text":@}"#, &[Text(&REASONING.concat())]),
         false => String::new(),
     };
-    let template = r#"{"id":"rs_sim@","type":"reasoning","summary":[@],"encrypted_content":@}"#;
-    filled(template, &[Num(reply.id), Raw(&summary), Text(SIGNATURE)])
+    let token = match reply.encrypts {
+        true => filled(r#","encrypted_content":@"#, &[Text(SIGNATURE)]),
+        false => String::new(),
+    };
+    let template = r#"{"id":"rs_sim@","type":"reasoning","summary":[@]@}"#;
+    filled(template, &[Num(reply.id), Raw(&summary), Raw(&token)])
 }
 
 fn text_part(text: &str) -> String {

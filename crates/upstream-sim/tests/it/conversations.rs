@@ -99,10 +99,38 @@ async fn a_result_without_the_signature_of_its_thinking_is_refused() {
         let bare = ask(&sim, &script, stream_path, &second.to_string()).await;
         assert_eq!(bare.status, if path == CHAT { 200 } else { 400 }, "{path}");
         // Wherever a dialect puts it: where it goes is the codecs' affair.
-        let answer = ask(&sim, "tool,reasoning", path, &first.to_string()).await.json();
+        let mut asking = first;
+        if path == RESPONSES {
+            asking["include"] = json!(["reasoning.encrypted_content"]);
+        }
+        let answer = ask(&sim, "tool,reasoning", path, &asking.to_string()).await.json();
         let mut signed = second;
         signed["said"] = answer;
         assert_eq!(ask(&sim, &script, path, &signed.to_string()).await.status, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn thinking_to_keep_is_given_to_those_who_ask_and_what_is_only_named_must_be_stored() {
+    let sim = Sim::start().await;
+    let (path, _, first, second) =
+        conversations("heron").into_iter().find(|(path, ..)| *path == RESPONSES).unwrap();
+    let unasked = ask(&sim, "tool,reasoning", path, &first.to_string()).await.json();
+    assert_eq!(unasked["output"][0]["encrypted_content"], Value::Null, "{unasked}");
+    let mut asking = first;
+    asking["include"] = json!(["reasoning.encrypted_content"]);
+    let asked = ask(&sim, "tool,reasoning", path, &asking.to_string()).await.json();
+    assert!(asked["output"][0]["encrypted_content"].is_string(), "{asked}");
+
+    let script = format!("{SCRIPT},reasoning,wants-signature");
+    for (answer, store, status) in
+        [(&unasked, Value::Null, 200), (&unasked, json!(false), 404), (&asked, json!(false), 200)]
+    {
+        let mut body = second.clone();
+        body["input"].as_array_mut().unwrap().insert(1, answer["output"][0].clone());
+        body["store"] = store;
+        let said = ask(&sim, &script, path, &body.to_string()).await;
+        assert_eq!(said.status, status, "{body}: {}", said.text());
     }
 }
 

@@ -4,8 +4,9 @@
 
 use crate::{
     Dialect,
-    chat::{CacheMark, Citation, Content, OpaqueKind, Part, Source, unwrap_opaque},
+    chat::{CacheMark, Citation, Content, OpaqueKind, Part, Source},
     fields::{Fields, malformed},
+    mark,
     translate::Untranslatable,
     tree::Json,
 };
@@ -65,12 +66,12 @@ pub(crate) fn decode(block: Json) -> Result<Part> {
         }),
         "thinking" => {
             let signature = fields.text("signature")?.filter(|signature| !signature.is_empty());
-            let token = signature.map(|signature| unwrap_opaque(signature, OWN, OpaqueKind::Signature));
+            let token = signature.and_then(|signature| mark::unwrap(signature, OWN, OpaqueKind::Signature));
             Part::reasoning(fields.need_text("thinking")?, token.into_iter().collect())
         }
         "redacted_thinking" => {
-            let token = unwrap_opaque(fields.need_text("data")?, OWN, OpaqueKind::Encrypted);
-            Part::reasoning("", vec![token])
+            let token = mark::unwrap(fields.need_text("data")?, OWN, OpaqueKind::Encrypted);
+            Part::reasoning("", token.into_iter().collect())
         }
         _ => return Ok(keep(fields, kind)),
     };

@@ -4,10 +4,10 @@
 
 use crate::{
     Dialect,
-    chat::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source, wrap_opaque},
+    chat::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source},
     fields::put_extras,
     loss::Losses,
-    shortfall,
+    mark, shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -31,7 +31,13 @@ pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Lo
             }
             continue;
         }
-        blocks.extend(encode(part, losses)?.map(Json::Object));
+        let mut block = encode(part, losses)?;
+        // The provider checks the token of a source, and another's have none.
+        let lent = matches!(part.content, Content::Text { .. }) && !shortfall::cites(part, OWN);
+        if let Some(block) = block.as_mut().filter(|_| lent) {
+            block.take("citations");
+        }
+        blocks.extend(block.map(Json::Object));
     }
     Ok(())
 }
@@ -42,7 +48,7 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
         Content::Text { text, .. } if text.is_empty() => return Ok(None),
         Content::Text { text, citations } => {
             let mut block = object([("type", "text".into()), ("text", text.into())]);
-            let raw = part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "citations");
+            let raw = shortfall::cites(part, OWN);
             let citations: Vec<Json> = citations.iter().map(write_citation).collect();
             block.put_some("citations", Some(citations).filter(|list| !list.is_empty() && !raw));
             block
@@ -78,6 +84,10 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
             block.put_some("is_error", Some(true).filter(|_| *is_error));
             block
         }
+        // Clients keep an empty block, and are refused with it.
+        Content::Reasoning { text } if text.is_empty() && !part.opaque.iter().any(Opaque::stands_alone) => {
+            return Ok(None);
+        }
         Content::Reasoning { text } => write_thinking(text, &part.opaque),
         Content::Foreign { dialect: OWN, value: Json::Object(value), .. } => value.clone(),
         Content::Foreign { .. } => return Ok(None),
@@ -93,8 +103,10 @@ fn unsupported<T>(field: &str, reason: &'static str) -> Result<T> {
 
 /// Thinking with its one token: the provider's own, or another's for the client to keep.
 fn write_thinking(text: &str, tokens: &[Opaque]) -> Object {
-    let token =
-        tokens.iter().find(|token| token.dialect == OWN).or_else(|| tokens.iter().find(|token| keeps(token)));
+    let token = tokens
+        .iter()
+        .find(|token| token.dialect == OWN)
+        .or_else(|| tokens.iter().find(|token| token.stands_alone()));
     match token {
         Some(token) if text.is_empty() && (token.dialect != OWN || token.kind == OpaqueKind::Encrypted) => {
             write_token(token)
@@ -102,22 +114,21 @@ fn write_thinking(text: &str, tokens: &[Opaque]) -> Object {
         token => object([
             ("type", "thinking".into()),
             ("thinking", text.into()),
-            ("signature", token.map(|token| wrap_opaque(token, OWN)).unwrap_or_default().into()),
+            (
+                "signature",
+                token.map_or_else(|| mark::NO_TOKEN.to_owned(), |token| mark::wrap(token, OWN)).into(),
+            ),
         ]),
     }
 }
 
-fn keeps(token: &Opaque) -> bool {
-    token.kind != OpaqueKind::Id
-}
-
 fn write_token(token: &Opaque) -> Object {
-    object([("type", "redacted_thinking".into()), ("data", wrap_opaque(token, OWN).into())])
+    object([("type", "redacted_thinking".into()), ("data", mark::wrap(token, OWN).into())])
 }
 
 /// Tokens of a part that is no thinking have no place in its block: the client keeps them in blocks of their own.
 pub(crate) fn put_tokens(tokens: &[Opaque], blocks: &mut Vec<Json>) {
-    let foreign = tokens.iter().filter(|token| token.dialect != OWN && keeps(token));
+    let foreign = tokens.iter().filter(|token| token.dialect != OWN && token.stands_alone());
     blocks.extend(foreign.map(|token| Json::Object(write_token(token))));
 }
 

@@ -30,6 +30,14 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
     for message in messages {
         read_message(Fields::of(message, "messages")?, &mut request.turns)?;
     }
+    let begun = request.turns.last().filter(|turn| turn.role == Role::Assistant);
+    if begun
+        .and_then(|turn| turn.parts.last())
+        .is_some_and(|part| matches!(part.content, Content::Text { .. }))
+    {
+        // Nothing is to be written back: it stands in the conversation, and here alone it is gone on with.
+        request.extras.add(OWN, "messages", "prefill", Json::Bool(true));
+    }
     request.max_output = fields.count("max_tokens")?;
     request.temperature = fields.number("temperature")?;
     request.top_p = fields.number("top_p")?;

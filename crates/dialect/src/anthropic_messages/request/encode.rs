@@ -3,15 +3,18 @@
 //! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Turns must alternate, results come before words,
 //! and no text block may be empty: the provider refuses what breaks that.
 
+use std::collections::HashSet;
+
 use super::thinking;
 use crate::{
     Dialect,
     anthropic_messages::block,
     chat::{ChatRequest, Format, Function, Part, Role, Tool, ToolChoice, Turn},
     fields::{list_extras, put_extras},
+    fit::{Wishes, fit},
     loss::Losses,
     shortfall,
-    translate::{Target, Untranslatable},
+    translate::{Sampling, Target, Untranslatable},
     tree::{Json, Number, Object, object},
 };
 
@@ -25,9 +28,10 @@ const NO_SUCH_SAMPLING: &str = "it has no such sampling option";
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
     refuse_what_is_read(request)?;
-    let plan = thinking::plan(request, target, losses);
+    let wishes = fit(request, target, OWN, losses);
+    let plan = thinking::plan(request, &wishes, target, losses);
     let mut body = object([("model", target.model.into()), ("max_tokens", plan.max_tokens.into())]);
-    put_sampling(request, plan.thinks, &mut body, losses);
+    put_sampling(request, &wishes, plan.thinks, target, &mut body, losses);
     if !request.stop.is_empty() {
         body.put("stop_sequences", request.stop.iter().map(Json::from).collect::<Vec<_>>());
     }
@@ -38,7 +42,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some("thinking", thinking);
     let mut config = Object::default();
     config.put_some("effort", plan.effort);
-    put_format(request, &mut config, losses);
+    put_format(request, target, &mut config, losses)?;
     put_extras(&request.extras, OWN, "output_config", &mut config);
     body.put_some("output_config", Some(config).filter(|config| !config.is_empty()));
     put_account(request, &mut body, losses);
@@ -66,36 +70,46 @@ fn refuse_what_is_read(request: &ChatRequest) -> Result<()> {
     Ok(())
 }
 
-fn put_sampling(request: &ChatRequest, thinks: bool, body: &mut Object, losses: &mut Losses) {
+fn put_sampling(
+    request: &ChatRequest,
+    wishes: &Wishes<'_>,
+    thinks: bool,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) {
     let warm = |number: &Number| number.as_f64().is_some_and(|value| value > 1.0);
-    match &request.temperature {
+    match wishes.temperature {
         Some(_) if thinks => losses.add("temperature", OWN, "a model that thinks takes none"),
         Some(temperature) if warm(temperature) => {
             body.put("temperature", 1u64);
             losses.add("temperature", OWN, "it goes up to 1: 1 was sent");
         }
         temperature => {
-            body.put_some("temperature", temperature.as_ref());
+            body.put_some("temperature", temperature);
         }
     }
     let low = |number: &Number| number.as_f64().is_some_and(|value| value < 0.95);
-    match &request.top_p {
+    match wishes.top_p {
         Some(top_p) if thinks && low(top_p) => {
             losses.add("top_p", OWN, "a model that thinks takes none below 0.95")
         }
+        Some(_) if target.sampling == Sampling::OneOfTwo && body.get("temperature").is_some() => {
+            losses.add("top_p", OWN, "the model takes a temperature or this: the temperature was sent");
+        }
         top_p => {
-            body.put_some("top_p", top_p.as_ref());
+            body.put_some("top_p", top_p);
         }
     }
-    match &request.top_k {
+    match wishes.top_k {
         Some(_) if thinks => losses.add("top_k", OWN, "a model that thinks takes none"),
         top_k => {
-            body.put_some("top_k", top_k.as_ref());
+            body.put_some("top_k", top_k);
         }
     }
     for (name, set) in [
-        ("presence_penalty", request.presence_penalty.is_some()),
-        ("frequency_penalty", request.frequency_penalty.is_some()),
+        ("presence_penalty", wishes.presence_penalty.is_some()),
+        ("frequency_penalty", wishes.frequency_penalty.is_some()),
         ("seed", request.seed.is_some()),
         ("verbosity", request.verbosity.is_some()),
     ] {
@@ -105,8 +119,20 @@ fn put_sampling(request: &ChatRequest, thinks: bool, body: &mut Object, losses: 
     }
 }
 
-fn put_format(request: &ChatRequest, config: &mut Object, losses: &mut Losses) {
+fn put_format(
+    request: &ChatRequest,
+    target: &Target<'_>,
+    config: &mut Object,
+    losses: &mut Losses,
+) -> Result<()> {
     match &request.format {
+        Some(Format::JsonSchema { .. }) if !target.schemas => {
+            return Err(Untranslatable::Unsupported {
+                field: "response_format".to_owned(),
+                dialect: OWN,
+                reason: "this model is too old to be held to a schema",
+            });
+        }
         Some(Format::JsonSchema { name, description, schema, strict }) => {
             let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
             put_extras(&request.extras, OWN, "output_config.format", &mut format);
@@ -134,6 +160,7 @@ fn put_format(request: &ChatRequest, config: &mut Object, losses: &mut Losses) {
         }
         Some(Format::Text) | None => {}
     }
+    Ok(())
 }
 
 fn put_account(request: &ChatRequest, body: &mut Object, losses: &mut Losses) {
@@ -163,19 +190,21 @@ fn put_tools(
     body: &mut Object,
     losses: &mut Losses,
 ) -> Result<()> {
-    let allowed = |tool: &Tool| match &request.tool_choice {
-        Some(ToolChoice::Subset { names, .. }) => names.iter().any(|name| name == tool.name()),
-        _ => true,
+    let subset: Option<HashSet<&str>> = match &request.tool_choice {
+        Some(ToolChoice::Subset { names, .. }) => Some(names.iter().map(String::as_str).collect()),
+        _ => None,
     };
+    let allowed = |tool: &Tool| subset.as_ref().is_none_or(|names| names.contains(tool.name()));
     let mut tools = Vec::new();
     for tool in request.tools.iter().filter(|tool| allowed(tool)) {
         tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
     }
+    let choice = shortfall::tool_choice(request, !tools.is_empty(), OWN, losses);
     if tools.is_empty() {
         return Ok(());
     }
     body.put("tools", tools);
-    let mut choice = match &request.tool_choice {
+    let mut choice = match choice {
         None if request.parallel_calls.is_none() => return Ok(()),
         None | Some(ToolChoice::Auto | ToolChoice::Subset { required: false, .. }) => {
             object([("type", "auto".into())])

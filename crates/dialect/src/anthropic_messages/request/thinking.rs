@@ -5,13 +5,17 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, OpaqueKind, Role, Shown, ThinkingMode, ToolChoice},
+    chat::{ChatRequest, Content, Effort, OpaqueKind, Role, Shown, Thinking, ThinkingMode, ToolChoice},
+    fit::Wishes,
     loss::Losses,
     translate::{Target, ThinkingForm},
     tree::{Object, object},
 };
 
 const OWN: Dialect = Dialect::AnthropicMessages;
+
+/// The limit where the client names none and the model's own is not known: what all of its age and younger write.
+const USUAL_OUTPUT: u64 = 8192;
 
 /// The provider's floor.
 const LEAST_BUDGET: u64 = 1024;
@@ -28,17 +32,16 @@ pub(super) struct Plan {
     pub(super) thinks: bool,
 }
 
-pub(super) fn plan(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Plan {
-    let wish = request.thinking;
-    let mut plan = Plan { max_tokens: request.max_output.unwrap_or(target.max_output), ..Plan::default() };
-    let mode = match (wish.mode, wish.effort) {
-        (Some(mode), _) => Some(mode),
-        (None, Some(effort)) if target.thinking == ThinkingForm::Budget => {
-            Some(ThinkingMode::Budget(effort.budget().max(LEAST_BUDGET)))
-        }
-        (None, Some(_)) => Some(ThinkingMode::Adaptive),
-        (None, None) => None,
-    };
+pub(super) fn plan(
+    request: &ChatRequest,
+    wishes: &Wishes<'_>,
+    target: &Target<'_>,
+    losses: &mut Losses,
+) -> Plan {
+    let wish = wishes.thinking;
+    let max_tokens = wishes.max_output.or(target.most()).unwrap_or(USUAL_OUTPUT);
+    let mut plan = Plan { max_tokens, ..Plan::default() };
+    let mode = wish.mode.or(wish.effort.map(|_| ThinkingMode::Adaptive));
     match mode {
         None => {}
         Some(ThinkingMode::Off) => plan.thinking = Some(object([("type", "disabled".into())])),
@@ -53,28 +56,23 @@ pub(super) fn plan(request: &ChatRequest, target: &Target<'_>, losses: &mut Loss
         }
         Some(mode) => {
             plan.thinks = true;
-            plan.thinking = Some(write(mode, request, target, &mut plan, losses));
+            plan.thinking = Some(write(mode, wish, target, &mut plan, losses));
         }
     }
     if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
         losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
     }
     // Newer models take an effort also without thinking.
-    plan.effort = match (target.thinking, wish.effort, wish.mode) {
-        (ThinkingForm::Effort, Some(effort), _) => {
-            Some(if effort < crate::chat::Effort::Low { "low" } else { effort.name() })
-        }
-        (ThinkingForm::Effort, None, Some(ThinkingMode::Budget(budget))) => {
-            Some(crate::chat::Effort::of_budget(budget.max(LEAST_BUDGET)).name())
-        }
-        _ => None,
-    };
+    plan.effort = wish
+        .effort
+        .filter(|_| target.thinking == ThinkingForm::Effort)
+        .map(|effort| effort.max(Effort::Low).name());
     plan
 }
 
 fn write(
     mode: ThinkingMode,
-    request: &ChatRequest,
+    wish: Thinking,
     target: &Target<'_>,
     plan: &mut Plan,
     losses: &mut Losses,
@@ -83,13 +81,14 @@ fn write(
         (ThinkingForm::Budget, mode) => {
             let budget = match mode {
                 ThinkingMode::Budget(budget) => budget,
-                _ => request.thinking.effort.unwrap_or(crate::chat::Effort::Medium).budget(),
+                _ => Effort::Medium.budget(),
             };
             let mut budget = budget.max(LEAST_BUDGET);
             if plan.max_tokens <= budget {
                 // The client's limit was meant for what it reads.
                 let wanted = plan.max_tokens.saturating_add(budget);
-                plan.max_tokens = wanted.min(target.max_output.max(LEAST_BUDGET + ROOM));
+                let most = target.most().unwrap_or(USUAL_OUTPUT);
+                plan.max_tokens = wanted.min(most.max(LEAST_BUDGET + ROOM));
                 if plan.max_tokens <= budget {
                     budget = plan.max_tokens.saturating_sub(ROOM).max(LEAST_BUDGET);
                     losses.add(
@@ -103,7 +102,7 @@ fn write(
         }
         _ => object([("type", "adaptive".into())]),
     };
-    let display = match request.thinking.shown {
+    let display = match wish.shown {
         Some(Shown::Hidden) => Some("omitted"),
         Some(_) => Some("summarized"),
         None => None,

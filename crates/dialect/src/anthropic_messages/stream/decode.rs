@@ -5,9 +5,9 @@
 use crate::{
     Dialect,
     anthropic_messages::{block, reply},
-    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason, unwrap_opaque},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
-    shortfall,
+    mark, shortfall,
     translate::Track,
     tree::{Json, Object},
     usage::anthropic::Counts,
@@ -213,7 +213,8 @@ impl Decoder {
 }
 
 fn sign(signature: String, part: u32, track: &mut Track) {
-    if !signature.is_empty() {
-        track.delta(0, part, Delta::Opaque(unwrap_opaque(signature, OWN, OpaqueKind::Signature)));
+    let token = mark::unwrap(signature, OWN, OpaqueKind::Signature);
+    if let Some(token) = token.filter(|token| !token.value.is_empty()) {
+        track.delta(0, part, Delta::Opaque(token));
     }
 }

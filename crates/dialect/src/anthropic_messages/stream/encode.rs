@@ -6,10 +6,10 @@
 use crate::{
     Dialect, Usage,
     anthropic_messages::{block, reply},
-    chat::{Content, Opaque, OpaqueKind, Part, Stop, wrap_opaque},
+    chat::{Content, Opaque, OpaqueKind, Part, Stop},
     event::{ChatEvent, Delta, Opening},
     loss::Losses,
-    shortfall,
+    mark, shortfall,
     translate::{Sequence, Telling, put_object},
     tree::{Json, Object, object},
 };
@@ -54,6 +54,10 @@ impl Encoder {
             stop: None,
             usage: Usage::default(),
         }
+    }
+
+    pub(crate) fn waited(&self) -> usize {
+        self.sequence.waited()
     }
 
     pub(crate) fn write(&mut self, event: &ChatEvent, out: &mut Vec<u8>, losses: &mut Losses) {
@@ -142,7 +146,7 @@ impl Encoder {
             Delta::Opaque(token) if token.kind == OpaqueKind::Id => return,
             Delta::Opaque(token) if thinks && !current.signed => {
                 current.signed = true;
-                object([("type", "signature_delta".into()), ("signature", wrap_opaque(token, OWN).into())])
+                object([("type", "signature_delta".into()), ("signature", mark::wrap(token, OWN).into())])
             }
             Delta::Opaque(token) => {
                 // Before a call, its token can still go first; after words it follows them.
@@ -196,6 +200,11 @@ impl Encoder {
         }
         let Some(current) = self.current.take() else { return };
         if current.started {
+            if matches!(current.opening, Opening::Reasoning) && !current.signed {
+                let delta =
+                    object([("type", "signature_delta".into()), ("signature", mark::NO_TOKEN.into())]);
+                put(out, "content_block_delta", [("index", self.index.into()), ("delta", delta.into())]);
+            }
             self.stop_block(out);
         }
         for token in current.tokens {

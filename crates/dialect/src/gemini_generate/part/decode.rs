@@ -4,9 +4,9 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Extras, Opaque, OpaqueKind, Part, Source, unwrap_opaque},
+    chat::{Content, Extras, Opaque, OpaqueKind, Part, Source},
     fields::Fields,
-    shortfall,
+    mark, shortfall,
     translate::{Calls, Untranslatable},
     tree::{Json, Object},
 };
@@ -18,7 +18,9 @@ const AT: &str = "contents.parts";
 
 pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
     let mut fields = Fields::of(part, AT)?.camel();
-    let token = fields.text("thoughtSignature")?.filter(|token| !token.is_empty()).map(read_token);
+    let signature = fields.text("thoughtSignature")?.filter(|token| !token.is_empty());
+    let signed = signature.is_some();
+    let token = signature.and_then(read_token);
     let thought = fields.bool("thought")?.unwrap_or(false);
     let mut extras = Extras::default();
     let content = if let Some(text) = fields.text("text")? {
@@ -45,7 +47,7 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
         let name = file.text("displayName")?;
         file.rest(OWN, &mut extras);
         medium(source, mime.as_deref(), name)
-    } else if fields.peek("thought").is_some() || (thought || token.is_some()) && fields.is_empty() {
+    } else if fields.peek("thought").is_some() || (thought || signed) && fields.is_empty() {
         Content::Reasoning { text: String::new() }
     } else {
         let mut value = fields.into_object();
@@ -99,9 +101,9 @@ fn read_result(mut result: Fields, calls: &mut Calls, extras: &mut Extras) -> Re
 }
 
 /// A token of another dialect that a client of ours kept is told by its mark, inside the base64 of this one.
-fn read_token(value: String) -> Opaque {
-    if let Some(text) = shortfall::decode_text(&value).filter(|text| text.starts_with("sluice:")) {
-        return unwrap_opaque(text, OWN, OpaqueKind::Signature);
+fn read_token(value: String) -> Option<Opaque> {
+    if let Some(text) = shortfall::decode_text(&value).filter(|text| text.starts_with(mark::MARK)) {
+        return mark::unwrap(text, OWN, OpaqueKind::Signature);
     }
-    Opaque { dialect: OWN, kind: OpaqueKind::Signature, value }
+    Some(Opaque { dialect: OWN, kind: OpaqueKind::Signature, value, maker: None })
 }

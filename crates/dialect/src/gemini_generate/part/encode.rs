@@ -4,10 +4,10 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Source, wrap_opaque},
+    chat::{Content, Opaque, OpaqueKind, Part, Source},
     fields::put_extras,
     loss::Losses,
-    shortfall,
+    mark, shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -56,6 +56,11 @@ pub(crate) fn write_call(id: &str, name: &str, input: &str, custom: bool, losses
     call
 }
 
+/// Where a client shall keep no token: the first call of an answer never stands without.
+pub(crate) fn no_token() -> String {
+    shortfall::encode_text(mark::NO_TOKEN)
+}
+
 /// The signature of a part, as a client keeps it: its own as it is, another's in the same alphabet.
 pub(crate) fn signature(tokens: &[Opaque]) -> Option<String> {
     let kept = |token: &&Opaque| token.kind != OpaqueKind::Id;
@@ -63,7 +68,7 @@ pub(crate) fn signature(tokens: &[Opaque]) -> Option<String> {
     Some(if token.dialect == OWN {
         token.value.clone()
     } else {
-        shortfall::encode_text(&wrap_opaque(token, OWN))
+        shortfall::encode_text(&mark::wrap(token, OWN))
     })
 }
 

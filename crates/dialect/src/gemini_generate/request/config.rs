@@ -5,8 +5,9 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Effort, Format, Shown, ThinkingMode},
+    chat::{ChatRequest, Effort, Format, Shown, Thinking, ThinkingMode},
     fields::put_extras,
+    fit::fit,
     loss::Losses,
     translate::{Target, ThinkingForm},
     tree::{Json, Object},
@@ -16,15 +17,16 @@ const OWN: Dialect = Dialect::GeminiGenerate;
 
 pub(super) fn write_config(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Object {
     let mut config = Object::default();
-    config.put_some("maxOutputTokens", request.max_output);
-    config.put_some("temperature", request.temperature.as_ref());
-    config.put_some("topP", request.top_p.as_ref());
-    config.put_some("topK", request.top_k.as_ref());
+    let wishes = fit(request, target, OWN, losses);
+    config.put_some("maxOutputTokens", wishes.max_output);
+    config.put_some("temperature", wishes.temperature);
+    config.put_some("topP", wishes.top_p);
+    config.put_some("topK", wishes.top_k);
     config.put_some("candidateCount", request.candidates);
     let stop: Vec<Json> = request.stop.iter().map(Json::from).collect();
     config.put_some("stopSequences", Some(stop).filter(|stop| !stop.is_empty()));
-    config.put_some("presencePenalty", request.presence_penalty.as_ref());
-    config.put_some("frequencyPenalty", request.frequency_penalty.as_ref());
+    config.put_some("presencePenalty", wishes.presence_penalty);
+    config.put_some("frequencyPenalty", wishes.frequency_penalty);
     config.put_some("seed", request.seed.as_ref());
     if let Some(alternatives) = request.logprobs {
         config.put("responseLogprobs", true);
@@ -51,15 +53,14 @@ pub(super) fn write_config(request: &ChatRequest, target: &Target<'_>, losses: &
             }
         }
     }
-    let mut thinking = write_thinking(request, target, losses);
+    let mut thinking = write_thinking(request, wishes.thinking, target, losses);
     put_extras(&request.extras, OWN, "generationConfig.thinkingConfig", &mut thinking);
     config.put_some("thinkingConfig", Some(thinking).filter(|thinking| !thinking.is_empty()));
     put_extras(&request.extras, OWN, "generationConfig", &mut config);
     config
 }
 
-fn write_thinking(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Object {
-    let wish = request.thinking;
+fn write_thinking(request: &ChatRequest, wish: Thinking, target: &Target<'_>, losses: &mut Losses) -> Object {
     let mut thinking = Object::default();
     if target.thinking == ThinkingForm::Never {
         if wish.effort.is_some()
@@ -75,11 +76,7 @@ fn write_thinking(request: &ChatRequest, target: &Target<'_>, losses: &mut Losse
             losses.add("thinking", OWN, "the model always thinks: the lowest level was sent");
             thinking.put("thinkingLevel", "MINIMAL");
         }
-        (ThinkingForm::Effort, mode, effort) => {
-            let effort = effort.or(match mode {
-                Some(ThinkingMode::Budget(budget)) => Some(Effort::of_budget(budget)),
-                _ => None,
-            });
+        (ThinkingForm::Effort, _, effort) => {
             let level = effort.map(|effort| match effort {
                 Effort::Minimal => "MINIMAL",
                 Effort::Low => "LOW",
@@ -94,17 +91,14 @@ fn write_thinking(request: &ChatRequest, target: &Target<'_>, losses: &mut Losse
         (_, Some(ThinkingMode::Budget(budget)), _) => {
             thinking.put("thinkingBudget", budget);
         }
-        (_, _, Some(effort)) => {
-            thinking.put("thinkingBudget", effort.budget());
-        }
-        (_, Some(ThinkingMode::Adaptive), None) => {
+        (_, Some(ThinkingMode::Adaptive) | None, _) => {
             thinking.put("thinkingBudget", crate::tree::Number("-1".to_owned()));
         }
     }
     // Whoever asked to think reads the thoughts, unless it said that it does not.
     let shown = match wish.shown {
         Some(shown) => Some(shown != Shown::Hidden),
-        None if thinking.is_empty() || wish.mode == Some(ThinkingMode::Off) => None,
+        None if thinking.is_empty() || request.thinking.mode == Some(ThinkingMode::Off) => None,
         None => Some(true),
     };
     thinking.put_some("includeThoughts", shown);

@@ -22,10 +22,14 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 const OWN: Dialect = Dialect::GeminiGenerate;
 
 /// What the provider itself names for calls that another model made: base64 of `context_engineering_is_the_way_to_go`.
-const UNSIGNED: &str = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv";
+pub(crate) const UNSIGNED: &str = "Y29udGV4dF9lbmdpbmVlcmluZ19pc190aGVfd2F5X3RvX2dv";
+
+/// Google, "GenerationConfig".
+const MOST_STOPS: usize = 5;
 
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
+    shortfall::check_stops(request, MOST_STOPS, OWN, "it takes five stop sequences at most")?;
     let mut body = Object::default();
     put_turns(request, target, &mut body, losses)?;
     put_tools(request, target, &mut body, losses)?;
@@ -57,7 +61,7 @@ fn put_turns(
 ) -> Result<()> {
     let (leading, conversation) = request.leading();
     let mut system = Vec::new();
-    let mut writer = Contents { target, names: HashMap::new(), order: Vec::new(), contents: Vec::new() };
+    let mut writer = Contents { target, names: HashMap::new(), order: HashMap::new(), contents: Vec::new() };
     for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
         for part in &turn.parts {
@@ -87,8 +91,8 @@ struct Contents<'a> {
     target: &'a Target<'a>,
     /// Which tool a call called: results must name it.
     names: HashMap<String, String>,
-    /// The calls of the last answer: their results stand in the same order.
-    order: Vec<String>,
+    /// The calls of the last answer, with their places: results stand in the same order.
+    order: HashMap<String, usize>,
     contents: Vec<(&'static str, Vec<Json>)>,
 }
 
@@ -153,7 +157,8 @@ impl Contents<'_> {
             }
             if let Content::ToolCall { id, name, .. } = &part.content {
                 self.names.insert(id.clone(), name.clone());
-                self.order.push(id.clone());
+                let place = self.order.len();
+                self.order.entry(id.clone()).or_insert(place);
             }
             let Some(mut fields) = part::encode(part, losses)? else { continue };
             let calls = matches!(part.content, Content::ToolCall { .. });
@@ -173,7 +178,7 @@ impl Contents<'_> {
     fn put_results(&mut self, results: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
         let mut shown = Vec::new();
         let place = |part: &Part| match &part.content {
-            Content::ToolResult { call_id, .. } => self.order.iter().position(|id| id == call_id),
+            Content::ToolResult { call_id, .. } => self.order.get(call_id).copied(),
             _ => None,
         };
         let mut results: Vec<&Part> = results.iter().collect();
@@ -284,7 +289,7 @@ fn put_tools(
     if request.parallel_calls == Some(false) && any {
         losses.add("parallel_tool_calls", OWN, "it calls as many tools at once as it likes");
     }
-    let mut calling = request.tool_choice.as_ref().filter(|_| any).map(write_choice).unwrap_or_default();
+    let mut calling = shortfall::tool_choice(request, any, OWN, losses).map(write_choice).unwrap_or_default();
     put_extras(&request.extras, OWN, "toolConfig.functionCallingConfig", &mut calling);
     let mut config = Object::default();
     config.put_some("functionCallingConfig", Some(calling).filter(|calling| !calling.is_empty()));

@@ -3,7 +3,7 @@
 //! In: the OpenAPI subset of `parameters` and `responseSchema`. Out: JSON Schema, as all others take it. What is JSON
 //! Schema already must come out as it is.
 
-use crate::tree::{Json, Object};
+use crate::tree::{Json, Object, object};
 
 pub(super) fn read(schema: Json) -> Json {
     match schema {
@@ -12,10 +12,11 @@ pub(super) fn read(schema: Json) -> Json {
     }
 }
 
-fn read_object(object: Object) -> Object {
-    let nullable = object.get("nullable") == Some(&Json::Bool(true));
+fn read_object(schema: Object) -> Object {
+    let nullable = schema.get("nullable") == Some(&Json::Bool(true));
+    let typed = schema.get("type").is_some();
     let mut out = Object::default();
-    for (key, value) in object.0 {
+    for (key, value) in schema.0 {
         match (&*key, value) {
             ("nullable", Json::Bool(_)) => {}
             ("type", Json::String(kind)) => {
@@ -30,7 +31,14 @@ fn read_object(object: Object) -> Object {
                 out.put(key, read(value));
             }
             ("anyOf" | "any_of", Json::Array(schemas)) => {
-                out.put("anyOf", schemas.into_iter().map(read).collect::<Vec<_>>());
+                let null = (nullable && !typed).then(null);
+                out.put("anyOf", schemas.into_iter().map(read).chain(null).collect::<Vec<_>>());
+            }
+            ("enum", Json::Array(mut values)) => {
+                if nullable && typed && !values.contains(&Json::Null) {
+                    values.push(Json::Null);
+                }
+                out.put(key, values);
             }
             // 64-bit numbers come as text in Google's JSON.
             (
@@ -45,5 +53,13 @@ fn read_object(object: Object) -> Object {
             }
         }
     }
+    // It allows null beside whatever it says, unless it says nothing: that allows everything.
+    if nullable && !typed && out.get("anyOf").is_none() && !out.is_empty() {
+        return object([("anyOf", vec![out.into(), null()].into())]);
+    }
     out
+}
+
+fn null() -> Json {
+    object([("type", "null".into())]).into()
 }

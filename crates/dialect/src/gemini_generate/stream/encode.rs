@@ -27,6 +27,8 @@ pub(crate) struct Encoder {
     /// Nothing was written yet: an array has its bracket to come.
     first: bool,
     open: Vec<Open>,
+    /// Candidates that have called a tool.
+    called: Vec<u32>,
     stops: Vec<(u32, Stop)>,
     cited: Vec<Cited>,
     usage: Option<Usage>,
@@ -60,6 +62,7 @@ impl Encoder {
             model,
             first: true,
             open: Vec::new(),
+            called: Vec::new(),
             stops: Vec::new(),
             cited: Vec::new(),
             usage: None,
@@ -137,10 +140,15 @@ impl Encoder {
             Opening::ToolCall { id, name, custom } => {
                 let call = part::write_call(id, name, &open.input, *custom, losses);
                 let mut fields = object([("functionCall", call.into())]);
-                fields.put_some("thoughtSignature", token);
+                let first = !self.called.contains(&candidate);
+                if first {
+                    self.called.push(candidate);
+                }
+                fields.put_some("thoughtSignature", token.or_else(|| first.then(part::no_token)));
                 parts.push(fields.into());
             }
-            Opening::Whole(part) => reply::put_part(part, &mut parts, losses),
+            // No call comes whole.
+            Opening::Whole(part) => reply::put_part(part, &mut true, &mut parts, losses),
             Opening::Text | Opening::Refusal | Opening::Reasoning => {
                 if let Some(token) = token {
                     let mut fields = object([("text", "".into())]);

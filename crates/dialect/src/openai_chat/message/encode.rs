@@ -3,13 +3,15 @@
 //! In: a canonical turn. Out: its messages (a tool turn makes several). Pictures in a tool's result must not vanish:
 //! they follow in a user message.
 
+use std::slice;
+
 use super::{
     content::write_part,
     reasoning::{write_detail, write_google},
 };
 use crate::{
     Dialect,
-    chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Turn},
+    chat::{Citation, Content, Opaque, Part, Role, Turn},
     fields::{NO_PLACE, list_extras, put_extras},
     loss::Losses,
     shortfall,
@@ -48,10 +50,18 @@ pub(crate) fn encode(
         put_said(&said, target, &mut message, losses)?;
     } else {
         let parts: Vec<&Part> = turn.parts.iter().collect();
-        message.put("content", write_content(&parts, target.plain_chat, losses)?);
+        let content = write_content(&parts, target.plain_chat, losses)?;
+        message.put_some(
+            "content",
+            Some(content).filter(|content| !parts.is_empty() && *content != Json::Array(Vec::new())),
+        );
+    }
+    put_extras(&turn.extras, OWN, "messages", &mut message);
+    if message.0.len() == 1 {
+        // Nothing but the role: the provider would refuse a message that says nothing.
+        return Ok(());
     }
     message.put_some("name", turn.name.as_ref());
-    put_extras(&turn.extras, OWN, "messages", &mut message);
     messages.push(message.into());
     Ok(())
 }
@@ -85,7 +95,7 @@ fn put_thinking(thinking: &[&Part], replay: Replay, message: &mut Object, losses
                 Content::Foreign { value, .. } => value.clone(),
                 content => {
                     let text = if let Content::Reasoning { text } = content { text } else { "" };
-                    write_detail(text, &part.opaque, at as u32).into()
+                    write_detail(text, &part.opaque, at as u32, false).into()
                 }
             });
             let details: Vec<Json> = details.collect();
@@ -140,7 +150,8 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
     for part in said {
         match &part.content {
             Content::ToolCall { .. } => {
-                calls.push(write_call(part, replay == Replay::Details, joined).into())
+                let google = write_google(&part.opaque, false).filter(|_| replay == Replay::Details);
+                calls.push(write_call(part, google, joined).into());
             }
             Content::Refusal { text } => refusal.push_str(text),
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
@@ -155,18 +166,21 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
             _ => losses.add("messages.content", OWN, "only its own dialect has such a part"),
         }
     }
-    if content.is_empty() {
-        message.put("content", Json::Null);
-    } else {
+    if !content.is_empty() {
         message.put("content", write_content(&content, joined, losses)?);
+    } else if !calls.is_empty() || !refusal.is_empty() || message.get("audio").is_some() {
+        message.put("content", Json::Null);
+    } else if message.0.len() > 1 {
+        // Thinking alone: an answer that may be missing must have calls beside it.
+        message.put("content", "");
     }
     message.put_some("refusal", Some(refusal).filter(|text| !text.is_empty()));
     message.put_some("tool_calls", Some(calls).filter(|calls: &Vec<Json>| !calls.is_empty()));
     Ok(())
 }
 
-/// `tokens`: with the tokens of other dialects, for a client to keep. `plain`: for a provider that knows functions only.
-pub(crate) fn write_call(part: &Part, tokens: bool, plain: bool) -> Object {
+/// `google`: with the token of the call. `plain`: for a provider that knows functions only.
+fn write_call(part: &Part, google: Option<Object>, plain: bool) -> Object {
     let Content::ToolCall { id, name, input, custom } = &part.content else { return Object::default() };
     let wrapped = Json::from(object([("input", input.into())])).to_string();
     let input = if *custom && plain { &wrapped } else { input };
@@ -179,10 +193,7 @@ pub(crate) fn write_call(part: &Part, tokens: bool, plain: bool) -> Object {
         put_extras(&part.extras, OWN, "messages.tool_calls.function", &mut function);
         object([("id", id.into()), ("type", "function".into()), ("function", function.into())])
     };
-    if tokens {
-        let token = part.opaque_of(Dialect::GeminiGenerate, OpaqueKind::Signature);
-        call.put_some("extra_content", token.map(write_google));
-    }
+    call.put_some("extra_content", google);
     put_extras(&part.extras, OWN, "messages.tool_calls", &mut call);
     call
 }
@@ -229,7 +240,7 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     let (mut calls, mut details, mut annotations, mut images) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let signed = parts.iter().any(|part| match &part.content {
-        Content::Reasoning { .. } => !part.opaque.is_empty(),
+        Content::Reasoning { .. } => part.opaque.iter().any(Opaque::stands_alone),
         Content::Foreign { dialect: OWN, at, .. } => *at == "messages.reasoning_details",
         _ => false,
     });
@@ -240,21 +251,20 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
                 let before = text.chars().count() as u64;
                 let said = more.chars().count() as u64;
                 annotations.extend(citations.iter().map(|citation| write_citation(citation, before, said)));
-                let token = part.opaque_of(Dialect::GeminiGenerate, OpaqueKind::Signature);
-                message.put_some("extra_content", token.map(write_google));
+                message.put_some("extra_content", write_google(&part.opaque, true));
                 list_tokens(part, "messages.content.signature", losses);
                 text.push_str(more);
             }
             Content::Reasoning { text: more } => {
                 thinking.push_str(more);
                 if signed {
-                    details.push(write_detail(more, &part.opaque, details.len() as u32).into());
+                    details.push(write_detail(more, &part.opaque, details.len() as u32, true).into());
                 }
             }
             Content::Refusal { text: more } => refusal.push_str(more),
             Content::ToolCall { .. } => {
                 list_tokens(part, "messages.tool_calls.signature", losses);
-                calls.push(write_call(part, true, false).into());
+                calls.push(write_call(part, write_google(&part.opaque, true), false).into());
             }
             Content::Image { .. } => match write_part(part) {
                 Ok(image) => images.push(image.into()),
@@ -300,7 +310,8 @@ pub(crate) const OLD_CALLS: &str = "a client that offers `functions` reads one c
 
 /// Chat has a place for Gemini's tokens alone, beside thinking.
 fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
-    if part.opaque.iter().any(|token| token.kind != OpaqueKind::Id && google_token(token).is_none()) {
+    let homeless = |token: &Opaque| token.stands_alone() && write_google(slice::from_ref(token), true).is_none();
+    if part.opaque.iter().any(homeless) {
         losses.add(field, OWN, NO_PLACE);
     }
 }
@@ -317,10 +328,4 @@ pub(crate) fn write_citation(citation: &Citation, before: u64, said: u64) -> Jso
     ]);
     fields.put_some("content", citation.quote.as_ref());
     object([("type", "url_citation".into()), ("url_citation", fields.into())]).into()
-}
-
-/// The token of a part that is no thinking, for a stream.
-pub(crate) fn google_token(opaque: &Opaque) -> Option<Object> {
-    let google = opaque.dialect == Dialect::GeminiGenerate && opaque.kind == OpaqueKind::Signature;
-    google.then(|| write_google(&opaque.value))
 }

@@ -5,6 +5,7 @@
 use crate::{
     Dialect,
     chat::{Content, Opaque, OpaqueKind, Part},
+    mark,
     tree::{Json, Object, object},
 };
 
@@ -41,7 +42,10 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
         match dialect {
             Some(Dialect::OpenaiResponses) | None if kind == OpaqueKind::Id && dialect.is_none() => {}
             Some(Dialect::AnthropicMessages | Dialect::GeminiGenerate) if kind == OpaqueKind::Id => {}
-            Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned() }),
+            Some(_) if value.starts_with(mark::MARK) => {
+                opaque.extend(mark::unwrap(value.to_owned(), Dialect::OpenaiChat, kind));
+            }
+            Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned(), maker: None }),
             None => unknown = true,
         }
     }
@@ -67,8 +71,8 @@ pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) {
     }
 }
 
-/// A detail for a reasoning part's tokens of one dialect.
-pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object {
+/// A detail for a reasoning part's tokens of one dialect. `kept`: for a client, who keeps them for us.
+pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32, kept: bool) -> Object {
     let mut detail = Object::default();
     let encrypted = opaque.iter().any(|token| token.kind == OpaqueKind::Encrypted);
     if encrypted && text.is_empty() {
@@ -76,13 +80,16 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object 
     } else {
         detail.put("type", "reasoning.text").put("text", text);
     }
+    // A name alone would come back as a thought that its provider does not know.
+    let opaque = if opaque.iter().any(Opaque::stands_alone) { opaque } else { &[] };
     for token in opaque {
         let key = match token.kind {
             OpaqueKind::Signature => "signature",
             OpaqueKind::Encrypted => "data",
             OpaqueKind::Id => "id",
         };
-        detail.put(key, &token.value);
+        let kept = kept && token.kind != OpaqueKind::Id;
+        detail.put(key, if kept { mark::wrap(token, Dialect::OpenaiChat) } else { token.value.clone() });
     }
     let named =
         opaque.first().and_then(|token| FORMATS.iter().find(|(_, dialect)| *dialect == token.dialect));
@@ -96,9 +103,18 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32) -> Object 
 /// `extra_content.google.thought_signature`, where Gemini's own chat door carries the token of a part.
 pub(crate) fn read_google(extra: Option<&Json>) -> Option<Opaque> {
     let value = extra?.as_object()?.get("google")?.as_object()?.text("thought_signature")?;
-    Some(Opaque { dialect: Dialect::GeminiGenerate, kind: OpaqueKind::Signature, value: value.to_owned() })
+    let (dialect, kind) = (Dialect::GeminiGenerate, OpaqueKind::Signature);
+    if value.starts_with(mark::MARK) {
+        return mark::unwrap(value.to_owned(), Dialect::OpenaiChat, kind);
+    }
+    Some(Opaque { dialect, kind, value: value.to_owned(), maker: None })
 }
 
-pub(crate) fn write_google(value: &str) -> Object {
-    object([("google", object([("thought_signature", value.into())]).into())])
+/// The token of a part that is no thinking. `kept`: for a client, who keeps it for us.
+pub(crate) fn write_google(tokens: &[Opaque], kept: bool) -> Option<Object> {
+    let google =
+        |token: &&Opaque| token.dialect == Dialect::GeminiGenerate && token.kind == OpaqueKind::Signature;
+    let token = tokens.iter().find(google)?;
+    let value = if kept { mark::wrap(token, Dialect::OpenaiChat) } else { token.value.clone() };
+    Some(object([("google", object([("thought_signature", value.into())]).into())]))
 }

@@ -33,6 +33,9 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
     }
 
     let (new, old) = (fields.count("max_completion_tokens")?, fields.count("max_tokens")?);
+    if new.zip(old).is_some_and(|(new, old)| new != old) {
+        return Err(malformed("max_tokens", "the same as max_completion_tokens, or absent"));
+    }
     request.max_output = new.or(old);
     request.temperature = fields.number("temperature")?;
     request.top_p = fields.number("top_p")?;

@@ -5,8 +5,9 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Format, Function, Shown, ThinkingMode, Tool, ToolChoice},
+    chat::{ChatRequest, Format, Function, Shown, Thinking, Tool, ToolChoice, custom_names},
     fields::{list_extras, put_extras},
+    fit::{effort_word, fit},
     loss::Losses,
     openai_chat::{message, request::closed},
     shortfall,
@@ -17,6 +18,9 @@ use crate::{
 type Result<T> = std::result::Result<T, Untranslatable>;
 
 pub(super) const OWN: Dialect = Dialect::OpenaiChat;
+
+/// OpenAI's limit, "Create chat completion"; others who speak it have their own.
+const MOST_STOPS: usize = 4;
 
 pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Losses) -> Result<Object> {
     list_extras(&request.extras, OWN, losses);
@@ -29,10 +33,11 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     put_tools(request, target, &mut body, losses)?;
 
     let limit = if target.plain_chat { "max_tokens" } else { "max_completion_tokens" };
-    body.put_some(limit, request.max_output);
-    body.put_some("temperature", request.temperature.as_ref());
-    body.put_some("top_p", request.top_p.as_ref());
-    if let Some(top_k) = &request.top_k {
+    let wishes = fit(request, target, OWN, losses);
+    body.put_some(limit, wishes.max_output);
+    body.put_some("temperature", wishes.temperature);
+    body.put_some("top_p", wishes.top_p);
+    if let Some(top_k) = wishes.top_k {
         // Many providers of this dialect take it; OpenAI itself would refuse the request.
         if target.plain_chat {
             body.put("top_k", top_k);
@@ -40,12 +45,15 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
             losses.add("top_k", OWN, "it has no such field");
         }
     }
-    body.put_some("presence_penalty", request.presence_penalty.as_ref());
-    body.put_some("frequency_penalty", request.frequency_penalty.as_ref());
+    body.put_some("presence_penalty", wishes.presence_penalty);
+    body.put_some("frequency_penalty", wishes.frequency_penalty);
     body.put_some("seed", request.seed.as_ref());
     if let Some(alternatives) = request.logprobs {
         body.put("logprobs", true);
         body.put_some("top_logprobs", Some(alternatives).filter(|count| *count > 0));
+    }
+    if !target.plain_chat {
+        shortfall::check_stops(request, MOST_STOPS, OWN, "it takes four stop sequences at most")?;
     }
     match request.stop.as_slice() {
         [] => {}
@@ -59,7 +67,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some("n", request.candidates);
     body.put_some("response_format", request.format.as_ref().map(write_format));
     body.put_some("verbosity", request.verbosity.as_ref());
-    put_thinking(request, target, &mut body, losses);
+    put_thinking(request, wishes.thinking, target, &mut body, losses);
     let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));
     body.put_some(if target.plain_chat { "user" } else { "safety_identifier" }, user);
     body.put_some("metadata", request.metadata.as_ref());
@@ -101,26 +109,14 @@ fn write_format(format: &Format) -> Object {
     }
 }
 
-fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) {
-    let thinking = request.thinking;
-    let effort = match (thinking.mode, thinking.effort) {
-        (Some(ThinkingMode::Off), _) => Some("none"),
-        (_, Some(effort)) => Some(effort.name()),
-        (Some(ThinkingMode::Budget(budget)), None) => {
-            losses.add(
-                "thinking.budget_tokens",
-                OWN,
-                "it knows efforts, not budgets: the nearest effort was sent",
-            );
-            Some(crate::chat::Effort::of_budget(budget).name())
-        }
-        (Some(ThinkingMode::Adaptive) | None, None) => None,
-    };
-    if target.thinking == crate::translate::ThinkingForm::Never && effort.is_some() {
-        losses.add("reasoning_effort", OWN, "the model does not think");
-    } else {
-        body.put_some("reasoning_effort", effort);
-    }
+fn put_thinking(
+    request: &ChatRequest,
+    thinking: Thinking,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) {
+    body.put_some("reasoning_effort", effort_word(thinking, target, OWN, losses));
     let mut own = Object::default();
     put_extras(&request.extras, OWN, "reasoning", &mut own);
     match thinking.shown {
@@ -148,11 +144,12 @@ fn put_tools(
             tools.extend(write_tool(tool, target, losses)?.map(Json::Object));
         }
     }
-    body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    let choice =
-        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools, target.plain_chat));
+    let any = !tools.is_empty();
+    body.put_some("tools", Some(tools).filter(|_| any));
+    let choice = shortfall::tool_choice(request, any, OWN, losses);
+    let choice = choice.map(|choice| write_choice(choice, &request.tools, target.plain_chat));
     body.put_some("tool_choice", choice);
-    body.put_some("parallel_tool_calls", request.parallel_calls);
+    body.put_some("parallel_tool_calls", request.parallel_calls.filter(|_| any));
     Ok(())
 }
 
@@ -219,8 +216,9 @@ fn write_function(function: &Function) -> Object {
 }
 
 fn write_choice(choice: &ToolChoice, tools: &[Tool], plain: bool) -> Json {
+    let customs = custom_names(tools);
     let named = |name: &String| {
-        let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
+        let custom = customs.contains(name.as_str());
         let kind = if custom && !plain { "custom" } else { "function" };
         Json::Object(object([("type", kind.into()), (kind, object([("name", name.into())]).into())]))
     };

@@ -206,6 +206,13 @@ impl Decoder {
         // Beside a delta, the message is what all deltas have said so far.
         track.list_rest(&fields, "choices", &["index", "finish_reason", "message"], OWN);
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
+            if reply::is_failure(word) {
+                match fields.get("error").filter(|error| !error.is_blank()) {
+                    Some(error) => track.fail_with(&format!("{{\"error\":{error}}}")),
+                    None => track.fail("the provider failed before the answer's end"),
+                }
+                return;
+            }
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
     }
@@ -432,11 +439,12 @@ impl Choice {
             None if name.is_empty() => self.calls.len().checked_sub(1),
             None => None,
         };
-        // Some number every call nought: a new id with a name is a new call.
-        let known = known.filter(|at| {
-            let call = &self.calls[*at];
-            id.is_empty() || name.is_empty() || call.id == id || !call.input.whole
-        });
+        // Some number every call nought: a new id with a name is a new call, whatever came of the one before.
+        let same = |at: &usize| id.is_empty() || name.is_empty() || self.calls[*at].id == id;
+        if let Some(before) = known.filter(|at| !same(at)) {
+            track.close(self.index, self.calls[before].part);
+        }
+        let known = known.filter(same);
         let at = match known {
             Some(at) => at,
             None => {

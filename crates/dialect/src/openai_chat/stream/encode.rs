@@ -3,9 +3,11 @@
 //! In: events in their order. Out: `data:` frames, and `[DONE]` once, after the end was told. The usage chunk is written
 //! only for clients that asked.
 
+use std::slice;
+
 use crate::{
     Usage,
-    chat::{Content, Opaque, OpaqueKind, Part},
+    chat::{Content, Opaque, Part},
     event::{ChatEvent, Delta, Opening},
     fields::NO_PLACE,
     loss::Losses,
@@ -204,32 +206,37 @@ impl Encoder {
                 let call = object([("index", index.into()), (kind, body.into())]);
                 fields.put("tool_calls", vec![call.into()]);
             }
-            (Open::Call { index, custom }, Delta::Opaque(token)) => match message::google_token(token) {
-                Some(token) => {
-                    // Clients read the function of every piece, also of one that says no more of it.
-                    let (kind, key) = if custom { ("custom", "input") } else { ("function", "arguments") };
-                    let nothing = object([(key, "".into())]);
-                    let call = object([
-                        ("index", index.into()),
-                        (kind, nothing.into()),
-                        ("extra_content", token.into()),
-                    ]);
-                    fields.put("tool_calls", vec![call.into()]);
+            (Open::Call { index, custom }, Delta::Opaque(token)) => {
+                match message::reasoning::write_google(slice::from_ref(token), true) {
+                    Some(token) => {
+                        // Clients read the function of every piece, also of one that says no more of it.
+                        let (kind, key) =
+                            if custom { ("custom", "input") } else { ("function", "arguments") };
+                        let nothing = object([(key, "".into())]);
+                        let call = object([
+                            ("index", index.into()),
+                            (kind, nothing.into()),
+                            ("extra_content", token.into()),
+                        ]);
+                        fields.put("tool_calls", vec![call.into()]);
+                    }
+                    None => losses.add("messages.tool_calls.signature", OWN, NO_PLACE),
                 }
-                None => losses.add("messages.tool_calls.signature", OWN, NO_PLACE),
-            },
+            }
             (Open::Reasoning, Delta::Opaque(token)) => {
                 let detail = detail_of(token, books.details);
                 books.details += 1;
                 fields.put("reasoning_details", vec![detail.into()]);
             }
-            (Open::Text, Delta::Opaque(token)) => match message::google_token(token) {
-                Some(token) => {
-                    fields.put("extra_content", token);
+            (Open::Text, Delta::Opaque(token)) => {
+                match message::reasoning::write_google(slice::from_ref(token), true) {
+                    Some(token) => {
+                        fields.put("extra_content", token);
+                    }
+                    None if !token.stands_alone() => {}
+                    None => losses.add("messages.content.signature", OWN, NO_PLACE),
                 }
-                None if token.kind == OpaqueKind::Id => {}
-                None => losses.add("messages.content.signature", OWN, NO_PLACE),
-            },
+            }
             (Open::Text, Delta::Citation(citation)) => {
                 let citation =
                     message::write_citation(citation, books.text_began, books.characters - books.text_began);
@@ -256,7 +263,7 @@ fn write_head(id: &str, model: &str, created_s: u64) -> String {
 }
 
 fn detail_of(token: &Opaque, index: u32) -> Object {
-    message::reasoning::write_detail("", std::slice::from_ref(token), index)
+    message::reasoning::write_detail("", slice::from_ref(token), index, true)
 }
 
 fn put_whole(part: &Part, books: &mut Books, delta: &mut Object, losses: &mut Losses) {

@@ -6,8 +6,9 @@
 use super::content::read_part;
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Role, Source, unwrap_opaque},
+    chat::{Content, Opaque, OpaqueKind, Part, Role, Source},
     fields::{Fields, malformed},
+    mark,
     openai_responses::namespace,
     translate::Untranslatable,
     tree::{Json, object},
@@ -72,7 +73,7 @@ fn read_message(mut fields: Fields) -> Result<(Kind, Vec<Part>)> {
 
 fn read_id(fields: &mut Fields) -> Result<Option<Opaque>> {
     let id = fields.text("id")?;
-    Ok(id.map(|value| Opaque { dialect: OWN, kind: OpaqueKind::Id, value }))
+    Ok(id.map(|value| Opaque { dialect: OWN, kind: OpaqueKind::Id, value, maker: None }))
 }
 
 fn read_reasoning(mut fields: Fields) -> Result<Part> {
@@ -91,7 +92,7 @@ fn read_reasoning(mut fields: Fields) -> Result<Part> {
     let text = if summary.is_empty() { content } else { summary }.join("\n\n");
     let mut opaque: Vec<Opaque> = read_id(&mut fields)?.into_iter().collect();
     let encrypted = fields.text("encrypted_content")?.filter(|value| !value.is_empty());
-    opaque.extend(encrypted.map(|value| unwrap_opaque(value, OWN, OpaqueKind::Encrypted)));
+    opaque.extend(encrypted.and_then(|value| mark::unwrap(value, OWN, OpaqueKind::Encrypted)));
     fields.json("status");
     let mut part = Part::reasoning(text, opaque);
     let mut extras = Default::default();

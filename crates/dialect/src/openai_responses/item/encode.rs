@@ -3,12 +3,15 @@
 //! In: a turn, or the parts of an answer. Out: items. In a request no token of another provider may stand; in an answer
 //! they ride in `encrypted_content`, for the client to bring back.
 
+use std::collections::HashSet;
+
 use super::content::write_part;
 use crate::{
     Dialect,
-    chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Source, Turn, wrap_opaque},
+    chat::{Citation, Content, Opaque, OpaqueKind, Part, Role, Source, Turn},
     fields::put_extras,
     loss::Losses,
+    mark,
     openai_responses::namespace,
     shortfall,
     translate::Untranslatable,
@@ -22,7 +25,7 @@ const OWN: Dialect = Dialect::OpenaiResponses;
 /// `customs`: ids of the conversation's calls of custom tools, whose results have a kind of their own.
 pub(crate) fn encode_input(
     turn: &Turn,
-    customs: &[&str],
+    customs: &HashSet<&str>,
     items: &mut Vec<Json>,
     losses: &mut Losses,
 ) -> Result<()> {
@@ -43,9 +46,14 @@ pub(crate) fn encode_input(
         let item = match &part.content {
             Content::ToolCall { .. } => Some(write_call(part)),
             Content::Reasoning { .. } => {
-                let own = part.opaque.iter().any(|token| token.dialect == OWN);
-                if !own {
-                    losses.add("messages.reasoning", OWN, "thinking of another provider is not sent back");
+                // Nothing is kept at the provider: what the item itself does not say, it does not know by its id.
+                let own = |token: &Opaque| token.dialect == OWN && token.stands_alone();
+                if !part.opaque.iter().any(own) && !has_raw_content(part) {
+                    losses.add(
+                        "messages.reasoning",
+                        OWN,
+                        "thinking without this provider's token is not sent back",
+                    );
                     continue;
                 }
                 Some(write_reasoning(part, false))
@@ -97,6 +105,11 @@ fn write_call(part: &Part) -> Object {
     item
 }
 
+/// Thinking in the provider's own words, as those give it out that encrypt nothing.
+fn has_raw_content(part: &Part) -> bool {
+    part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content")
+}
+
 /// `foreign`: with tokens of other dialects, for a client to keep.
 pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
     let mut item = object([("type", "reasoning".into())]);
@@ -107,19 +120,25 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
             Content::Reasoning { text } => text.as_str(),
             _ => "",
         };
-        let content = part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == "content");
+        let content = has_raw_content(part);
         let summary = object([("type", "summary_text".into()), ("text", text.into())]);
         let summary = if text.is_empty() || content { Vec::new() } else { vec![summary.into()] };
         item.put("summary", summary);
     }
     let kept = |token: &&Opaque| token.kind != OpaqueKind::Id && (foreign || token.dialect == OWN);
     let token = part.opaque.iter().filter(kept).max_by_key(|token| token.dialect == OWN);
-    item.put_some("encrypted_content", token.map(|token| wrap_opaque(token, OWN)));
+    let token = token.map(|token| mark::wrap(token, OWN));
+    item.put_some("encrypted_content", token.or_else(|| foreign.then(|| mark::NO_TOKEN.to_owned())));
     put_extras(&part.extras, OWN, "input.reasoning", &mut item);
     item
 }
 
-fn write_result(part: &Part, customs: &[&str], items: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+fn write_result(
+    part: &Part,
+    customs: &HashSet<&str>,
+    items: &mut Vec<Json>,
+    losses: &mut Losses,
+) -> Result<()> {
     let (call_id, parts, is_error, custom) = match &part.content {
         Content::ToolResult { call_id, parts, is_error, custom, .. } => {
             (call_id, parts, *is_error, *custom || customs.contains(&call_id.as_str()))

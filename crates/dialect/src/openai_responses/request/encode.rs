@@ -3,10 +3,16 @@
 //! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Nothing is stored at the provider unless the
 //! client asked for that in this dialect.
 
+use std::collections::HashSet;
+
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Effort, Format, Part, Role, Shown, ThinkingMode, Tool, ToolChoice, Turn},
+    chat::{
+        ChatRequest, Content, Format, Part, Role, Shown, Thinking, ThinkingMode, Tool, ToolChoice, Turn,
+        custom_names,
+    },
     fields::{list_extras, put_extras},
+    fit::{effort_word, fit},
     loss::Losses,
     openai_responses::{item, namespace},
     shortfall,
@@ -27,16 +33,17 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     let mut body = object([("model", target.model.into())]);
     put_turns(request, &mut body, losses)?;
     put_tools(request, target, &mut body, losses)?;
-    if request.max_output.is_some_and(|limit| limit < LEAST_OUTPUT) {
+    let wishes = fit(request, target, OWN, losses);
+    if wishes.max_output.is_some_and(|limit| limit < LEAST_OUTPUT) {
         losses.add("max_tokens", OWN, "it writes 16 tokens at least: that limit was sent");
     }
-    body.put_some("max_output_tokens", request.max_output.map(|limit| limit.max(LEAST_OUTPUT)));
-    body.put_some("temperature", request.temperature.as_ref());
-    body.put_some("top_p", request.top_p.as_ref());
+    body.put_some("max_output_tokens", wishes.max_output.map(|limit| limit.max(LEAST_OUTPUT)));
+    body.put_some("temperature", wishes.temperature);
+    body.put_some("top_p", wishes.top_p);
     for (field, set) in [
-        ("top_k", request.top_k.is_some()),
-        ("presence_penalty", request.presence_penalty.is_some()),
-        ("frequency_penalty", request.frequency_penalty.is_some()),
+        ("top_k", wishes.top_k.is_some()),
+        ("presence_penalty", wishes.presence_penalty.is_some()),
+        ("frequency_penalty", wishes.frequency_penalty.is_some()),
         ("seed", request.seed.is_some()),
         ("cache_control", request.cache.is_some()),
     ] {
@@ -45,7 +52,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
         }
     }
     put_text(request, &mut body);
-    put_reasoning(request, target, &mut body, losses);
+    put_reasoning(request, wishes.thinking, target, &mut body, losses);
     let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));
     body.put_some("safety_identifier", user);
     body.put_some("metadata", request.metadata.as_ref());
@@ -101,7 +108,7 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
         Content::ToolCall { id, custom: true, .. } => Some(id.as_str()),
         _ => None,
     });
-    let customs: Vec<&str> = calls.collect();
+    let customs: HashSet<&str> = calls.collect();
     let mut items = Vec::new();
     for turn in turns {
         shortfall::list_turn(turn, OWN, losses);
@@ -149,28 +156,21 @@ fn put_text(request: &ChatRequest, body: &mut Object) {
     body.put_some("text", Some(text).filter(|text| !text.is_empty()));
 }
 
-fn put_reasoning(request: &ChatRequest, target: &Target<'_>, body: &mut Object, losses: &mut Losses) {
-    let wish = request.thinking;
-    let mut reasoning = Object::default();
-    let effort = match (wish.mode, wish.effort) {
-        (Some(ThinkingMode::Off), _) => Some("none"),
-        (_, Some(effort)) => Some(effort.name()),
-        (Some(ThinkingMode::Budget(budget)), None) => {
-            losses.add(
-                "thinking.budget_tokens",
-                OWN,
-                "it knows efforts, not budgets: the nearest effort was sent",
-            );
-            Some(Effort::of_budget(budget).name())
-        }
-        (Some(ThinkingMode::Adaptive) | None, None) => None,
-    };
+fn put_reasoning(
+    request: &ChatRequest,
+    wish: Thinking,
+    target: &Target<'_>,
+    body: &mut Object,
+    losses: &mut Losses,
+) {
+    let effort = effort_word(wish, target, OWN, losses);
     if target.thinking == ThinkingForm::Never {
-        if effort.is_some_and(|effort| effort != "none") || wish.shown.is_some() {
+        if wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
             losses.add("thinking", OWN, "the model does not think");
         }
         return;
     }
+    let mut reasoning = Object::default();
     reasoning.put_some("effort", effort);
     let thinks = matches!(wish.mode, Some(ThinkingMode::Adaptive | ThinkingMode::Budget(_)));
     let summary = match wish.shown {
@@ -194,7 +194,8 @@ fn put_include(request: &ChatRequest, target: &Target<'_>, body: &mut Object) {
         body.put("top_logprobs", alternatives);
         include.push("message.output_text.logprobs".into());
     }
-    if target.thinking == ThinkingForm::Effort {
+    // A model that does not think has nothing to encrypt, and refuses to be asked.
+    if target.thinking != ThinkingForm::Never {
         include.push("reasoning.encrypted_content".into());
     }
     body.put_some("include", Some(include).filter(|include| !include.is_empty()));
@@ -212,12 +213,11 @@ fn put_tools(
             namespace::put_tool(tool, &mut tools);
         }
     }
-    body.put_some("tools", Some(tools).filter(|tools: &Vec<Json>| !tools.is_empty()));
-    body.put_some(
-        "tool_choice",
-        request.tool_choice.as_ref().map(|choice| write_choice(choice, &request.tools)),
-    );
-    body.put_some("parallel_tool_calls", request.parallel_calls);
+    let any = !tools.is_empty();
+    body.put_some("tools", Some(tools).filter(|_| any));
+    let choice = shortfall::tool_choice(request, any, OWN, losses);
+    body.put_some("tool_choice", choice.map(|choice| write_choice(choice, &request.tools)));
+    body.put_some("parallel_tool_calls", request.parallel_calls.filter(|_| any));
     Ok(())
 }
 
@@ -256,8 +256,9 @@ fn write_tool(tool: &Tool, target: &Target<'_>, losses: &mut Losses) -> Result<O
 }
 
 fn write_choice(choice: &ToolChoice, tools: &[Tool]) -> Json {
+    let customs = custom_names(tools);
     let named = |name: &String| {
-        let custom = tools.iter().any(|tool| matches!(tool, Tool::Custom { name: own, .. } if own == name));
+        let custom = customs.contains(name.as_str());
         let kind = if custom { "custom" } else { "function" };
         Json::Object(object([("type", kind.into()), ("name", name.into())]))
     };

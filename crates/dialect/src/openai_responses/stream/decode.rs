@@ -301,6 +301,10 @@ impl Decoder {
         }
         track.list_rest(&response, "response", &reply::READ, OWN);
         let status = response.text("status").unwrap_or("completed");
+        if reply::is_failure(status) {
+            track.fail_with(&Json::Object(response).to_string());
+            return;
+        }
         let stop = reply::read_stop(status, response.get("incomplete_details"), self.called, self.refused);
         track.stop(0, stop.unwrap_or(Stop::new(StopReason::Other)));
         track.end();

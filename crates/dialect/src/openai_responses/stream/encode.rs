@@ -1,7 +1,7 @@
 //! From canonical events to Responses'.
 //!
 //! In: events in their order. Out: frames with a number each: items one after the other, each added, told and done, and
-//! one of `response.completed` and `response.incomplete`, which repeats the whole answer. Nothing is told of an item that
+//! one of `response.completed`, `.incomplete` and `.failed`, which repeats the whole answer. Nothing is told of an item that
 //! was not added.
 
 use super::shape::{write_content, write_item, write_summary};
@@ -101,8 +101,11 @@ impl Encoder {
                 let output = std::mem::take(&mut self.output);
                 let progress = Progress::Over(self.stop.as_ref());
                 let response = reply::write(&self.head(), progress, output, self.usage.as_ref());
-                let complete = response.text("status") == Some("completed");
-                let kind = if complete { "response.completed" } else { "response.incomplete" };
+                let kind = match response.text("status") {
+                    Some("completed") => "response.completed",
+                    Some("failed") => "response.failed",
+                    _ => "response.incomplete",
+                };
                 self.put(out, kind, [("response", response.into())]);
             }
             ChatEvent::Failed(_) => {}

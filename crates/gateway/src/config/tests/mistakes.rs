@@ -235,8 +235,10 @@ fn providers_and_dialects() {
         &[&format!("line 6: channel[0].dialect: found \"openai\", expected {dialects}")],
     );
     channel_says(
-        "dialect = \"openai_chat\"",
-        &["line 6: channel[0].dialect: found a dialect, expected none: openai has its own"],
+        "dialect = \"anthropic_messages\"",
+        &[
+            "line 6: channel[0].dialect: found \"anthropic_messages\", expected one of openai_chat, openai_responses",
+        ],
     );
 }
 

@@ -202,7 +202,7 @@ pub(super) async fn gain_plain(
     let stored_id = tap.stored_id().map(str::to_owned);
     let usage = tap.usage();
     let delivered = usage.is_none().then(|| read_delivered(options.door, &body));
-    Ok(Answer::Whole { usage, delivered, stored_id, body })
+    Ok(Answer::Whole { usage, delivered, stored_id, framing: Framing::Document, body })
 }
 
 fn joined(mut parts: Vec<Bytes>) -> Bytes {

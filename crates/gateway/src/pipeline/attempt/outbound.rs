@@ -6,7 +6,9 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Accounting, Dialect, Edits, Operation, OutputLimit, TapOptions, ThinkingEdit, splice};
+use dialect::{
+    Accounting, Dialect, Edits, Operation, OutputLimit, OwnThinking, TapOptions, ThinkingEdit, splice,
+};
 use http::Request;
 
 use super::Asking;
@@ -71,6 +73,10 @@ fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) ->
         }),
         one_model: true,
         thinking,
+        own_thinking: inbound.envelope.marked.then(|| OwnThinking {
+            dialect,
+            signs_calls: translation::signs_calls(channel, dialect, &renamed),
+        }),
     };
     splice(&inbound.body, &inbound.envelope, &edits).parts
 }

@@ -16,11 +16,12 @@ use uuid::Uuid;
 use super::{
     body::Polled,
     drain::Attended,
-    encode,
+    encode, learn,
     stream::{COMMENT, COMMENT_EVERY, Stream},
 };
 use crate::{
     app::App,
+    ending::Ending,
     pipeline::attempt::{Answer, Committed, Failed},
 };
 
@@ -85,6 +86,13 @@ impl Waiting {
                     Stream::new(&self.app, caller, channel, lease, start, framing, source, tap, interpreter);
                 stream.comment_by(self.clock.deadline());
                 Err(Box::new(stream))
+            }
+            Answer::Whole { body, framing, usage, delivered, .. } if framing == self.framing => {
+                learn(&self.app, &mut lease, &caller, &channel, (usage, delivered), None);
+                channel.health.succeeded();
+                lease.mark().handed(body.len(), lease.mark().now_ms());
+                lease.end(Ending::Completed, None);
+                Ok(Poll::Ready(Some(Ok(Frame::data(body)))))
             }
             answer => {
                 if let Answer::Whole { usage, .. } = answer {

@@ -3,6 +3,8 @@
 //! In: what the tap lets pass of the provider's bytes. Out: frames of the caller's dialect. It holds one frame of the
 //! provider's, and of the answer no more than its dialect makes necessary; it must never write an end that was not told.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use dialect::{
     Dialect, Framing,
@@ -11,7 +13,10 @@ use dialect::{
     translate::{StreamDecoder, StreamEncoder, Telling},
 };
 
-use super::thinking::{Keeper, Listener};
+use super::{
+    WHOLE_BYTES,
+    thinking::{Keeper, Listener},
+};
 
 #[derive(Debug)]
 pub struct Interpreter {
@@ -25,6 +30,8 @@ pub struct Interpreter {
     events: Vec<ChatEvent>,
     /// How the caller's stream is framed.
     framing: Framing,
+    /// Whose the tokens of the answer are.
+    maker: Arc<str>,
     /// The caller asked for one answer: where that has ended, no other begins.
     one: bool,
     wrote_any: bool,
@@ -40,12 +47,14 @@ impl Interpreter {
         keeper: Option<Keeper>,
         to: Dialect,
         telling: Telling,
+        maker: Arc<str>,
         one: bool,
     ) -> Interpreter {
         Interpreter {
             decoder,
             listener,
             keeper,
+            maker,
             one,
             framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
             encoder: StreamEncoder::new(to, telling),
@@ -72,7 +81,11 @@ impl Interpreter {
 
     fn write(&mut self, out: &mut impl Extend<Bytes>) {
         let mut frames = Vec::new();
-        for event in self.events.drain(..) {
+        for mut event in self.events.drain(..) {
+            if self.failed.is_some() {
+                break; // Nothing is told behind a failure, least of all an end.
+            }
+            event.made_by(&self.maker);
             match &event {
                 ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
                 ChatEvent::Ended => {
@@ -87,6 +100,9 @@ impl Interpreter {
                 listener.hear(&event);
             }
             self.encoder.write(&event, &mut frames);
+            if self.encoder.held() > WHOLE_BYTES {
+                self.failed = Some("the answer is longer than what is held to be translated".to_owned());
+            }
         }
         if !frames.is_empty() {
             self.wrote_any = true;

@@ -1,7 +1,8 @@
 //! Thinking goes on over a tool loop whether the client keeps it or not.
 //!
 //! In: answers on their way to the caller, and his later requests. Out: what stood before each call is remembered, and put
-//! back where the caller's own history lacks it. Never for another caller, never in another dialect than it came from.
+//! back where the caller's own history lacks it. Never for another caller, never to another
+//! provider or in another dialect than it came from.
 
 use std::sync::Arc;
 
@@ -31,6 +32,7 @@ impl Keeper {
         &self,
         request: &ChatRequest,
         to: Dialect,
+        maker: &str,
         target: &Target<'_>,
     ) -> Option<ChatRequest> {
         // Where nothing goes back, it would only be listed as lost.
@@ -45,7 +47,8 @@ impl Keeper {
             }
             let known = |part: &Part| match &part.content {
                 Content::ToolCall { id, .. } => {
-                    self.thoughts.recall(self.caller, id, now_ms).filter(|thought| thought.from == to)
+                    let thought = self.thoughts.recall(self.caller, id, now_ms);
+                    thought.filter(|thought| thought.from == to && *thought.maker == *maker)
                 }
                 _ => None,
             };
@@ -76,7 +79,7 @@ impl Keeper {
 fn keeps_own(turn: &Turn, to: Dialect, target: &Target<'_>) -> bool {
     turn.parts.iter().any(|part| {
         let told = matches!(&part.content, Content::Reasoning { text } if !text.is_empty());
-        part.opaque.iter().any(|token| token.dialect == to)
+        part.opaque.iter().any(|token| token.dialect == to && token.stands_alone())
             || to == Dialect::OpenaiChat
                 && (told || target.replay == Replay::Details && !part.opaque.is_empty())
     })
@@ -106,6 +109,7 @@ fn put_back(turn: &mut Turn, thoughts: &[Option<Arc<Thought>>]) {
 pub(super) struct Listener {
     keeper: Keeper,
     from: Dialect,
+    maker: Arc<str>,
     /// The provider wants the words back, and gives no token.
     keeps_words: bool,
     before: Vec<Part>,
@@ -125,9 +129,18 @@ struct Call {
 }
 
 impl Listener {
-    pub(super) fn new(keeper: Keeper, from: Dialect, target: &Target<'_>) -> Listener {
+    pub(super) fn new(keeper: Keeper, from: Dialect, maker: Arc<str>, target: &Target<'_>) -> Listener {
         let keeps_words = target.replay == Replay::Text;
-        Listener { keeper, from, keeps_words, before: Vec::new(), open: None, calls: Vec::new(), held: 0 }
+        Listener {
+            keeper,
+            from,
+            maker,
+            keeps_words,
+            before: Vec::new(),
+            open: None,
+            calls: Vec::new(),
+            held: 0,
+        }
     }
 
     /// Of the first candidate: no other has tools to go on with.
@@ -135,7 +148,12 @@ impl Listener {
         match event {
             ChatEvent::Opened { candidate: 0, part, opening } => match opening {
                 Opening::Reasoning => self.open = Some((*part, Part::reasoning("", Vec::new()))),
-                Opening::Whole(whole) => self.keep((**whole).clone()),
+                Opening::Whole(whole) => {
+                    self.held += whole.opaque.iter().map(|token| token.value.len()).sum::<usize>();
+                    if self.held <= LONGEST {
+                        self.keep((**whole).clone());
+                    }
+                }
                 Opening::ToolCall { id, .. } => {
                     let (id, before) = (id.clone(), std::mem::take(&mut self.before));
                     self.calls.push(Call { part: *part, id, before, on_call: Vec::new() });
@@ -175,8 +193,8 @@ impl Listener {
     }
 
     fn keep(&mut self, part: Part) {
-        let thinks = matches!(&part.content, Content::Reasoning { text } if self.keeps_words && !text.is_empty() || !part.opaque.is_empty());
-        if thinks {
+        let told = matches!(&part.content, Content::Reasoning { text } if !text.is_empty());
+        if part.opaque.iter().any(Opaque::stands_alone) || self.keeps_words && told {
             self.before.push(part);
         }
     }
@@ -188,12 +206,9 @@ impl Listener {
                 Content::Reasoning { .. } => self.keep(part.clone()),
                 Content::ToolCall { id, .. } => {
                     let before = std::mem::take(&mut self.before);
-                    self.calls.push(Call {
-                        part: number,
-                        id: id.clone(),
-                        before,
-                        on_call: part.opaque.clone(),
-                    });
+                    let tokens = part.opaque.iter().filter(|token| token.stands_alone());
+                    let on_call = tokens.cloned().collect();
+                    self.calls.push(Call { part: number, id: id.clone(), before, on_call });
                 }
                 _ => {}
             }
@@ -209,7 +224,9 @@ impl Listener {
         let Keeper { thoughts, caller, clock } = &self.keeper;
         for Call { id, before, on_call, .. } in calls {
             if !before.is_empty() || !on_call.is_empty() {
-                thoughts.remember(*caller, &id, Thought { from: self.from, before, on_call }, clock.now_ms());
+                let maker = self.maker.clone();
+                let thought = Thought { from: self.from, maker, before, on_call };
+                thoughts.remember(*caller, &id, thought, clock.now_ms());
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::time::{Instant, timeout};
 use upstream_sim::{Outcome, Sim};
 
@@ -115,6 +115,11 @@ async fn what_is_no_answer_in_its_dialect_is_taken_to_another_channel() {
             "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"}}]}\n\ndata: {\"choices\n\n",
         ),
         (
+            "openai_chat",
+            r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"half"},"finish_reason":"error"}]}"#,
+            "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"x\"},\"finish_reason\":\"error\"}]}\n\ndata: [DONE]\n\n",
+        ),
+        (
             "anthropic_messages",
             r#"{"content":7}"#,
             "event: content_block_start\ndata: {\"type\":\"content_block_start\n\n",
@@ -148,6 +153,77 @@ async fn what_is_no_answer_in_its_dialect_is_taken_to_another_channel() {
     }
 }
 
+/// The provider's words say that it broke down, in the place of a reason and with its usual end behind.
+#[tokio::test]
+async fn a_failure_in_the_place_of_a_reason_is_no_end() {
+    let chunk = |delta: &str, reason: &str| {
+        format!("data: {{\"choices\":[{{\"index\":0,\"delta\":{delta},\"finish_reason\":{reason}}}]}}\n\n")
+    };
+    let half = chunk("{\"content\":\"half\"}", "null");
+    let rest = chunk("{}", "\"error\"") + "data: [DONE]\n\n";
+    for from in DIALECTS.into_iter().filter(|from| *from != "openai_chat") {
+        let events = half.clone() + &"data: {\"choices\":[]}\n\n".repeat(2000) + &rest;
+        let words = said(200, "content-type: text/event-stream\r\n", &events, 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", "openai_chat", &parrot.url(), "sim")).await;
+        let answer = world.ask(&text(from, "sim", true)).await;
+        let line = world.settlement(&answer).await;
+        // Read in one piece with the beginning it is another channel's to answer; after that it is told.
+        assert!(!claims_an_end(from, &answer.body), "{from}: {answer:?}");
+        assert!(matches!(line["ending"].as_str(), Some("cut" | "failed")), "{from}: {line}");
+        assert!(line["cause"].as_str().unwrap().starts_with("upstream: "), "{from}: {line}");
+        world.close().await;
+    }
+}
+
+/// Who asked for a stream reads a stream: a document would be an empty one to him.
+#[tokio::test]
+async fn a_document_in_the_place_of_a_stream_is_told_as_one() {
+    let documents = [
+        (
+            "openai_chat",
+            r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hello"},"finish_reason":"stop"}],"usage":{"prompt_tokens":5,"completion_tokens":2,"total_tokens":7}}"#,
+        ),
+        (
+            "openai_responses",
+            r#"{"id":"r","object":"response","model":"m","status":"completed","output":[{"type":"message","id":"msg_1","role":"assistant","content":[{"type":"output_text","text":"Hello","annotations":[]}]}],"usage":{"input_tokens":5,"output_tokens":2,"total_tokens":7}}"#,
+        ),
+        (
+            "anthropic_messages",
+            r#"{"id":"m","type":"message","role":"assistant","model":"m","content":[{"type":"text","text":"Hello"}],"stop_reason":"end_turn","usage":{"input_tokens":5,"output_tokens":2}}"#,
+        ),
+        (
+            "gemini_generate",
+            r#"{"responseId":"g","candidates":[{"content":{"parts":[{"text":"Hello"}]},"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":5,"candidatesTokenCount":2,"totalTokenCount":7}}"#,
+        ),
+    ];
+    for (to, document) in documents {
+        let words = said(200, "content-type: application/json\r\n", document, 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", to, &parrot.url(), "sim")).await;
+        for from in DIALECTS.into_iter().filter(|from| *from != to) {
+            let answer = world.ask(&text(from, "sim", true)).await;
+            assert_eq!(answer.status, 200, "{from} to {to}: {answer:?}");
+            let kind = answer.header("content-type").unwrap();
+            assert!(kind.starts_with("text/event-stream"), "{from} to {to}: {answer:?}");
+            let told = Said::streamed(from, &answer.body);
+            assert_eq!((told.text.as_str(), told.input, told.output), ("Hello", 5, 2), "{from} to {to}");
+            let line = world.settlement(&answer).await;
+            assert_eq!(
+                (&line["ending"], &line["usage"]["total"]),
+                (&json!("completed"), &json!(7)),
+                "{line}"
+            );
+        }
+        if to != "gemini_generate" {
+            let array =
+                world.ask(&post(GEMINI_ARRAY, asked::body("gemini_generate", Turn::Text).to_string())).await;
+            assert!(array.json().is_array(), "{to}: {array:?}");
+        }
+        world.close().await;
+    }
+}
+
 #[tokio::test]
 async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     let world = World::start(|sim| {
@@ -161,6 +237,42 @@ async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     assert_eq!(answer.status, 502, "{answer:?}");
     assert_eq!(world.settlement(&answer).await["ending"], "failed");
     world.close().await;
+}
+
+/// Responses repeats its answer at the end, so it must be held: not without a bound. Who repeats nothing holds nothing.
+#[tokio::test]
+async fn a_stream_is_held_up_to_the_same_size() {
+    let chunk = |delta: Value| {
+        let choice = json!({"index": 0, "delta": delta, "finish_reason": null});
+        format!("data: {}\n\n", json!({"id": "c", "model": "m", "choices": [choice]}))
+    };
+    let long = "x".repeat(1_000_000);
+    let call =
+        json!({"tool_calls": [{"index": 0, "id": "t", "function": {"name": "f", "arguments": "{\"a\":\""}}]});
+    let more = json!({"tool_calls": [{"index": 0, "function": {"arguments": long}}]});
+    let texts = chunk(json!({"content": long})).repeat(18);
+    let calls = chunk(call) + &chunk(more).repeat(18);
+    let end =
+        "data: {\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    for (events, from, whole) in [
+        (&texts, "openai_responses", false),
+        (&texts, "anthropic_messages", true),
+        (&calls, "gemini_generate", false),
+    ] {
+        let words = said(200, "content-type: text/event-stream\r\n", &(events.clone() + end), 0);
+        let parrot = Parrot::start(|_| words, false).await;
+        let world = World::start(|_| channel("c", "openai_chat", &parrot.url(), "sim")).await;
+        let answer = world.ask(&text(from, "sim", true)).await;
+        let line = world.settlement(&answer).await;
+        assert_eq!(claims_an_end(from, &answer.body), whole, "{from}: {line}");
+        if whole {
+            assert_eq!(Said::streamed(from, &answer.body).text.len(), 18_000_000, "{from}");
+        } else {
+            assert_broken("held", from, &answer);
+            assert!(line["cause"].as_str().unwrap().contains("longer than what is held"), "{line}");
+        }
+        world.close().await;
+    }
 }
 
 #[tokio::test]

@@ -180,3 +180,48 @@ async fn a_strict_keys_limit_holds_in_the_other_dialect_too() {
         world.close().await;
     }
 }
+
+/// OpenAI's chat gives no thinking and takes none back: callers of other dialects are served in its other one.
+#[tokio::test]
+async fn a_provider_of_several_dialects_is_asked_in_its_best() {
+    let channel = |name: &str, provider: &str, more: &str, sim: &Sim| {
+        format!(
+            "[[channel]]\nname = \"{name}\"\nprovider = \"{provider}\"\nbase_url = \"{}\"\nsecrets = [\"{SECRET}\"]\nmodels = [\"{name}\"]\n{more}",
+            sim.url()
+        )
+    };
+    let world = World::start(|sim| {
+        [
+            channel("usual", "openai", "", sim),
+            channel("chosen", "openai", "dialect = \"openai_chat\"\n", sim),
+            channel("other", "groq", "", sim),
+        ]
+        .concat()
+    })
+    .await;
+    let stops = |mut body: Value| {
+        body["stop_sequences"] = json!(["END"]);
+        body
+    };
+    let plain = || asked::body("anthropic_messages", Turn::Text);
+    for (model, body, dialect) in [
+        ("usual", plain(), "openai_responses"),
+        // Which has no stop sequences: better in the other than not at all.
+        ("usual", stops(plain()), "openai_chat"),
+        ("chosen", plain(), "openai_chat"),
+        ("other", plain(), "openai_chat"),
+    ] {
+        let answer = world.ask(&asked::request("anthropic_messages", model, body, false)).await;
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["attempts"][0]["translated"], dialect, "{model}: {line}");
+        assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "{model}: {line}");
+        let door = world.sim.log().last().unwrap().path.clone();
+        assert_eq!(door.ends_with("/responses"), dialect == "openai_responses", "{model}: {door}");
+    }
+    // His own dialect stays his own.
+    for dialect in ["openai_chat", "openai_responses"] {
+        let line = world.settlement(&world.ask(&text(dialect, "chosen")).await).await;
+        assert_eq!(line["attempts"][0].get("translated"), None, "{line}");
+    }
+    world.close().await;
+}

@@ -1,13 +1,14 @@
 //! Clients that keep nothing of what a model thought go on using tools, and nobody else gets it.
 
 use serde_json::{Value, json};
+use upstream_sim::Sim;
 
 use super::{
-    asked::{self, CALL, Turn},
-    one_each,
+    asked::{self, CALL, RESULT, Turn},
+    one_each, pairs,
     said::Said,
 };
-use crate::harness::{DIALECTS, World};
+use crate::harness::{DIALECTS, World, channel};
 
 const OTHER: &str = "sk-another-caller-of-the-test";
 /// The provider's token, whatever the dialect.
@@ -117,7 +118,8 @@ async fn what_a_client_kept_itself_is_not_told_twice() {
         .await;
     let message = first.json()["choices"][0]["message"].clone();
     let id = message["tool_calls"][0]["id"].clone();
-    assert_eq!(message["reasoning_details"][0]["signature"], TOKEN, "{message}");
+    let signature = message["reasoning_details"][0]["signature"].as_str().unwrap();
+    assert!(signature.starts_with("sluice:anthropic_messages:") && signature.ends_with(TOKEN), "{message}");
     let mut body = thoughtful("openai_chat", Turn::Result);
     body["messages"][2] = message;
     body["messages"][3]["tool_call_id"] = id;
@@ -126,4 +128,83 @@ async fn what_a_client_kept_itself_is_not_told_twice() {
     let body = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
     assert_eq!(body.matches(TOKEN).count(), 1, "{body}");
     world.close().await;
+}
+
+/// The next request of a client that keeps the whole answer.
+fn kept(from: &str, answer: &Value) -> Value {
+    let mut body = thoughtful(from, Turn::Result);
+    let (list, said) = match from {
+        "openai_chat" => (&mut body["messages"], json!([answer["choices"][0]["message"]])),
+        "openai_responses" => (&mut body["input"], answer["output"].clone()),
+        "anthropic_messages" => {
+            (&mut body["messages"], json!([{"role": "assistant", "content": answer["content"]}]))
+        }
+        _ => (&mut body["contents"], json!([answer["candidates"][0]["content"]])),
+    };
+    let list = list.as_array_mut().unwrap();
+    let call = list.iter().position(|entry| entry.to_string().contains("get_weather")).unwrap();
+    list.splice(call..=call, said.as_array().unwrap().clone());
+    body
+}
+
+#[tokio::test]
+async fn a_step_that_comes_home_brings_nobody_elses_tokens() {
+    let world = world().await;
+    for (from, to) in pairs() {
+        let case = format!("{from} to {to} and back");
+        let first = world.ask(&asked::request(from, to, thoughtful(from, Turn::Tool), false)).await;
+        assert_eq!(first.status, 200, "{case}: {first:?}");
+        let history = kept(from, &first.json());
+        let second = world.ask(&asked::request(from, from, history, false)).await;
+        assert_eq!(second.status, 200, "{case}: {second:?}");
+        let body = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+        let read: Value = serde_json::from_str(&body).unwrap();
+        assert!(body.contains("get_weather") && body.contains(RESULT), "{case}: {body}");
+        for mark in ["sluice:", "c2x1aWNlO", TOKEN, "\"signature\":\"\"", "\"type\":\"reasoning\""] {
+            assert!(!body.contains(mark), "{case}: {mark} in {body}");
+        }
+        assert_eq!(read.get("thinking"), None, "{case}: {body}");
+    }
+    world.close().await;
+}
+
+/// Two providers of one dialect cannot read each other's tokens, whether the client kept them or Sluice did.
+#[tokio::test]
+async fn another_provider_of_the_same_dialect_gets_none() {
+    let other = Sim::start().await;
+    for dialect in ["anthropic_messages", "openai_responses", "gemini_generate"] {
+        let script = "tool,reasoning";
+        let world = World::start(|sim| {
+            channel("one", dialect, &sim.scripted(script), "one")
+                + &channel("again", dialect, &sim.scripted(script), "again")
+                // Calls have one id everywhere here: it gives none of its own.
+                + &channel("two", dialect, &other.scripted("reasoning"), "two")
+        })
+        .await;
+        let ask = async |model: &str, body: Value, stream: bool| {
+            world.ask(&asked::request("openai_chat", model, body, stream)).await
+        };
+        for stream in [false, true] {
+            let first = ask("one", thoughtful("openai_chat", Turn::Tool), stream).await;
+            let said = if stream {
+                Said::streamed("openai_chat", &first.body)
+            } else {
+                Said::whole("openai_chat", &first.json())
+            };
+            let history = thoughtful("openai_chat", Turn::Result).to_string().replace(CALL, &said.ids[0]);
+            let mut histories: Vec<Value> = vec![serde_json::from_str(&history).unwrap()];
+            if !stream {
+                histories.push(kept("openai_chat", &first.json()));
+            }
+            for history in histories {
+                assert_eq!(ask("again", history.clone(), false).await.status, 200);
+                let same = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+                assert_eq!(same.matches(TOKEN).count(), 1, "{dialect}: {same}");
+                assert_eq!(ask("two", history, false).await.status, 200);
+                let stranger = String::from_utf8(other.log().last().unwrap().body.to_vec()).unwrap();
+                assert!(!stranger.contains(TOKEN), "{dialect}: {stranger}");
+            }
+        }
+        world.close().await;
+    }
 }

@@ -1,0 +1,78 @@
+//! Small bodies of very many things: what they cost grows with their number and not with its square.
+
+use std::time::{Duration, Instant};
+
+use dialect::{
+    Dialect,
+    chat::{ChatRequest, Content, Function, Part, Role, Tool, ToolChoice, Turn},
+    translate::{FromPath, Target, decode_request, encode_request},
+};
+use serde_json::{Value, json};
+
+/// A minute is what hours become on a slow machine without optimisation; what is measured takes a second.
+const LONGEST: Duration = Duration::from_secs(60);
+const MANY: usize = 20_000;
+
+fn encode(to: Dialect, request: &ChatRequest) -> Vec<u8> {
+    let began = Instant::now();
+    let encoded = encode_request(to, request, &Target::default()).unwrap();
+    let took = began.elapsed();
+    assert!(took < LONGEST, "{to:?}: {took:?}");
+    encoded.body
+}
+
+#[test]
+fn names_that_only_differ_in_letters_that_are_not_taken() {
+    let letters = (0..MANY as u32).filter_map(|at| char::from_u32(0x4e00 + at));
+    let tools: Vec<Value> =
+        letters.map(|letter| json!({"type": "function", "function": {"name": letter.to_string()}})).collect();
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "tools": tools});
+    let request =
+        decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    for to in Dialect::ALL {
+        let body: Value = serde_json::from_slice(&encode(to, &request)).unwrap();
+        let named = |tool: &Value| {
+            [&tool["name"], &tool["function"]["name"]]
+                .iter()
+                .find_map(|name| name.as_str().map(str::to_owned))
+        };
+        let tools = match to {
+            Dialect::GeminiGenerate => &body["tools"][0]["functionDeclarations"],
+            _ => &body["tools"],
+        };
+        let mut names: Vec<String> = tools.as_array().unwrap().iter().filter_map(named).collect();
+        assert_eq!(names.len(), tools.as_array().unwrap().len());
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), MANY, "two tools have one name in {to:?}");
+    }
+}
+
+#[test]
+fn calls_results_and_choices() {
+    let ids = || (0..MANY).map(|at| format!("call_{at}"));
+    let call =
+        |id: String| Part::new(Content::ToolCall { id, name: "f".into(), input: "{}".into(), custom: true });
+    let result = |call_id: String| {
+        let parts = vec![Part::text("r")];
+        Part::new(Content::ToolResult { call_id, name: None, parts, is_error: false, custom: false })
+    };
+    let tool = |name| Tool::Function(Function { name, ..Function::default() });
+    let request = ChatRequest {
+        turns: vec![
+            Turn::new(Role::User, vec![Part::text("q")]),
+            Turn::new(Role::Assistant, ids().map(call).collect()),
+            Turn::new(Role::Tool, ids().rev().map(result).collect()),
+        ],
+        tools: ids().map(tool).collect(),
+        tool_choice: Some(ToolChoice::Subset { names: ids().rev().collect(), required: false }),
+        ..ChatRequest::default()
+    };
+    for to in Dialect::ALL {
+        let body = encode(to, &request);
+        let began = Instant::now();
+        let again = decode_request(to, &body, FromPath { model: "m", stream: false }).unwrap();
+        assert!(began.elapsed() < LONGEST, "{to:?}: {:?}", began.elapsed());
+        assert_eq!(again.tools.len(), MANY);
+    }
+}

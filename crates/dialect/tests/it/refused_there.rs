@@ -1,0 +1,129 @@
+//! What a provider would refuse is not sent to it: what it cannot check, a choice of nothing, more than it takes.
+
+use dialect::{
+    Dialect,
+    translate::{FromPath, Target, Untranslatable, decode_request, encode_request},
+};
+use serde_json::{Value, json};
+
+/// Sources of an earlier answer that another provider gave have no token here, and the provider checks tokens.
+#[test]
+fn sources_of_another_provider_are_not_sent_to_anthropic() {
+    let citation = json!({"type": "url_citation", "url_citation": {"url": "https://e.com", "title": "T", "start_index": 0, "end_index": 1}});
+    let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a", "annotations": [citation]}, {"role": "user", "content": "q"}]});
+    let (body, lost) = told(Dialect::OpenaiChat, &body, Dialect::AnthropicMessages);
+    assert_eq!(body["messages"][1], json!({"role": "assistant", "content": "a"}));
+    assert_eq!(lost, ["messages.content.citations"]);
+
+    let own = json!({"type": "web_search_result_location", "url": "https://e.com", "title": "T", "cited_text": "t", "encrypted_index": "c2ln"});
+    let said = json!([{"type": "text", "text": "a", "citations": [own]}]);
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": said}, {"role": "user", "content": "q"}]});
+    let (body, lost) = told(Dialect::AnthropicMessages, &body, Dialect::AnthropicMessages);
+    assert_eq!(body["messages"][1]["content"], said);
+    assert_eq!(lost, Vec::<String>::new());
+}
+
+fn told(from: Dialect, body: &Value, to: Dialect) -> (Value, Vec<String>) {
+    let path = FromPath { model: "m", stream: false };
+    let request = decode_request(from, body.to_string().as_bytes(), path).unwrap();
+    let encoded = encode_request(to, &request, &Target::default()).unwrap();
+    let lost = encoded.losses.rows().iter().map(|loss| loss.field.to_string()).collect();
+    (serde_json::from_slice(&encoded.body).unwrap(), lost)
+}
+
+/// OpenAI refuses a choice among tools where there are none.
+#[test]
+fn a_choice_without_tools_is_not_sent() {
+    for (mode, lost) in [("AUTO", vec![]), ("NONE", vec![]), ("ANY", vec!["tool_choice"])] {
+        let body = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+            "toolConfig": {"functionCallingConfig": {"mode": mode}}});
+        for to in Dialect::ALL {
+            let (body, fields) = told(Dialect::GeminiGenerate, &body, to);
+            assert_eq!(
+                (body.get("tool_choice"), fields),
+                (None, lost.iter().map(|field| field.to_string()).collect()),
+                "{to:?} {mode}"
+            );
+        }
+    }
+    let body = json!({"model": "m", "messages": [], "parallel_tool_calls": false});
+    for to in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        assert_eq!(told(Dialect::OpenaiChat, &body, to).0.get("parallel_tool_calls"), None);
+    }
+}
+
+/// More stop sequences than a provider takes: it would refuse the request, and with fewer the answer were another one.
+#[test]
+fn more_stop_sequences_than_it_takes_are_refused() {
+    let body = |count: usize| {
+        let stop: Vec<String> = (0..count).map(|number| format!("s{number}")).collect();
+        json!({"model": "m", "max_tokens": 9, "messages": [], "stop_sequences": stop}).to_string()
+    };
+    for (to, most) in [(Dialect::OpenaiChat, 4), (Dialect::GeminiGenerate, 5)] {
+        for (count, taken) in [(most, true), (most + 1, false)] {
+            let request =
+                decode_request(Dialect::AnthropicMessages, body(count).as_bytes(), FromPath::default())
+                    .unwrap();
+            let encoded = encode_request(to, &request, &Target::default());
+            assert_eq!(encoded.is_ok(), taken, "{to:?}: {encoded:?}");
+        }
+    }
+    // Other providers of this dialect have limits of their own.
+    let request =
+        decode_request(Dialect::AnthropicMessages, body(9).as_bytes(), FromPath::default()).unwrap();
+    let plain = Target { plain_chat: true, ..Target::default() };
+    assert!(encode_request(Dialect::OpenaiChat, &request, &plain).is_ok());
+}
+
+/// An answer that the client began is another question where it is not gone on with.
+#[test]
+fn an_answer_begun_by_the_client_is_listed_where_it_is_not_gone_on_with() {
+    let body = json!({"model": "m", "max_tokens": 90, "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "{"}]});
+    for to in Dialect::ALL {
+        let lost = told(Dialect::AnthropicMessages, &body, to).1;
+        assert_eq!(!lost.is_empty(), to != Dialect::AnthropicMessages, "{to:?}: {lost:?}");
+        assert!(lost.iter().all(|field| field == "messages.prefill"), "{lost:?}");
+    }
+}
+
+#[test]
+fn two_limits_that_differ_are_the_callers_fault() {
+    let body = |new: u64, old: u64| {
+        json!({"model": "m", "messages": [], "max_completion_tokens": new, "max_tokens": old}).to_string()
+    };
+    let decode = |body: String| decode_request(Dialect::OpenaiChat, body.as_bytes(), FromPath::default());
+    assert_eq!(decode(body(9, 9)).unwrap().max_output, Some(9));
+    let refused = decode(body(9, 8));
+    assert!(
+        matches!(&refused, Err(Untranslatable::Malformed { field, .. }) if field == "max_tokens"),
+        "{refused:?}"
+    );
+}
+
+/// `nullable` allows null whatever else the schema says.
+#[test]
+fn a_nullable_schema_allows_null() {
+    for (schema, read) in [
+        (json!({"type": "STRING", "nullable": true}), json!({"type": ["string", "null"]})),
+        (
+            json!({"type": "STRING", "enum": ["a"], "nullable": true}),
+            json!({"type": ["string", "null"], "enum": ["a", null]}),
+        ),
+        (
+            json!({"nullable": true, "anyOf": [{"type": "STRING"}]}),
+            json!({"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ),
+        (
+            json!({"nullable": true, "$ref": "#/$defs/a"}),
+            json!({"anyOf": [{"$ref": "#/$defs/a"}, {"type": "null"}]}),
+        ),
+        (json!({"nullable": true}), json!({})),
+    ] {
+        let body = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+            "tools": [{"functionDeclarations": [{"name": "f", "parameters": {"type": "OBJECT", "properties": {"a": schema}}}]}]});
+        let (body, _) = told(Dialect::GeminiGenerate, &body, Dialect::OpenaiChat);
+        assert_eq!(body["tools"][0]["function"]["parameters"]["properties"]["a"], read);
+    }
+}
