@@ -43,6 +43,8 @@ pub struct Target<'a> {
     /// The most it can write; sent where the dialect demands a limit and the client named none.
     pub max_output: u64,
     pub thinking: ThinkingForm,
+    /// A chat's model thinks much or not at all: it refuses efforts but `high` and `none`.
+    pub high_or_none: bool,
     /// What a chat provider wants back of earlier thinking.
     pub replay: Replay,
     /// A chat provider that only knows what all of them know: `max_tokens`, no developer role, content as one string.
@@ -67,6 +69,7 @@ impl Default for Target<'_> {
             model: "",
             max_output: 8192,
             thinking: ThinkingForm::Budget,
+            high_or_none: false,
             replay: Replay::Nothing,
             plain_chat: false,
             asks_usage: true,

@@ -19,20 +19,27 @@ struct Family {
     max_output: u64,
     /// Instructions may stand in mid-conversation.
     mid_system: bool,
+    /// It thinks much or not at all.
+    high_or_none: bool,
 }
 
 const fn family(prefix: &'static str, thinking: ThinkingForm, max_output: u64) -> Family {
-    Family { prefix, thinking, max_output, mid_system: false }
+    Family { prefix, thinking, max_output, mid_system: false, high_or_none: false }
+}
+
+/// A Mistral that is told to think, and not how much.
+const fn two_efforts(prefix: &'static str) -> Family {
+    Family { high_or_none: true, ..family(prefix, ThinkingForm::Effort, 8_192) }
 }
 
 /// A Claude that takes instructions anywhere.
 const fn newest(prefix: &'static str) -> Family {
-    Family { prefix, thinking: ThinkingForm::Effort, max_output: 128_000, mid_system: true }
+    Family { mid_system: true, ..family(prefix, ThinkingForm::Effort, 128_000) }
 }
 
 use ThinkingForm::{Budget, Effort, Never};
 
-/// Anthropic, "Models overview", "Extended thinking", "Adaptive thinking"; Google, "Gemini thinking"; OpenAI, "Models". From
+/// Anthropic, "Models overview", "Extended thinking", "Adaptive thinking"; Google, "Gemini thinking"; OpenAI, "Models"; Mistral, "Adjustable reasoning" (recordings). From
 /// Opus 4.7 on an Anthropic model refuses a budget, up to 4.5 it knows nothing else; Gemini 3 takes levels, 2.5 budgets.
 /// Versions are written with dots by some providers: dots are dashes here.
 static FAMILIES: &[Family] = &[
@@ -61,6 +68,9 @@ static FAMILIES: &[Family] = &[
     family("gpt-4", Never, 16_384),
     family("gpt-3", Never, 4_096),
     family("chatgpt-4", Never, 16_384),
+    two_efforts("mistral-small"),
+    two_efforts("mistral-medium"),
+    two_efforts("magistral"),
 ];
 
 /// What the codecs must know of this model at this provider.
@@ -81,6 +91,7 @@ pub fn target<'a>(provider: &Provider, dialect: Dialect, model: &'a str) -> Targ
         model,
         max_output: known.map_or(usual.max_output, |family| family.max_output),
         thinking: known.map_or(usual.thinking, |family| family.thinking),
+        high_or_none: known.is_some_and(|family| family.high_or_none),
         replay,
         // Whoever knows the limit by its new name knows the rest of what OpenAI added, too.
         plain_chat: !provider.has(Quirk::NewLimitName),

@@ -119,7 +119,15 @@ fn put_thinking(request: &ChatRequest, target: &Target<'_>, body: &mut Object, l
     if target.thinking == crate::translate::ThinkingForm::Never && effort.is_some() {
         losses.add("reasoning_effort", OWN, "the model does not think");
     } else {
-        body.put_some("reasoning_effort", effort);
+        let sent = match effort {
+            Some("minimal") if target.high_or_none => Some("none"),
+            Some("low" | "medium" | "xhigh" | "max") if target.high_or_none => Some("high"),
+            effort => effort,
+        };
+        if sent != effort {
+            losses.add("reasoning_effort", OWN, "the model thinks much or not at all: the nearer was sent");
+        }
+        body.put_some("reasoning_effort", sent);
     }
     let mut own = Object::default();
     put_extras(&request.extras, OWN, "reasoning", &mut own);
