@@ -24,6 +24,8 @@ use self::{
 };
 use crate::{
     corpus::{Recording, read_recordings},
+    gather::decode,
+    grammar::check,
     watch::{options, watch},
 };
 
@@ -225,6 +227,24 @@ fn usage_is_stripped_only_where_it_stands_alone() {
             "{}",
             path.display()
         );
+    }
+}
+
+/// Wherever a stream is cut, it says the same.
+#[test]
+fn quirks_do_not_depend_on_the_cut() {
+    for (path, heard) in read_fixtures().into_iter().filter(|(_, heard)| heard.streamed) {
+        let (options, dialect, bytes) = (heard.options, heard.dialect(), &heard.bytes);
+        let whole = watch(options, Framing::Sse, &[bytes]);
+        let events = decode(dialect, Framing::Sse, options.accounting, &[bytes]);
+        for at in 0..=bytes.len() {
+            let (head, tail) = bytes.split_at(at);
+            let cut = watch(options, Framing::Sse, &[head, tail]);
+            assert!(cut.facts == whole.facts && cut.out == whole.out, "{} at {at}", path.display());
+            let again = decode(dialect, Framing::Sse, options.accounting, &[head, tail]);
+            assert!(again == events, "{} at {at}", path.display());
+        }
+        assert_eq!(check(&events, heard.name != "chat-in-responses"), Ok(()), "{}", path.display());
     }
 }
 
