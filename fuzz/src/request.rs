@@ -17,6 +17,11 @@ pub fn check(from: Dialect, bytes: &[u8]) {
         plain_chat: options & 32 != 0,
         mid_system: options & 64 != 0,
         drops_server_tools: options & 128 != 0,
+        // A closed schema, such as Mistral's.
+        refuses: if options & 16 != 0 { &["top_k", "user", "messages.name", "messages.refusal"] } else { &[] },
+        random_seed: options & 16 != 0,
+        nine_letter_ids: options & 16 != 0,
+        high_or_none: options & 16 != 0,
         ..Target::default()
     };
     let path = FromPath { model: "m", stream: true };

@@ -167,6 +167,7 @@ fn tell(provider: &str, from: Dialect, request: &Value) -> Option<(Value, Vec<St
     check_answer(&request, from, Dialect::OpenaiChat).ok()?;
     let target = target(Provider::named(provider).unwrap(), Dialect::OpenaiChat, "m");
     let encoded = encode_request(Dialect::OpenaiChat, &request, &target).ok()?;
+    assert!(decode_request(Dialect::OpenaiChat, &encoded.body, path).is_ok(), "what is told is no chat");
     let lost = encoded.losses.rows().iter().map(|loss| loss.field.to_string()).collect();
     Some((serde_json::from_slice(&encoded.body).unwrap(), lost))
 }
