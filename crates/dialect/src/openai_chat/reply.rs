@@ -1,6 +1,7 @@
 //! A whole chat completion, both ways.
 //!
-//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up.
+//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up
+//! (`finish-unsaid`).
 
 use crate::{
     Accounting, Dialect, Usage,
@@ -61,6 +62,7 @@ fn decode_choice(mut fields: Fields, answer: &str) -> Result<Candidate, Untransl
     let mut candidate = Candidate::default();
     fields.json("index");
     let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
+    // `message-missing`: it was filtered.
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
         message::read_assistant(&mut message, &mut candidate.parts, answer)?;
@@ -79,7 +81,7 @@ pub(super) fn read_stop(word: &str, parts: &[Part]) -> Stop {
 
 pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     let reason = match word {
-        // Several providers say `stop` though they called a tool, and clients go by the reason.
+        // Several providers say `stop` though they called a tool, and clients go by the reason (`stop-though-called`).
         "stop" | "eos" if called => StopReason::ToolCalls,
         "stop" | "eos" if refused => StopReason::Refused,
         "stop" | "eos" => StopReason::EndTurn,

@@ -145,6 +145,39 @@ fn every_quirk_has_a_row_a_fixture_and_a_recording() {
     }
 }
 
+/// What needs no code of its own: it is read as the dialect is, or not looked at.
+const NEEDS_NOTHING: [&str; 8] = [
+    "reasoning-uncounted",
+    "usage-breakdown",
+    "cost-in-usage",
+    "call-in-one-piece",
+    "role-on-every-chunk",
+    "comments",
+    "carriage-returns",
+    "object-missing",
+];
+
+/// Who greps a name finds the place in the code.
+#[test]
+fn every_quirk_that_needs_code_is_named_there() {
+    let mut code = String::new();
+    let mut folders = vec![root().join("crates/dialect/src"), root().join("crates/gateway/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                code += &fs::read_to_string(&path).unwrap_or_default();
+            }
+        }
+    }
+    let named = |name: &str| code.contains(&format!("`{name}`")) || code.contains(&format!("\"{name}\""));
+    for (name, _) in QUIRKS {
+        assert_eq!(named(name), !NEEDS_NOTHING.contains(name), "{name}");
+    }
+}
+
 /// The list by provider and the column "who" say the same.
 #[test]
 fn every_provider_lists_its_quirks() {

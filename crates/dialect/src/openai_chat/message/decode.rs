@@ -153,6 +153,7 @@ fn read_function(mut function: Fields, id: Option<String>, mint: Mint) -> Result
 fn read_named(function: &mut Fields, id: Option<String>, mint: Mint) -> Result<Part> {
     let name = function.need_text("name")?;
     let input = match function.json("arguments") {
+        // `arguments-missing`.
         None => String::new(),
         Some(Json::String(text)) => text,
         // Some providers forget that it is a string.

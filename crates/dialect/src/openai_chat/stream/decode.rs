@@ -36,7 +36,7 @@ struct Choice {
     said: bool,
     called: bool,
     refused: bool,
-    /// Told at the end: providers send more after the finish chunk.
+    /// Told at the end: providers send more in and after the finish chunk (`finish-with-content`, `usage-after-finish`).
     stop: Option<Stop>,
 }
 
@@ -149,7 +149,7 @@ impl Decoder {
         }
     }
 
-    /// The stream's own end is an end if every choice said why it stopped.
+    /// The stream's own end is an end if every choice said why it stopped (`no-done`).
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
@@ -245,7 +245,7 @@ impl Choice {
         self.read_reasoning(&mut delta, track);
         match delta.take("content") {
             Some(Json::String(text)) => self.say(Flow::Text, text, track),
-            // Mistral's, with its thinking.
+            // Mistral's, with its thinking (`content-in-parts`).
             Some(Json::Array(pieces)) => {
                 for piece in pieces.into_iter().filter_map(Json::into_object) {
                     match piece.text("type") {
@@ -387,6 +387,7 @@ impl Choice {
 
     fn read_call(&mut self, mut fields: Object, track: &mut Track) {
         let index = number(fields.get("index"));
+        // `empty-id-repeated`: it says nothing.
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));
         let custom = fields.get("custom").is_some();
@@ -399,7 +400,7 @@ impl Choice {
             Some(Json::Null) | None => String::new(),
             Some(other) => other.to_string(),
         };
-        // Without an index, another id or a name begins another call; a position says nothing across chunks.
+        // Without an index (`call-without-index`), another id or a name begins another call; a position says nothing across chunks.
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
             None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id),
