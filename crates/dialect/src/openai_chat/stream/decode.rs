@@ -3,6 +3,10 @@
 //! In: the data of one chunk. Out: events on the [`Track`]. Parts of a choice follow one another, except calls, which
 //! may overlap until their arguments are whole JSON.
 
+use super::{
+    input::Input,
+    start::{number, start},
+};
 use crate::{
     Accounting, Dialect,
     chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
@@ -10,11 +14,11 @@ use crate::{
     json::members,
     openai_chat::{message, reply},
     translate::{CANDIDATE_BOUND, Track},
-    tree::{Json, Number, Object},
+    tree::{Json, Object},
     usage,
 };
 
-const OWN: Dialect = Dialect::OpenaiChat;
+pub(super) const OWN: Dialect = Dialect::OpenaiChat;
 
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -53,38 +57,6 @@ struct Call {
     id: String,
     part: u32,
     input: Input,
-}
-
-/// Follows a call's input, to know when its JSON is whole.
-#[derive(Debug, Default)]
-struct Input {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    whole: bool,
-}
-
-impl Input {
-    fn follow(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.escaped {
-                self.escaped = false;
-            } else if self.in_string {
-                self.in_string = byte != b'"';
-                self.escaped = byte == b'\\';
-            } else {
-                match byte {
-                    b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' => {
-                        self.depth = self.depth.saturating_sub(1);
-                        self.whole = self.depth == 0;
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
 }
 
 impl Decoder {
@@ -203,40 +175,6 @@ impl Decoder {
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             choice.stop = Some(reply::read_reason(word, choice.called, choice.refused));
         }
-    }
-}
-
-/// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 11] = [
-    "x_groq",
-    "id",
-    "object",
-    "created",
-    "model",
-    "choices",
-    "usage",
-    "system_fingerprint",
-    "citations",
-    // `padding` against who counts bytes: OpenAI's and Mistral's.
-    "obfuscation",
-    "p",
-];
-
-fn start(data: &str, chunk: &Object, track: &mut Track) {
-    if !track.is_started() {
-        // All chunks are alike on the outside: the first tells what the others have, too.
-        if let Ok(Json::Object(whole)) = Json::parse(data.as_bytes()) {
-            track.list_rest(&whole, "", &KNOWN, OWN);
-        }
-        let created = number(chunk.get("created"));
-        track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
-    }
-}
-
-fn number(value: Option<&Json>) -> Option<u64> {
-    match value {
-        Some(Json::Number(number)) => Number::as_u64(number),
-        _ => None,
     }
 }
 
