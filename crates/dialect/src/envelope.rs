@@ -65,7 +65,7 @@ pub enum PeekError {
 /// The named edits of the relay lane.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Edits<'a> {
-    /// Send this model name in place of the client's.
+    /// Send this model name in place of the client's; in what Gemini is to count it is one of `models/…`.
     pub model: Option<&'a str>,
     /// Make sure that `stream_options.include_usage` is true.
     pub ask_usage: bool,
@@ -191,6 +191,9 @@ pub fn peek(door: Door, body: &[u8]) -> Result<Envelope, PeekError> {
         envelope.stored = read_stored(previous, conversation)?;
         envelope.background = read_bool(background, "background")?;
     }
+    if door == Door::new(Dialect::GeminiGenerate, Operation::CountTokens) {
+        envelope.model_gap = read_counted_model(body);
+    }
     Ok(envelope)
 }
 
@@ -258,6 +261,16 @@ fn read_model(
             _ => Err(PeekError::BadField { field: "model", expected: "a non-empty string" }),
         },
     }
+}
+
+/// Where Gemini's model stands a second time: in the whole request that is to be counted.
+fn read_counted_model(body: &[u8]) -> Option<Gap> {
+    let [request, snake] = json::members(
+        std::str::from_utf8(body).ok()?.trim_ascii(),
+        ["generateContentRequest", "generate_content_request"],
+    )?;
+    let [model] = json::members(request.or(snake)?, ["model"])?;
+    Some(Gap { span: locate(body, model?), text: "" })
 }
 
 /// How much is wanted, in the dialect's own words: what another dialect calls a limit binds nobody here, and nought is none.

@@ -10,6 +10,8 @@ pub(crate) struct Facts {
     pub(crate) meaningful: bool,
     pub(crate) ended: bool,
     pub(crate) closed: bool,
+    /// The last event came after the end, or told it, and told the usage, where a dialect has no other close.
+    pub(crate) summed_up: bool,
     pub(crate) usage: Option<Usage>,
     /// The usage is of the beginning: the output will be more.
     pub(crate) provisional: bool,

@@ -58,6 +58,7 @@ impl Reader {
         } else if !is_blank(candidates) {
             facts.judge_end(self.candidates.all_finished());
         }
+        facts.summed_up = facts.ended && !is_blank(usage);
         Frame::Event
     }
 

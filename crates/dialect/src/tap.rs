@@ -293,6 +293,11 @@ impl Tap {
         self.facts.closed
     }
 
+    /// The dialect has no word for [`Tap::closed`], and all that it says at an end was said: whatever follows does so at once.
+    pub fn summed_up(&self) -> bool {
+        self.facts.summed_up
+    }
+
     /// The first error event: its frame's bytes (not forwarded by `feed`) and what it says. Nothing is forwarded after
     /// it. The bytes are empty when the frame was too long to be held: then it has gone to the client.
     pub fn error(&self) -> Option<(&Bytes, &ParsedError)> {

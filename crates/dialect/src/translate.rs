@@ -3,6 +3,7 @@
 //! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
+mod count;
 mod decoder;
 mod encoder;
 mod frames;
@@ -10,6 +11,7 @@ mod names;
 mod sequence;
 mod undo;
 
+pub use count::{decode_counted, encode_counted, read_count, write_count};
 pub use decoder::StreamDecoder;
 pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
 pub use encoder::StreamEncoder;
@@ -23,7 +25,7 @@ use crate::{
     gemini_generate, indispensable,
     loss::Losses,
     openai_chat, openai_responses,
-    tree::Json,
+    tree::{Json, Object},
 };
 
 /// Why a translation cannot be made at all.
@@ -148,7 +150,10 @@ pub fn decode_request(
     body: &[u8],
     path: FromPath<'_>,
 ) -> Result<ChatRequest, Untranslatable> {
-    let body = read(body)?;
+    decode_tree(dialect, read(body)?, path)
+}
+
+fn decode_tree(dialect: Dialect, body: Json, path: FromPath<'_>) -> Result<ChatRequest, Untranslatable> {
     match dialect {
         Dialect::OpenaiChat => openai_chat::request::decode(body),
         Dialect::OpenaiResponses => openai_responses::request::decode(body),
@@ -167,6 +172,15 @@ pub fn encode_request(
     request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<Encoded, Untranslatable> {
+    let (body, losses, renamed) = encode_tree(dialect, request, target)?;
+    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
+}
+
+fn encode_tree(
+    dialect: Dialect,
+    request: &ChatRequest,
+    target: &Target<'_>,
+) -> Result<(Object, Losses, Vec<Renamed>), Untranslatable> {
     indispensable::check(request, dialect)?;
     let fitted = names::fit(request, dialect);
     let (request, renamed) = match &fitted {
@@ -180,7 +194,7 @@ pub fn encode_request(
         Dialect::AnthropicMessages => anthropic_messages::request::encode(request, target, &mut losses),
         Dialect::GeminiGenerate => gemini_generate::request::encode(request, target, &mut losses),
     }?;
-    Ok(Encoded { body: Json::Object(body).to_string().into_bytes(), losses, renamed })
+    Ok((body, losses, renamed))
 }
 
 pub fn decode_reply(

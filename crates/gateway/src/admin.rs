@@ -8,6 +8,7 @@
 mod access_tokens;
 mod accounts;
 pub mod actor;
+mod aliases;
 pub mod asked;
 pub mod audit;
 mod channels;
@@ -115,6 +116,7 @@ fn api() -> OpenApiRouter {
             .merge(keys::routes())
             .merge(channels::routes())
             .merge(prices::routes())
+            .merge(aliases::routes())
             .merge(codes::routes())
             .merge(accounts::routes())
             .merge(settings::routes())

@@ -126,7 +126,7 @@ impl Catalog {
             .filter(|(_, serving)| !serving.is_empty())
             .collect();
         let other = "other".into();
-        let aliases = names::aliases(&config.aliases);
+        let aliases = names::aliases(&config.aliases, &directory.aliases);
         Catalog { config, keys, channels, by_model, other, prices, aliases }
     }
 

@@ -177,6 +177,9 @@ pub struct ChannelConfig {
     pub on_client_left: OnClientLeft,
     /// Chats of callers of other dialects are translated to it. Default true.
     pub translate: bool,
+    /// Tools that only another dialect's provider runs are left out of what is translated to it, and listed as losses; else the
+    /// request is refused. Default false.
+    pub drop_server_tools: bool,
     /// What a caller may add to a model's name to say how much it shall think. Default: nothing.
     pub suffixes: Vec<Suffix>,
 }

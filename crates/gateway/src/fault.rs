@@ -258,6 +258,20 @@ impl Fault {
         }
     }
 
+    /// Whether a count that was asked for can be estimated all the same: nothing is wrong with the request as such.
+    pub fn leaves_estimate(&self) -> bool {
+        match self {
+            Fault::Client(fault) => {
+                matches!(fault, ClientFault::Untranslatable { .. } | ClientFault::WouldLose { .. })
+            }
+            Fault::Rejection(rejection) => {
+                matches!(rejection, Rejection::ChannelsBusy { .. } | Rejection::ChannelsResting { .. })
+            }
+            Fault::Upstream(fault) => !fault.refuses_count(),
+            Fault::Internal(_) => false,
+        }
+    }
+
     /// In words for the operator's log: may name what the caller must not read, but never a secret.
     pub fn cause(&self) -> String {
         match self {
@@ -315,6 +329,32 @@ impl UpstreamFault {
                     }
                 }
             },
+        }
+    }
+
+    /// Whether a request that is to be counted is itself at fault. Whoever cannot count says often that it is not found.
+    pub fn refuses_count(&self) -> bool {
+        match self {
+            UpstreamFault::Answered(answered) => answered.blame == Blame::Request && answered.status != 404,
+            UpstreamFault::Send(_)
+            | UpstreamFault::Silent { .. }
+            | UpstreamFault::Broken { .. }
+            | UpstreamFault::Truncated
+            | UpstreamFault::Unreadable { .. } => false,
+        }
+    }
+
+    /// What it says of the channel where only a count was asked for: counting has limits and rights of its own, and many that
+    /// take chats have no endpoint for it.
+    pub fn count_health_effect(&self) -> HealthEffect {
+        match self {
+            UpstreamFault::Send(_) => self.health_effect(),
+            UpstreamFault::Answered(answered) if matches!(answered.status, 401 | 402) => self.health_effect(),
+            UpstreamFault::Answered(_)
+            | UpstreamFault::Silent { .. }
+            | UpstreamFault::Broken { .. }
+            | UpstreamFault::Truncated
+            | UpstreamFault::Unreadable { .. } => HealthEffect::None,
         }
     }
 

@@ -30,7 +30,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use dialect::Framing;
+use dialect::{Dialect, Framing, Operation};
 use http::Response;
 use http_body::Body;
 use tokio::time::{Duration, sleep};
@@ -65,26 +65,23 @@ where
     let prepared = app.shutdown.until_ending(pin!(prepare(&app, &catalog, head, body, &mut lease))).await;
     match prepared.unwrap_or(Err(Fault::Rejection(Rejection::Stopping))) {
         Ok((_, inbound, plan)) if plan.candidates.is_empty() => {
-            let counted =
-                app.shutdown.until_ending(pin!(app.counter.count(inbound.body.clone(), &lease))).await;
-            match counted.unwrap_or(Err(Rejection::Stopping)) {
-                Ok(tokens) => reply::tell_count(dialect, tokens, lease),
-                Err(rejection) => {
-                    let fault = Fault::Rejection(rejection);
-                    lease.end(fault.ending(), Cow::Owned(fault.cause()));
-                    reply::refuse(dialect, Failed { fault, lease })
-                }
-            }
+            estimate(&app, dialect, inbound.body.clone(), lease).await
         }
         Ok((caller, inbound, plan)) => {
             let framing = if inbound.wants_array() { Framing::JsonArray } else { Framing::Sse };
             let (stream, levels) = (inbound.stream, lease.levels());
+            let counted = (inbound.door.operation == Operation::CountTokens).then(|| inbound.body.clone());
             let run = Box::pin(attempt::run(app.clone(), catalog, caller, inbound, plan, lease));
             let mut run = Attended::new(&app, &entry, run);
             let outcome = if stream { patiently(&mut run).await } else { Some((&mut run).await) };
             match outcome {
                 Some(Ok(committed)) => reply::send(&app, committed),
-                Some(Err(failed)) => reply::refuse(dialect, *failed),
+                Some(Err(failed)) => match counted {
+                    Some(body) if !failed.lease.decided() => {
+                        estimate(&app, dialect, body, failed.lease).await
+                    }
+                    _ => reply::refuse(dialect, *failed),
+                },
                 None => reply::hold(&app, &entry, dialect, framing, levels, run),
             }
         }
@@ -93,6 +90,19 @@ where
             let unread = !empty && lease.mark().entry.bytes_in.load(Ordering::Relaxed) == 0;
             let response = reply::refuse(dialect, Failed { fault, lease });
             if unread { reply::closing(response) } else { response }
+        }
+    }
+}
+
+/// How many tokens a body has, where no provider says it.
+async fn estimate(app: &App, dialect: Dialect, body: Bytes, mut lease: Box<Lease>) -> Response<ReplyBody> {
+    let counted = app.shutdown.until_ending(pin!(app.counter.count(body, &lease))).await;
+    match counted.unwrap_or(Err(Rejection::Stopping)) {
+        Ok(tokens) => reply::tell_count(dialect, tokens, lease),
+        Err(rejection) => {
+            let fault = Fault::Rejection(rejection);
+            lease.end(fault.ending(), Cow::Owned(fault.cause()));
+            reply::refuse(dialect, Failed { fault, lease })
         }
     }
 }

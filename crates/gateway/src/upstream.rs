@@ -2,10 +2,11 @@
 //!
 //! In: a request whose body is slices of the caller's. Out: the answer's head and a body to be polled. Dropping either
 //! closes or releases the connection; redirects are not followed, nothing that an upstream may have
-//! seen is sent again. Only this file, its `connector` and its `pool` name the
-//! client library.
+//! seen is sent again. Only this file, its `connector`, its `pool` and what is
+//! `open` name the client library.
 
 mod connector;
+mod open;
 mod pool;
 
 use std::{
@@ -188,7 +189,6 @@ impl HttpUpstream {
 
 impl Upstream for HttpUpstream {
     fn send(&self, request: Request<RequestBody>) -> Sending {
-        let sending = self.0.clone().send(request);
-        Box::pin(async move { Ok(sending.await?.map(ReplyBytes::Network)) })
+        Box::pin(self.0.clone().send(request))
     }
 }

@@ -23,11 +23,12 @@ use crate::{
 };
 
 /// Numbered steps, never changed once released.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../migrations/sqlite/0001_books.sql"),
     include_str!("../migrations/sqlite/0002_identity.sql"),
     include_str!("../migrations/sqlite/0003_request_log.sql"),
     include_str!("../migrations/sqlite/0004_losses.sql"),
+    include_str!("../migrations/sqlite/0005_aliases.sql"),
 ];
 /// Marks a database file as Sluice's: "Slui".
 const APPLICATION: i32 = 0x536C_7569;
@@ -254,7 +255,7 @@ mod tests {
         migrate(&mut connection).unwrap();
         migrate(&mut connection).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 4 })));
+        assert!(matches!(migrate(&mut connection), Err(StoreError::TooNew { found: 99, known: 5 })));
     }
 
     #[test]

@@ -22,6 +22,7 @@ pub struct Directory {
     pub keys: Vec<KeyRow>,
     pub channels: Vec<ChannelRow>,
     pub prices: Vec<PriceRow>,
+    pub aliases: Vec<AliasRow>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +94,14 @@ pub struct PriceRow {
     pub rates: String,
 }
 
+/// A name that stands for models.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasRow {
+    pub name: String,
+    /// JSON list, in the order of trying.
+    pub models: String,
+}
+
 /// Where a channel's secrets are sealed for.
 pub fn channel_place(id: i64) -> String {
     format!("channel {id}")
@@ -108,6 +117,7 @@ impl Directory {
                 keys: rows(&moment, KEYS, key)?,
                 channels: rows(&moment, CHANNELS, channel)?,
                 prices: rows(&moment, PRICES, price)?,
+                aliases: rows(&moment, ALIASES, alias)?,
             };
             Ok(directory)
         })
@@ -208,4 +218,10 @@ const PRICES: &str =
 
 fn price(row: &Row<'_>) -> rusqlite::Result<PriceRow> {
     Ok(PriceRow { model: row.get(0)?, valid_from_ms: row.get(1)?, by_admin: row.get(2)?, rates: row.get(3)? })
+}
+
+const ALIASES: &str = "SELECT name, models FROM aliases ORDER BY name";
+
+fn alias(row: &Row<'_>) -> rusqlite::Result<AliasRow> {
+    Ok(AliasRow { name: row.get(0)?, models: row.get(1)? })
 }

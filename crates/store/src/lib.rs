@@ -5,6 +5,7 @@
 
 pub mod access_tokens;
 pub mod accounts;
+pub mod aliases;
 pub mod audit;
 pub mod change;
 pub mod channels;

@@ -4,6 +4,7 @@
 mod chopped;
 mod clients;
 mod corpus;
+mod counts;
 mod cut_events;
 mod errors;
 mod every_field;

@@ -1,10 +1,10 @@
 //! Usage in every provider's words, in disjoint buckets.
 
-use dialect::{Accounting, Dialect, Door, Operation, TapOptions, Usage};
+use dialect::{Accounting, Dialect, Door, Framing, Operation, TapOptions, Usage};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use crate::watch::{describe_usage, options, watch_plain};
+use crate::watch::{describe_usage, options, watch, watch_plain};
 
 fn read_with(door: Door, accounting: Accounting, field: &str, usage: &Value) -> Option<Usage> {
     let reply = json!({ field: usage }).to_string();
@@ -248,4 +248,30 @@ proptest! {
             prop_assert_eq!(read.total(), sum);
         }
     }
+}
+
+#[test]
+fn an_answer_is_summed_up_by_the_event_that_tells_the_usage_at_its_end() {
+    let part = r#"data: {"candidates":[{"content":{"parts":[{"text":"a"}]}}],"usageMetadata":{"promptTokenCount":3}}"#;
+    let stop = r#"data: {"candidates":[{"finishReason":"STOP"}]}"#;
+    let stop_and_usage = r#"data: {"candidates":[{"finishReason":"STOP"}],"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1}}"#;
+    let usage = r#"data: {"usageMetadata":{"promptTokenCount":3,"candidatesTokenCount":1}}"#;
+    let other = r#"data: {"candidates":[{"index":1,"content":{"parts":[{"text":"b"}]}}]}"#;
+    let door = Door::new(Dialect::GeminiGenerate, Operation::Chat);
+    for (events, ended, summed_up) in [
+        (&[part][..], false, false),
+        (&[part, stop], true, false),
+        (&[part, stop_and_usage], true, true),
+        (&[part, stop, usage], true, true),
+        (&[part, stop_and_usage, other], false, false),
+    ] {
+        let stream: String = events.iter().map(|event| format!("{event}\n\n")).collect();
+        let tap = watch(options(door), Framing::Sse, &[stream.as_bytes()]).tap;
+        assert_eq!((tap.ended(), tap.summed_up()), (ended, summed_up), "{stream}");
+    }
+    // Chat says when nothing more may come.
+    let chat = br#"data: {"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3}}"#;
+    let tap =
+        watch(options(Door::new(Dialect::OpenaiChat, Operation::Chat)), Framing::Sse, &[chat, b"\n\n"]).tap;
+    assert!(tap.ended() && !tap.summed_up());
 }

@@ -31,7 +31,8 @@ pub(crate) fn watch(options: TapOptions, framing: Framing, pieces: &[&[u8]]) -> 
     let out = parts.concat();
     let facts = describe(&tap, events, mid_frame);
     // Not in the snapshots, and as independent of the cuts as the rest.
-    let written = format!("{:?}, final usage {}", tap.delivered(), tap.usage_is_final());
+    let written =
+        format!("{:?}, final usage {}, summed up {}", tap.delivered(), tap.usage_is_final(), tap.summed_up());
     Watched { tap, out, events, facts, written }
 }
 

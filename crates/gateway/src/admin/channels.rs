@@ -89,6 +89,12 @@ struct ChannelBlock {
     headers: Option<Map<String, Value>>,
     proxy: Option<String>,
     timeouts: Option<Map<String, Value>>,
+    /// cancel, drain.
+    on_client_left: Option<String>,
+    translate: Option<bool>,
+    /// Tools that only another provider runs are left out of translated requests; else those are refused.
+    drop_server_tools: Option<bool>,
+    suffixes: Option<Vec<String>>,
 }
 
 /// A channel in the words of the configuration file. What a change does not name stays; null takes a key out.

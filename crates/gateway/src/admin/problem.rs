@@ -12,6 +12,8 @@ use utoipa::{
 };
 use uuid::Uuid;
 
+use crate::config;
+
 /// What programs tell problems apart by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
@@ -158,6 +160,21 @@ impl Problem {
         let (field, reason) = (field.into(), reason.into());
         let detail = if field.is_empty() { reason.clone() } else { format!("{field}: {reason}") };
         Problem::new(Code::BadInput, detail).field(field, reason)
+    }
+
+    /// What the configuration's reader says of the body, read as the file's first block of this kind.
+    pub(super) fn of_block(kind: &str, problems: &[config::Problem]) -> Problem {
+        let block = format!("{kind}[0]");
+        let errors: Vec<FieldError> = problems
+            .iter()
+            .map(|problem| FieldError {
+                field: problem.key.trim_start_matches(&block).trim_start_matches('.').to_owned(),
+                reason: problem.message.clone(),
+            })
+            .collect();
+        let detail: Vec<String> =
+            errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
+        Problem { errors, ..Problem::new(Code::BadInput, detail.join("; ")) }
     }
 
     pub fn missing() -> Problem {

@@ -95,15 +95,14 @@ impl Channel {
         self.endpoints.iter().find(|endpoint| endpoint.door == door)
     }
 
-    /// The dialect in which callers of others are best served here: the first in which its provider takes chats.
-    pub fn chat_dialect(&self) -> Option<Dialect> {
-        if !self.config.translate {
+    /// The dialect in which callers of others are best served here: the first in which its provider can be asked for this.
+    pub fn translates_to(&self, operation: Operation) -> Option<Dialect> {
+        // Other operations have no canonical form: there is nothing between their dialects.
+        if !self.config.translate || !matches!(operation, Operation::Chat | Operation::CountTokens) {
             return None;
         }
-        let chats = self.provider.speaks.iter().filter(|row| row.operation == Operation::Chat);
-        chats
-            .map(|row| row.dialect)
-            .find(|dialect| self.endpoint(Door::new(*dialect, Operation::Chat)).is_some())
+        let rows = self.provider.speaks.iter().filter(|row| row.operation == operation);
+        rows.map(|row| row.dialect).find(|dialect| self.endpoint(Door::new(*dialect, operation)).is_some())
     }
 
     pub fn host(&self) -> &HeaderValue {

@@ -6,8 +6,10 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use dialect::Dialect;
+use dialect::{Dialect, Operation};
 use foldhash::fast::RandomState;
+use store::directory::AliasRow;
+use tracing::error;
 
 use super::{Catalog, Channel, Key};
 use crate::{config::AliasConfig, suffix::Suffix};
@@ -30,9 +32,23 @@ impl Sought<'_> {
     }
 }
 
-pub(super) fn aliases(config: &[AliasConfig]) -> HashMap<Arc<str>, Vec<Arc<str>>, RandomState> {
-    let models = |alias: &AliasConfig| alias.models.iter().map(|model| model.as_str().into()).collect();
-    config.iter().map(|alias| (alias.name.as_str().into(), models(alias))).collect()
+/// What every alias stands for; the database's go before the file's.
+pub(super) fn aliases(
+    config: &[AliasConfig],
+    kept: &[AliasRow],
+) -> HashMap<Arc<str>, Vec<Arc<str>>, RandomState> {
+    let of_file = |alias: &AliasConfig| {
+        (alias.name.as_str().into(), alias.models.iter().map(|model| model.as_str().into()).collect())
+    };
+    let of_row = |row: &AliasRow| {
+        let models: Vec<String> = serde_json::from_str(&row.models).unwrap_or_default();
+        if models.is_empty() {
+            error!(alias = row.name, "an alias of the database cannot be used: its row is damaged");
+            return None;
+        }
+        Some((row.name.as_str().into(), models.into_iter().map(Arc::from).collect()))
+    };
+    config.iter().map(of_file).chain(kept.iter().filter_map(of_row)).collect()
 }
 
 impl Catalog {
@@ -71,7 +87,7 @@ impl Catalog {
     pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
         let speaks = |channel: &Arc<Channel>| {
             key.group.may_use(channel)
-                && (channel.chat_dialect().is_some()
+                && (channel.translates_to(Operation::Chat).is_some()
                     || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
         };
         let named = self

@@ -26,12 +26,13 @@ pub struct Object {
 /// Names of fields keep their look.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 
-pub const OBJECTS: [Object; 9] = [
+pub const OBJECTS: [Object; 10] = [
     object("user", "/users", &["id", "name", "role", "status", "group", "balance", "keys"]),
     object("group", "/groups", &["id", "name", "factor", "users", "models", "channels"]),
     object("key", "/keys", &["id", "user", "name", "shown", "status", "spent", "spend_limit", "source"]),
     object("channel", "/channels", &["id", "name", "provider", "status", "priority", "models", "source"]),
     object("price", "/prices", &["id", "model", "source", "valid_from_ms", "rates"]),
+    object("alias", "/aliases", &["id", "name", "models"]),
     object("code", "/codes", &["id", "batch", "last4", "value", "status", "redeemed_by_name"]),
     Object {
         named_in: "/users",
@@ -65,12 +66,12 @@ const NAMES: [(&str, &str, &str, &str); 2] =
     [("key", "user", "user_id", "/users"), ("user", "group", "group_id", "/groups")];
 
 /// For the usage text.
-pub const VERBS: &str = "  sluice user|group|key|channel|price|code|setting|audit list [FIELD=VALUE …]
-  sluice user|group|key|channel|price|code show NAME|ID
-  sluice user|group|key|channel|price|code add FIELD=VALUE …
+pub const VERBS: &str = "  sluice user|group|key|channel|price|alias|code|setting|audit list [FIELD=VALUE …]
+  sluice user|group|key|channel|price|alias|code show NAME|ID
+  sluice user|group|key|channel|price|alias|code add FIELD=VALUE …
                                 (whose key: user=NAME; which group a user is in: group=NAME)
-  sluice user|group|key|channel set NAME|ID FIELD=VALUE …
-  sluice user|group|key|channel|price delete NAME|ID
+  sluice user|group|key|channel|alias set NAME|ID FIELD=VALUE …
+  sluice user|group|key|channel|price|alias delete NAME|ID
   sluice user|key|channel enable|disable NAME|ID
   sluice key rotate NAME|ID [grace_seconds=N]
   sluice channel reveal NAME|ID
@@ -84,7 +85,8 @@ pub const VERBS: &str = "  sluice user|group|key|channel|price|code|setting|audi
 
 /// The object of a first word, which may be in the plural.
 pub(super) fn named(word: &str) -> Option<&'static Object> {
-    OBJECTS.iter().find(|object| object.word == word.strip_suffix('s').unwrap_or(word))
+    let ends = ["", "s", "es"];
+    OBJECTS.iter().find(|object| ends.iter().any(|end| word.strip_suffix(end) == Some(object.word)))
 }
 
 /// A request, perhaps with a name in the place of a number.
@@ -104,8 +106,8 @@ impl Step {
     pub(super) fn read(typed: &Typed) -> Result<Step, String> {
         let mut words = typed.words.iter().map(String::as_str);
         let object = words.next().and_then(named);
-        let object =
-            object.ok_or("which one? user, group, key, channel, price, code, account, setting, audit")?;
+        let object = object
+            .ok_or("which one? user, group, key, channel, price, alias, code, account, setting, audit")?;
         let verb = words.next().unwrap_or("list");
         let rest: Vec<&str> = words.collect();
         let which = rest.first().copied().filter(|word| !word.contains('='));
@@ -277,6 +279,9 @@ mod tests {
         assert_eq!(step.body.unwrap(), json!({"amount": "12.50", "reason": "7"}));
         let step = read("key list user_id=3 search=a&b").unwrap();
         assert_eq!(step.path, "/api/v1/keys?search=a%26b&user_id=3&limit=5");
+        for (words, path) in [("alias", "aliases"), ("aliases list", "aliases"), ("prices list", "prices")] {
+            assert_eq!(read(words).unwrap().path, format!("/api/v1/{path}?limit=5"));
+        }
         let step =
             read(r#"channel add name=x models=["a"] weight=3 proxy=null discount=0.9 strict=true"#).unwrap();
         let body = json!({"name": "x", "models": ["a"], "weight": 3, "proxy": null, "discount": "0.9", "strict": true});

@@ -58,6 +58,8 @@ fn channel(
     let on_client_left =
         on_client_left.and_then(|field| field.one_of(report, &OnClientLeft::WORDS)).unwrap_or_default();
     let translate = fields.get(report, "translate").and_then(|field| field.flag(report)).unwrap_or(true);
+    let drop_server_tools = fields.get(report, "drop_server_tools");
+    let drop_server_tools = drop_server_tools.and_then(|field| field.flag(report)).unwrap_or(false);
     let suffixes = suffixes(report, fields);
     Some(ChannelConfig {
         name: name?,
@@ -75,6 +77,7 @@ fn channel(
         timeouts,
         on_client_left,
         translate,
+        drop_server_tools,
         suffixes,
     })
 }

@@ -1,6 +1,6 @@
-//! A `[[channel]]` or `[[price]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
+//! A `[[channel]]`, `[[price]]` or `[[alias]]` block as a JSON object: how it is kept in the database and comes in by the admin API.
 //!
-//! In: an object with the keys of the file's block. Out: the channel or price, or its problems, by the one reader that the
+//! In: an object with the keys of the file's block. Out: what it says, or its problems, by the one reader that the
 //! file has too. It must never look into the environment: who may write a channel may not read what the process was started with.
 
 use dialect::Dialect;
@@ -25,6 +25,12 @@ pub fn price(model: &str, rates: &Map<String, Value>) -> Result<Price, Vec<Probl
     let nothing = |_: &str| None;
     let config = parse(&text("price", &document)?, &nothing)?;
     config.prices.into_iter().next().map(|named| named.price).ok_or_else(Vec::new)
+}
+
+/// Checks a name and the models that it is to stand for.
+pub fn alias(name: &str, models: &[String]) -> Result<(), Vec<Problem>> {
+    let Value::Object(document) = json!({ "name": name, "models": models }) else { return Ok(()) };
+    parse(&text("alias", &document)?, &|_: &str| None).map(|_| ())
 }
 
 /// The file that has this block and nothing else.
@@ -78,6 +84,7 @@ pub fn definition(channel: &ChannelConfig) -> Map<String, Value> {
         "max_in_flight": channel.max_in_flight,
         "on_client_left": channel.on_client_left.name(),
         "translate": channel.translate,
+        "drop_server_tools": channel.drop_server_tools,
         "suffixes": channel.suffixes.iter().map(|suffix| suffix.text()).collect::<Vec<_>>(),
         "timeouts": {
             "connect": wait(connect),
@@ -106,6 +113,7 @@ mod tests {
         let document = object(json!({
             "name": "one", "provider": "openai", "secrets": ["sk-\"x"], "models": ["gpt-*", "odd\"name"], "priority": 3,
             "rename": { "gpt-x": "gpt-y" }, "headers": { "x-team": "a" }, "timeouts": { "idle": "1m" }, "proxy": null,
+            "drop_server_tools": true,
         }));
         let channel = channel(&document, &Timeouts::default()).unwrap();
         assert_eq!((channel.name.as_str(), channel.priority), ("one", 3));
@@ -116,7 +124,8 @@ mod tests {
         assert!(!text.contains("sk-") && !text.contains("x-team"), "{text}");
         let mut again = shown;
         again.extend(object(json!({ "name": "one", "secrets": ["s"] })));
-        assert_eq!(super::channel(&again, &Timeouts::default()).unwrap().rename, channel.rename);
+        let again = super::channel(&again, &Timeouts::default()).unwrap();
+        assert_eq!((&again.rename, again.drop_server_tools), (&channel.rename, true));
     }
 
     #[test]

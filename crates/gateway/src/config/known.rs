@@ -80,6 +80,7 @@ pub(super) const CHANNEL: &[&str] = &[
     "timeouts",
     "on_client_left",
     "translate",
+    "drop_server_tools",
     "suffixes",
 ];
 pub(super) const ALIAS: &[&str] = &["name", "models"];

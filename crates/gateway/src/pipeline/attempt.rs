@@ -6,36 +6,38 @@
 //! can be used again; what is not read then is closed.
 
 mod gain;
+mod outbound;
 
-use std::{pin::pin, sync::Arc};
+use std::{borrow::Cow, pin::pin, sync::Arc};
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Delivered, Dialect, Edits, Framing, Operation, OutputLimit, PlainTap, Tap, TapOptions,
-    ThinkingEdit, Usage, splice,
+    Delivered, Dialect, Framing, Operation, PlainTap, Tap, TapOptions, Usage, translate::read_count,
 };
-use http::{HeaderMap, HeaderName, Request, StatusCode};
+use http::{HeaderMap, HeaderName, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use self::gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error};
+use self::{
+    gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error},
+    outbound::{build, tap_options},
+};
 use crate::{
     app::App,
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
     fault::{Fault, Rejection, UpstreamFault},
-    flow::{Entry, Phase},
+    flow::Phase,
     pipeline::{
         caller::Caller,
+        count,
         inbound::Inbound,
         lease::Lease,
         plan::{Candidate, Lane, Plan, Wanted},
-        rewrite,
         source::Source,
         translation::{self, Interpreter, Translated, Translator},
     },
-    provider::Quirk,
-    upstream::{RequestBody, SendError},
+    upstream::SendError,
 };
 
 /// An answer that will be given.
@@ -66,7 +68,7 @@ pub enum Answer {
     },
 }
 
-/// No answer; the lease is decided already.
+/// No answer; the lease is decided already, but for a count that can be estimated.
 #[derive(Debug)]
 pub struct Failed {
     pub fault: Fault,
@@ -90,6 +92,7 @@ pub async fn run(
     mut lease: Box<Lease>,
 ) -> Result<Committed, Box<Failed>> {
     let attempts = &catalog.config.attempts;
+    let counts = inbound.door.operation == Operation::CountTokens;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
     let mut soonest_ms = plan.soonest_ms;
@@ -109,6 +112,17 @@ pub async fn run(
             told.get_or_insert(UpstreamFault::Silent { clock: "total" });
             continue;
         }
+        // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
+        let translated = match lane {
+            Lane::Relay => None,
+            Lane::Translate(dialect) => {
+                let translator = translator.get_or_insert_with(|| {
+                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
+                });
+                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
+                Some(told)
+            }
+        };
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
             Err(until_ms) => {
@@ -120,22 +134,13 @@ pub async fn run(
             busy = true;
             continue;
         };
-        let translated = match lane {
-            Lane::Relay => None,
-            Lane::Translate(dialect) => {
-                let translator = translator.get_or_insert_with(|| {
-                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
-                });
-                let Some(told) = translator.tell(channel, *dialect, wanted) else { continue };
-                Some(told)
-            }
-        };
         if tried > 0 && !app.budget.withdraw() {
             break;
         }
         tried += 1;
         lease.attempt_began(channel, (&wanted.model, &wanted.price), lane.dialect(), place, now_ms);
         let asking = Asking { channel, wanted, endpoint, secret };
+        let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
         let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
         let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
@@ -156,30 +161,29 @@ pub async fn run(
             Some(Err(fault)) => {
                 let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
-                channel.health.failed(
-                    &secret.health,
-                    &wanted.model,
-                    fault.health_effect(),
-                    lease.mark().now_ms(),
-                );
-                let final_word = !fault.next_channel_may_help();
+                let (effect, next_may_help) = if counts {
+                    (fault.count_health_effect(), !fault.refuses_count())
+                } else {
+                    (fault.health_effect(), fault.next_channel_may_help())
+                };
+                channel.health.failed(&secret.health, &wanted.model, effect, lease.mark().now_ms());
                 told = Some(worth_telling(told, fault));
                 if lease.mark().entry.has_left() {
                     // Nobody waits for another channel's answer.
                     lease.end(
                         Ending::ClientLeft,
-                        std::borrow::Cow::Borrowed("the attempt failed after the client had left"),
+                        Cow::Borrowed("the attempt failed after the client had left"),
                     );
                     break;
                 }
-                if final_word {
+                if !next_may_help {
                     break;
                 }
             }
         }
     }
     if app.shutdown.ending() {
-        lease.end(Ending::Shutdown, std::borrow::Cow::Borrowed("stopped at the drain limit"));
+        lease.end(Ending::Shutdown, Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
     let untold = translator.and_then(|translator| translator.refusal());
@@ -193,7 +197,11 @@ pub async fn run(
             retry_after_ms: soonest_ms.saturating_sub(lease.mark().now_ms()).min(60_000),
         }),
     };
-    lease.end(fault.ending(), std::borrow::Cow::Owned(fault.cause()));
+    // What a provider keeps of the conversation cannot be looked at here.
+    let estimated = counts && inbound.envelope.stored.is_none() && fault.leaves_estimate();
+    if !estimated {
+        lease.end(fault.ending(), Cow::Owned(fault.cause()));
+    }
     Err(Box::new(Failed { fault, lease }))
 }
 
@@ -292,11 +300,22 @@ async fn attempt(
         framing => gain_stream(source, (early, framing), options, channel, waiting).await?,
     };
     let Some(translated) = translated else {
+        if inbound.door.operation == Operation::CountTokens {
+            check_count(inbound.door.dialect, &answer)?;
+        }
         return Ok(Gained { status: parts.status, headers: parts.headers, answer });
     };
     let answer = tell_back(*translated, answer, lease)?;
     // Whatever its headers say, they say of another dialect.
     Ok(Gained { status: parts.status, headers: HeaderMap::new(), answer })
+}
+
+/// A count that is none is not passed on.
+fn check_count(dialect: Dialect, answer: &Answer) -> Result<(), UpstreamFault> {
+    match answer {
+        Answer::Whole { body, .. } if read_count(dialect, body).is_some() => Ok(()),
+        _ => Err(translation::no_count()),
+    }
 }
 
 /// The answer in the caller's dialect.
@@ -325,73 +344,6 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
     };
     lease.record().losses = losses;
     Ok(told)
-}
-
-/// The request as this channel gets it.
-fn build(
-    inbound: &Inbound,
-    translated: Option<&mut Translated>,
-    asking: Asking<'_>,
-    entry: &Arc<Entry>,
-) -> Result<Request<RequestBody>, String> {
-    let Asking { channel, wanted, endpoint, secret } = asking;
-    let renamed = channel.rename(&wanted.model);
-    let (uri, parts) = match translated {
-        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, wanted, renamed)),
-        Some(translated) => {
-            let uri = rewrite::translated_uri(endpoint, renamed, inbound.stream)?;
-            // It is this channel's alone.
-            (uri, vec![std::mem::take(&mut translated.body)])
-        }
-    };
-    let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
-    let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
-    *request.method_mut() = inbound.method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    Ok(request)
-}
-
-/// The caller's own body, with the named edits.
-fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) -> Vec<Bytes> {
-    let dialect = inbound.door.dialect;
-    let thinking =
-        wanted.suffix.filter(|_| inbound.door.operation == Operation::Chat).map(|suffix| ThinkingEdit {
-            dialect,
-            thinking: suffix.wish(),
-            target: translation::target(channel, dialect, renamed, inbound.output_limit),
-        });
-    let edits = Edits {
-        model: (inbound.target.model.is_none() && renamed != inbound.model).then_some(renamed),
-        ask_usage: asks_usage(inbound, channel),
-        output_limit: inbound.output_limit.map(|tokens| OutputLimit {
-            dialect,
-            operation: inbound.door.operation,
-            tokens,
-            new_name: channel.provider.has(Quirk::NewLimitName),
-        }),
-        one_model: true,
-        thinking,
-    };
-    splice(&inbound.body, &inbound.envelope, &edits).parts
-}
-
-/// OpenAI's chat tells the usage of a stream only when asked.
-fn asks_usage(inbound: &Inbound, channel: &Channel) -> bool {
-    inbound.stream
-        && inbound.door.dialect == Dialect::OpenaiChat
-        && matches!(inbound.door.operation, Operation::Chat | Operation::Completions)
-        && !inbound.envelope.wants_usage
-        && !channel.provider.has(Quirk::UsageUnasked)
-}
-
-fn tap_options(inbound: &Inbound, channel: &Channel) -> TapOptions {
-    let apart = inbound.door.dialect == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
-    TapOptions {
-        door: inbound.door,
-        accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
-        strip_usage: asks_usage(inbound, channel),
-    }
 }
 
 /// What an upstream calls this exchange; told to its support by the operator.

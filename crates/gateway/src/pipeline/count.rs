@@ -1,4 +1,4 @@
-//! Step 5, where no channel can be asked: how many tokens is that?
+//! Step 5, where no channel says it: how many tokens is that?
 //!
 //! In: a request's body. Out: an estimate. One at a time, on a thread that may block: many of them must not take the machine from
 //! those who are served. Nothing is charged for it.
@@ -9,7 +9,7 @@ use bytes::Bytes;
 use dialect::Prompt;
 use tokio::{
     sync::Semaphore,
-    time::{Duration, timeout},
+    time::{Duration, Instant, timeout},
 };
 
 use crate::{
@@ -21,6 +21,16 @@ use crate::{
 
 /// How long a request waits for its turn: each takes some milliseconds, the first a third of a second.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A provider has this long for a count, the connection included: whoever asks decides by it what to ask next, and an estimate
+/// now is worth more to him.
+const ASKED: Duration = Duration::from_secs(10);
+
+/// Until when a provider that is asked now is waited for.
+pub fn asked_until(now: Instant, total_at: Option<Instant>) -> Instant {
+    let asked = now + ASKED;
+    total_at.map_or(asked, |total_at| total_at.min(asked))
+}
 
 /// Counts for those who ask.
 #[derive(Debug)]

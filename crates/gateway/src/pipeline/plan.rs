@@ -61,8 +61,7 @@ impl Lane {
         if channel.endpoint(door).is_some() {
             return Some(Lane::Relay);
         }
-        // Other operations have no canonical form: there is nothing between their dialects.
-        channel.chat_dialect().filter(|_| door.operation == Operation::Chat).map(Lane::Translate)
+        channel.translates_to(door.operation).map(Lane::Translate)
     }
 
     /// The channel's dialect, where that is not the caller's.
@@ -237,7 +236,9 @@ impl Draft<'_> {
         let door = self.inbound.door;
         let lane = |channel: &&Arc<Channel>| Some((Arc::clone(channel), Lane::of(channel, door)?));
         let speaking: Vec<(Arc<Channel>, Lane)> = sought.channels.iter().filter_map(lane).collect();
-        if speaking.is_empty() && door.operation != Operation::CountTokens {
+        // Of what a provider keeps nothing can be estimated.
+        let estimated = door.operation == Operation::CountTokens && self.inbound.envelope.stored.is_none();
+        if speaking.is_empty() && !estimated {
             let speaks = doors_of(&sought.channels, door.operation);
             return Err(ClientFault::OtherDialect { model: name.to_owned(), speaks });
         }

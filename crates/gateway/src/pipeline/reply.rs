@@ -17,9 +17,10 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use dialect::{Dialect, ErrorView, Framing, Stage, encode_error, is_error_of};
+use dialect::{
+    Dialect, ErrorView, Framing, Operation, Stage, encode_error, is_error_of, translate::write_count,
+};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
-use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
@@ -65,7 +66,10 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     let (mut headers, body) = match answer {
         Answer::Whole { body, usage, delivered, stored_id } => {
             learn(app, &mut lease, &caller, &channel, (usage, delivered), stored_id.as_deref());
-            channel.health.succeeded();
+            // Who can count may be unable to answer.
+            if lease.record().door.operation != Operation::CountTokens {
+                channel.health.succeeded();
+            }
             lease.end(Ending::Completed, None);
             (rewrite::reply_headers(&headers, Framing::Document), ReplyBody::whole(body, Some(lease)))
         }
@@ -90,23 +94,20 @@ pub fn send(app: &Arc<App>, committed: Committed) -> Response<ReplyBody> {
     };
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
-    headers.extend(losses.map(|losses| (LOSSES, losses)));
-    headers.extend(model.map(|model| (MODEL, model)));
+    if let Some(losses) = losses {
+        headers.insert(LOSSES, losses);
+    }
+    if let Some(model) = model {
+        headers.insert(MODEL, model);
+    }
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
 }
 
-/// The response to who asked how many tokens his request has, where no provider was asked.
+/// The response to who asked how many tokens his request has, where no provider said it.
 pub fn tell_count(dialect: Dialect, tokens: u64, mut lease: Box<Lease>) -> Response<ReplyBody> {
-    let body = match dialect {
-        Dialect::OpenaiChat | Dialect::OpenaiResponses => {
-            json!({ "object": "response.input_tokens", "input_tokens": tokens })
-        }
-        Dialect::AnthropicMessages => json!({ "input_tokens": tokens }),
-        Dialect::GeminiGenerate => json!({ "totalTokens": tokens }),
-    };
     let (request_id, levels) = (lease.request_id(), lease.levels());
     let elapsed_ms = lease.mark().elapsed_ms();
     let record = lease.record();
@@ -117,7 +118,7 @@ pub fn tell_count(dialect: Dialect, tokens: u64, mut lease: Box<Lease>) -> Respo
     sign(&mut headers, dialect, request_id);
     levels::write(&mut headers, dialect, &levels);
     headers.insert(ESTIMATED, HeaderValue::from_static("true"));
-    let mut response = Response::new(ReplyBody::whole(body.to_string().into(), Some(lease)));
+    let mut response = Response::new(ReplyBody::whole(write_count(dialect, tokens).into(), Some(lease)));
     *response.headers_mut() = headers;
     response
 }

@@ -37,12 +37,13 @@ pub fn uri(inbound: &Inbound, endpoint: &Endpoint, model: &str) -> Result<Uri, S
 }
 
 /// Where a translated request goes: what the caller's path and query say belongs to his dialect.
-pub fn translated_uri(endpoint: &Endpoint, model: &str, stream: bool) -> Result<Uri, String> {
+pub fn translated_uri(inbound: &Inbound, endpoint: &Endpoint, model: &str) -> Result<Uri, String> {
     if let Some(fixed) = &endpoint.fixed {
         return Ok(fixed.clone());
     }
-    let method = if stream { "streamGenerateContent?alt=sse" } else { "generateContent" };
-    with_model(&endpoint.url.replacen("{method}", method, 1), model, "")
+    let query =
+        if inbound.stream && endpoint.door.dialect == Dialect::GeminiGenerate { "?alt=sse" } else { "" };
+    with_model(&endpoint.url.replacen("{method}", method(inbound), 1), model, query)
 }
 
 fn with_model(url: &str, model: &str, query: &str) -> Result<Uri, String> {

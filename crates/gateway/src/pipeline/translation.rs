@@ -18,8 +18,9 @@ use dialect::{
     chat::{ChatRequest, Extra, Thinking, Tool},
     loss::Losses,
     translate::{
-        FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_reply,
-        decode_request, encode_reply, encode_request, named_texts,
+        FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted,
+        decode_reply, decode_request, encode_counted, encode_reply, encode_request, named_texts, read_count,
+        write_count,
     },
     tree::Json,
 };
@@ -79,7 +80,8 @@ impl Translator {
 /// The caller's request, opened.
 #[derive(Debug)]
 struct Letter {
-    from: Dialect,
+    /// Where it came in.
+    asked: Door,
     request: ChatRequest,
     /// Tools whose input is free text: where they went out as functions, the answer is told as the caller knows them.
     custom_tools: Vec<String>,
@@ -103,6 +105,8 @@ pub struct Translated {
     from: Dialect,
     accounting: Accounting,
     telling: Telling,
+    /// The caller asked for one answer.
+    one: bool,
     listener: Option<Listener>,
     /// Where the caller may name this answer's texts by their ids in his next request.
     keeper: Option<Keeper>,
@@ -115,10 +119,13 @@ impl Letter {
         keeper: Keeper,
         request_id: Uuid,
     ) -> Result<Letter, ClientFault> {
-        let from = inbound.door.dialect;
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
-        let mut request = decode_request(from, &inbound.told_body(), path)
-            .map_err(|error| fault_of(error, &inbound.model))?;
+        let (body, asked) = (inbound.told_body(), inbound.door);
+        let opened = match asked.operation {
+            Operation::CountTokens => decode_counted(asked.dialect, &body, path),
+            _ => decode_request(asked.dialect, &body, path),
+        };
+        let mut request = opened.map_err(|error| fault_of(error, &inbound.model))?;
         if let Some(known) = keeper.put_texts(&request) {
             request = known;
         }
@@ -131,7 +138,7 @@ impl Letter {
         };
         let custom_tools = request.tools.iter().filter_map(free_text).collect();
         Ok(Letter {
-            from,
+            asked,
             request,
             custom_tools,
             json_array: inbound.wants_array(),
@@ -145,7 +152,10 @@ impl Letter {
     fn tell(&self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Result<Translated, ClientFault> {
         let model = &*wanted.model;
         let refused = |error| fault_of(error, model);
-        check_answer(&self.request, self.from, to).map_err(refused)?;
+        let counts = self.asked.operation == Operation::CountTokens;
+        if !counts {
+            check_answer(&self.request, self.asked.dialect, to).map_err(refused)?;
+        }
         if to == Dialect::OpenaiResponses && self.output_limit.is_some_and(|limit| limit < LEAST_RESPONSE) {
             let reason = "it writes 16 tokens at least, which is more than the key can pay for";
             return Err(refused(Untranslatable::Unsupported {
@@ -159,19 +169,21 @@ impl Letter {
         let request = wished.as_ref().unwrap_or(&self.request);
         let restored = self.keeper.restore(request, to, &target);
         let request = restored.as_ref().unwrap_or(request);
-        let encoded = encode_request(to, request, &target).map_err(refused)?;
+        let encode = if counts { encode_counted } else { encode_request };
+        let encoded = encode(to, request, &target).map_err(refused)?;
         // Who offers no tools has no loop that goes on.
-        let listens = !request.tools.is_empty();
+        let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
             let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
             return Err(ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason });
         }
         let apart = to == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
         Ok(Translated {
-            door: Door::new(to, Operation::Chat),
+            door: Door { dialect: to, ..self.asked },
             body: encoded.body.into(),
             losses: encoded.losses,
-            from: self.from,
+            from: self.asked.dialect,
+            one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, &target)),
             accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
@@ -190,7 +202,8 @@ impl Letter {
     /// The caller takes the provider for one that keeps answers, unless he says that it is not to.
     fn names_texts(&self) -> bool {
         let told_not_to = |extra: &Extra| extra.key == "store" && extra.value == Json::Bool(false);
-        self.from == Dialect::OpenaiResponses && !self.request.extras.0.iter().any(told_not_to)
+        self.asked == Door::new(Dialect::OpenaiResponses, Operation::Chat)
+            && !self.request.extras.0.iter().any(told_not_to)
     }
 }
 
@@ -205,6 +218,7 @@ fn wished(request: &ChatRequest, suffix: Suffix, to: Dialect) -> Option<ChatRequ
 /// What is known of a model at a channel, by its name there. `output_limit`: what a strict key's answer may have at most.
 pub fn target<'a>(channel: &Channel, to: Dialect, renamed: &'a str, output_limit: Option<u64>) -> Target<'a> {
     let mut target = provider::target(channel.provider, to, renamed);
+    target.drops_server_tools = channel.config.drop_server_tools;
     if let Some(limit) = output_limit {
         target.max_output = target.max_output.min(limit);
         // Its limit would have to be raised, and the key cannot pay for more.
@@ -222,6 +236,10 @@ impl Translated {
 
     /// A whole answer in the caller's dialect, and what it lost.
     pub fn reply(&mut self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
+        if self.door.operation == Operation::CountTokens {
+            let tokens = read_count(self.door.dialect, body).ok_or_else(no_count)?;
+            return Ok((write_count(self.from, tokens).into(), Losses::default()));
+        }
         let reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
             let detail = format!("the answer cannot be translated: {}", what_is_wrong(&error));
             UpstreamFault::Unreadable { detail }
@@ -239,8 +257,13 @@ impl Translated {
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling)
+        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.one)
     }
+}
+
+/// An answer to who asked how many tokens there are, that does not say it.
+pub fn no_count() -> UpstreamFault {
+    UpstreamFault::Unreadable { detail: "the answer has no count".to_owned() }
 }
 
 /// Why a request cannot be told, to the caller.

@@ -7,61 +7,35 @@
 
 use std::{
     fmt,
+    future::{Future, poll_fn},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
 };
 
 use bytes::Bytes;
-use http::{
-    HeaderValue, Request, Response, Uri,
-    header::HOST,
-    uri::{Authority, Scheme},
-};
+use http::{HeaderValue, Request, Response, Uri, header::HOST};
 use http_body::{Body, Frame, SizeHint};
-use hyper::{
-    body::Incoming,
-    client::conn::http1::{Builder, SendRequest},
-};
+use hyper::body::Incoming;
 use tokio::{
     task::AbortHandle,
     time::{Duration, Instant, sleep_until},
 };
 
 use super::{
-    RequestBody, SendError, chain,
+    ReplyBytes, RequestBody, SendError, chain,
     connector::{Connector, timed_out},
+    open::{Open, Origin},
 };
 
 /// Idle connections are closed after this: shorter than what providers keep, so that few are stale when used.
 const IDLE: Duration = Duration::from_secs(30);
 /// Idle connections kept per channel.
 const MAX_IDLE: usize = 1024;
-/// The most that a connection reads at once, and keeps to read into while it is idle; also the longest head of an answer.
-/// Left alone, the buffer of each connection that a long answer came over grows to 400 KB, and stays.
-const READ_BUFFER: usize = 64 * 1024;
-
 pub(super) struct Pool {
     connector: Connector,
     idle: Arc<Idle>,
 }
-
-/// An open connection; it closes when this is dropped, whatever it is doing.
-struct Open {
-    origin: Origin,
-    sender: SendRequest<RequestBody>,
-    /// Left alone it would first write what it has to, to a provider that may never read it.
-    task: AbortHandle,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-/// Where a connection leads.
-#[derive(Clone, PartialEq, Eq)]
-struct Origin(Option<Scheme>, Option<Authority>);
 
 /// The connections that nobody uses, the oldest first.
 #[derive(Default)]
@@ -70,8 +44,10 @@ struct Idle(Mutex<Kept>);
 #[derive(Default)]
 struct Kept {
     connections: Vec<(Instant, Open)>,
-    /// The task that looks after their age, while there are some.
+    /// The task that looks after them, while there are some.
     watch: Option<AbortHandle>,
+    /// Wakes it.
+    waker: Option<Waker>,
 }
 
 impl Drop for Kept {
@@ -90,7 +66,7 @@ impl Pool {
     pub(super) async fn send(
         self: Arc<Pool>,
         mut request: Request<RequestBody>,
-    ) -> Result<Response<Received>, SendError> {
+    ) -> Result<Response<ReplyBytes>, SendError> {
         let target = std::mem::take(request.uri_mut());
         if let Some(path) = target.path_and_query() {
             *request.uri_mut() = Uri::from(path.clone());
@@ -103,12 +79,13 @@ impl Pool {
         loop {
             let (mut connection, used) = match self.idle.take(&origin) {
                 Some(connection) => (connection, true),
-                None => (self.connect(target.clone(), origin.clone()).await?, false),
+                // Out of the way: it is rare, and has much to remember.
+                None => (Box::pin(self.connect(target.clone(), origin.clone())).await?, false),
             };
-            match connection.sender.try_send_request(request).await {
+            match connection.send(request).await {
                 Ok(response) => {
                     let lent = Lent { connection, idle: self.idle.clone() };
-                    return Ok(response.map(|body| Received::new(body, lent)));
+                    return Ok(response.map(|body| ReplyBytes::Network(Received::new(body, lent))));
                 }
                 Err(mut error) => match error.take_message() {
                     // The provider had closed it while it was idle, and has seen nothing.
@@ -123,55 +100,45 @@ impl Pool {
         let stream = self.connector.connect(target).await.map_err(|error| {
             if timed_out(&*error) { SendError::ConnectTimedOut } else { SendError::Connect(chain(&*error)) }
         })?;
-        let (sender, connection) = Builder::new()
-            .max_buf_size(READ_BUFFER)
-            .handshake(stream)
-            .await
-            .map_err(|error| SendError::Connect(chain(&error)))?;
-        // What goes wrong with it is told to who sent the request.
-        let running = tokio::spawn(async move {
-            let _ = connection.await;
-        });
-        Ok(Open { origin, sender, task: running.abort_handle() })
+        Open::begin(origin, stream).await.map_err(|error| SendError::Connect(chain(&error)))
     }
 }
 
 impl Idle {
     /// One that can be used at once.
     fn take(&self, origin: &Origin) -> Option<Open> {
-        let mut kept = self.lock();
-        let mut at = kept.connections.len();
-        while at > 0 {
-            at -= 1;
-            let (_, Open { sender, origin: leads, .. }) = &kept.connections[at];
-            if sender.is_closed() {
-                kept.connections.remove(at);
-            } else if sender.is_ready() && leads == origin {
-                return Some(kept.connections.remove(at).1);
+        loop {
+            let mut kept = self.lock();
+            let last = kept.connections.iter().rposition(|(_, open)| open.origin == *origin)?;
+            let (_, mut open) = kept.connections.remove(last);
+            drop(kept);
+            if open.is_free(Waker::noop()) {
+                return Some(open);
             }
-            // Others stay: one that was just given back may still be on its way to being ready.
         }
-        None
     }
 
-    fn put(self: &Arc<Idle>, connection: Open) {
-        if connection.sender.is_closed() {
+    fn put(self: &Arc<Idle>, mut open: Open) {
+        let keeper = self.lock().waker.clone();
+        // Not so if the provider ends it, or answered before it had the whole request.
+        if !open.is_free(keeper.as_ref().unwrap_or(Waker::noop())) {
             return;
         }
         let mut kept = self.lock();
         if kept.connections.len() < MAX_IDLE {
-            kept.connections.push((Instant::now(), connection));
+            kept.connections.push((Instant::now(), open));
         }
         kept.watch.get_or_insert_with(|| tokio::spawn(watch(Arc::downgrade(self))).abort_handle());
     }
 
-    /// Closes those that are idle for too long; when the next will be, if there is one.
-    fn close_old(&self) -> Option<Instant> {
+    /// Closes those that are idle for too long, or that their provider has closed; when the next will be idle for too long, if
+    /// there is one.
+    fn sweep(&self, waker: &Waker) -> Option<Instant> {
         let mut kept = self.lock();
         let now = Instant::now();
-        let old = kept.connections.partition_point(|(since, _)| *since + IDLE <= now);
-        kept.connections.drain(..old);
+        kept.connections.retain_mut(|(since, open)| *since + IDLE > now && open.is_free(waker));
         let next = kept.connections.first().map(|(since, _)| *since + IDLE);
+        kept.waker = next.map(|_| waker.clone());
         if next.is_none() {
             kept.watch = None;
         }
@@ -186,9 +153,17 @@ impl Idle {
 
 /// Runs for as long as there are idle connections, and does not keep them.
 async fn watch(idle: Weak<Idle>) {
-    while let Some(until) = idle.upgrade().and_then(|idle| idle.close_old()) {
-        sleep_until(until).await;
-    }
+    let mut clock = pin!(sleep_until(Instant::now()));
+    poll_fn(|context| {
+        while let Some(until) = idle.upgrade().and_then(|idle| idle.sweep(context.waker())) {
+            clock.as_mut().reset(until);
+            if clock.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// A connection under a request.
@@ -223,7 +198,10 @@ impl Received {
         &mut self,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = std::pin::Pin::new(&mut self.body).poll_frame(context);
+        let frame = match &mut self.lent {
+            Some(lent) => lent.connection.poll_frame(&mut self.body, context),
+            None => std::pin::Pin::new(&mut self.body).poll_frame(context),
+        };
         match frame {
             Poll::Ready(Some(Ok(_))) if self.body.is_end_stream() => self.give_back(),
             Poll::Ready(None) => self.give_back(),
@@ -256,19 +234,18 @@ mod tests {
         time::{advance, timeout},
     };
 
+    use http::uri::Scheme;
+
     use super::*;
 
     fn nowhere() -> Origin {
         Origin(Some(Scheme::HTTP), None)
     }
 
-    /// A connection that is ready, and the provider's end of it.
+    /// A connection, and the provider's end of it.
     async fn open() -> (Open, DuplexStream) {
         let (ours, theirs) = duplex(1024);
-        let (mut sender, connection) = Builder::new().handshake(TokioIo::new(ours)).await.unwrap();
-        let task = tokio::spawn(connection).abort_handle();
-        sender.ready().await.unwrap();
-        (Open { origin: nowhere(), sender, task }, theirs)
+        (Open::begin(nowhere(), TokioIo::new(ours)).await.unwrap(), theirs)
     }
 
     async fn is_open(theirs: &mut DuplexStream) -> bool {
@@ -293,9 +270,25 @@ mod tests {
         advance(IDLE * 2).await;
         assert!(is_open(&mut second_end).await, "nobody closes what is in use");
         drop(second_end);
-        tokio::task::yield_now().await;
         idle.put(taken);
         assert!(idle.take(&nowhere()).is_none(), "the provider has closed it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_its_provider_closes_is_not_kept_until_somebody_asks() {
+        let idle = Arc::<Idle>::default();
+        let (left, mut left_end) = open().await;
+        let (closed, closed_end) = open().await;
+        let (broken, mut broken_end) = open().await;
+        for connection in [left, closed, broken] {
+            idle.put(connection);
+        }
+        tokio::task::yield_now().await;
+        drop(closed_end);
+        broken_end.write_all(b"unasked for").await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(idle.lock().connections.len(), 1);
+        assert!(is_open(&mut left_end).await);
     }
 
     #[tokio::test(start_paused = true)]
@@ -305,7 +298,7 @@ mod tests {
         idle.put(connection);
         tokio::task::yield_now().await;
         let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
-        assert_eq!(tasks(), 2, "the connection's and the watch");
+        assert_eq!(tasks(), 1, "the watch");
         drop(idle);
         assert!(!is_open(&mut end).await);
         tokio::task::yield_now().await;

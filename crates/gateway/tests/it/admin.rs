@@ -6,6 +6,7 @@
 //! lose a zero or what they do not name (`users`, `keys`, `channels`), keys that are switched off later (`keys`), codes that
 //! nobody redeemed (`roles`), and SQL in answers (`users`).
 
+mod aliases;
 mod channels;
 mod commands;
 mod keys;

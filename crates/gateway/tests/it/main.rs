@@ -14,6 +14,7 @@ mod books;
 mod bounds;
 mod configuration;
 mod corpus;
+mod counting;
 mod crash;
 mod doors;
 mod edits;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpListener, TcpStream},
@@ -219,6 +219,25 @@ async fn a_whole_answer_whose_body_stays_open_ends_for_the_client() {
     }
     world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some())).await;
     world.close().await;
+}
+
+#[tokio::test]
+async fn a_translated_answer_ends_soon_after_its_end_where_the_provider_has_no_closing_event() {
+    // The clocks are the usual ones, and longer than any client here waits.
+    let others = DIALECTS.into_iter().filter(|dialect| *dialect != "gemini_generate");
+    let cases = others.map(|dialect| async move {
+        let lingering = |sim: &Sim| channel("g", "gemini_generate", &sim.scripted("linger"), "sim");
+        let world = World::start(lingering).await;
+        let answer = world.ask(&stream(dialect)).await;
+        assert_eq!(answer.end, End::Whole, "{dialect}: {answer:?}");
+        assert!(claims_an_end(dialect, &answer.body), "{dialect}: {answer:?}");
+        let line = world.settlement(&answer).await;
+        assert_eq!((&line["ending"], &line["estimated"]), (&json!("completed"), &json!(false)), "{line}");
+        assert!(line["usage"]["output"].as_u64() > Some(0), "{line}");
+        world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some())).await;
+        world.close().await;
+    });
+    side_by_side(cases).await;
 }
 
 #[tokio::test]

@@ -20,9 +20,9 @@ use super::masks;
 use crate::{
     admin::{
         fields::{self, Share},
-        problem::{Code, FieldError, Problem},
+        problem::{Code, Problem},
     },
-    config::{self, Timeouts, document},
+    config::{Timeouts, document},
 };
 
 /// What nobody is shown without asking for it.
@@ -104,7 +104,8 @@ fn with(
     let mut whole = document.clone();
     whole.extend(object(&hidden));
     whole.retain(|_, value| !value.is_null());
-    let checked = document::channel(&whole, timeouts).map_err(|problems| Box::new(told(&problems)))?;
+    let checked = document::channel(&whole, timeouts)
+        .map_err(|problems| Box::new(Problem::of_block("channel", &problems)))?;
     content.name = checked.name;
     document.remove("name");
     content.definition = Value::Object(document).to_string();
@@ -119,19 +120,6 @@ fn object(hidden: &Hidden) -> Map<String, Value> {
     };
     object.retain(|key, value| HIDDEN.contains(&key.as_str()) && *value != json!([]) && *value != json!({}));
     object
-}
-
-/// The reader's problems, by the fields of the body.
-fn told(problems: &[config::Problem]) -> Problem {
-    let errors: Vec<FieldError> = problems
-        .iter()
-        .map(|problem| FieldError {
-            field: problem.key.trim_start_matches("channel[0]").trim_start_matches('.').to_owned(),
-            reason: problem.message.clone(),
-        })
-        .collect();
-    let detail = errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect::<Vec<_>>();
-    Problem { errors, ..Problem::new(Code::BadInput, detail.join("; ")) }
 }
 
 /// What is sealed of a row. One that cannot be opened says so in the log, and to the admin without detail.

@@ -8,24 +8,10 @@ use store::{
     price::{ImagePrice, Price, Rate},
 };
 
-use crate::{
-    admin::problem::{Code, FieldError, Problem},
-    config::document,
-};
+use crate::{admin::problem::Problem, config::document};
 
 pub(super) fn read(model: &str, rates: &Map<String, Value>) -> Result<Price, Problem> {
-    document::price(model, rates).map_err(|problems| {
-        let errors: Vec<FieldError> = problems
-            .iter()
-            .map(|problem| FieldError {
-                field: problem.key.trim_start_matches("price[0]").trim_start_matches('.').to_owned(),
-                reason: problem.message.clone(),
-            })
-            .collect();
-        let detail: Vec<String> =
-            errors.iter().map(|error| format!("{}: {}", error.field, error.reason)).collect();
-        Problem { errors, ..Problem::new(Code::BadInput, detail.join("; ")) }
-    })
+    document::price(model, rates).map_err(|problems| Problem::of_block("price", &problems))
 }
 
 /// The price in the words of the configuration file.

@@ -33,6 +33,9 @@ pub(super) const COMMENT: &[u8] = b": waiting for the provider\n\n";
 const AFTER_CLOSE: Duration = Duration::from_millis(250);
 /// After the answer is whole but more may come (usage, `[DONE]`).
 const AFTER_END: Duration = Duration::from_secs(30);
+/// The same where the dialect has no closing event, and the answer and its usage were told: a lost packet is sent again within
+/// a second, and some providers never end the body. Translated only: who is relayed gets what comes as it comes.
+const AFTER_SUM: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Stream {
@@ -219,7 +222,9 @@ impl Stream {
             self.pace.within(AFTER_CLOSE, now);
             self.clock.as_mut().reset(self.pace.due());
         } else if self.tap.ended() {
-            self.pace.within(AFTER_END, now);
+            let one = self.interpreter.as_ref().is_some_and(|interpreter| interpreter.tells_one());
+            self.pace.within(if one && self.tap.summed_up() { AFTER_SUM } else { AFTER_END }, now);
+            self.clock.as_mut().reset(earliest(self.comment_at.min(self.pace.due()), self.total_at));
         }
     }
 

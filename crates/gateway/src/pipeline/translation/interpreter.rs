@@ -25,6 +25,8 @@ pub struct Interpreter {
     events: Vec<ChatEvent>,
     /// How the caller's stream is framed.
     framing: Framing,
+    /// The caller asked for one answer: where that has ended, no other begins.
+    one: bool,
     wrote_any: bool,
     ended: bool,
     /// What the provider sent that is no answer in its dialect.
@@ -38,11 +40,13 @@ impl Interpreter {
         keeper: Option<Keeper>,
         to: Dialect,
         telling: Telling,
+        one: bool,
     ) -> Interpreter {
         Interpreter {
             decoder,
             listener,
             keeper,
+            one,
             framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
             encoder: StreamEncoder::new(to, telling),
             events: Vec::new(),
@@ -92,6 +96,11 @@ impl Interpreter {
 
     pub fn framing(&self) -> Framing {
         self.framing
+    }
+
+    /// There is one answer to tell, and no other beside it.
+    pub fn tells_one(&self) -> bool {
+        self.one
     }
 
     /// The caller was told the answer's end.

@@ -53,7 +53,8 @@ async fn secrets_are_masked_sealed_and_revealed_on_the_record_only() {
     let masked = json!({"secrets": ["sk-…else"]});
     let problem = operator.refused("PATCH", &path, Some(masked), 400, "bad_input").await;
     assert_eq!(problem["errors"][0]["field"], "secrets[0]");
-    let named = operator.good("PATCH", &path, Some(json!({"weight": 3}))).await;
+    let named = operator.good("PATCH", &path, Some(json!({"weight": 3, "drop_server_tools": true}))).await;
+    assert_eq!(named["drop_server_tools"], true);
     assert_eq!(
         (&named["weight"], &named["priority"], &named["models"]),
         (&json!(3), &json!(8), &json!(["sim"]))

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     admin::local::operated_with,
-    harness::{KEY, World, assert_error, channel, post},
+    harness::{KEY, World, assert_error, channel, eventually, post},
     wire::Request,
 };
 
@@ -155,6 +155,84 @@ async fn what_cannot_be_left_out_is_refused_unless_some_channel_can_be_told_it()
     let answer = world.ask(&asked::request("openai_chat", "both", two, false)).await;
     let line = world.settlement(&answer).await;
     assert_eq!((answer.status, &line["channel"]), (200, &json!("gemini")), "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_tool_that_only_its_provider_runs_is_left_out_where_the_channel_says_so() {
+    let own = |name: &str, model: &str| channel(name, "openai_chat", "http://127.0.0.1:1", model);
+    let world = World::start(|sim| {
+        let dropping =
+            |text: String| text.replace("http://127.0.0.1:1", &sim.url()) + "drop_server_tools = true\n";
+        careful() + &own("refuses", "whole") + &dropping(own("drops", "lossy"))
+    })
+    .await;
+    for (from, tool, field) in [
+        (
+            "openai_responses",
+            json!({"type": "code_interpreter", "container": {"type": "auto"}}),
+            "code_interpreter",
+        ),
+        (
+            "anthropic_messages",
+            json!({"type": "code_execution_20250825", "name": "code_execution"}),
+            "code_execution_20250825",
+        ),
+        ("gemini_generate", json!({"codeExecution": {}}), "codeExecution"),
+    ] {
+        let field = format!("tools.{field}");
+        let mut body = asked::body(from, Turn::Tool);
+        body["tools"].as_array_mut().unwrap().push(tool);
+        let refused = world.ask(&asked::request(from, "whole", body.clone(), false)).await;
+        assert_eq!(refused.status, 400, "{from}: {refused:?}");
+        assert!(refused.text().contains(&format!("`{field}`")), "{from}: {refused:?}");
+        let request = asked::request(from, "lossy", body, false);
+        let careful = world.ask(&by_careful(request.clone())).await;
+        assert_eq!(careful.status, 400, "{from}: {careful:?}");
+        assert!(careful.text().contains(&format!("`{field}`")), "{from}: {careful:?}");
+        assert_eq!(world.settlement(&careful).await["ending"], "refused");
+        let answer = world.ask(&request).await;
+        assert_eq!(answer.status, 200, "{from}: {answer:?}");
+        let losses = answer.header("x-sluice-losses").unwrap();
+        assert!(losses.contains(&format!("{field}=openai_chat")), "{from}: {losses}");
+        let sent: Value = serde_json::from_slice(&world.sim.log().last().unwrap().body).unwrap();
+        assert_eq!(sent["tools"].as_array().unwrap().len(), 1, "his own tool went along: {sent}");
+    }
+    assert_eq!(world.sim.log().len(), 3);
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_to_a_channel_does_not_wait_for_it() {
+    let world = World::start(|sim| {
+        channel("claude", "anthropic_messages", &sim.scripted("silence"), "sim")
+            + "max_in_flight = 1\n"
+            + &channel("chat", "openai_chat", &sim.scripted("silence"), "both")
+            + "max_in_flight = 1\n"
+            + &channel("too", "anthropic_messages", &sim.url(), "both")
+            + "max_in_flight = 1\n"
+    })
+    .await;
+    let asks = |model: &str, n: u32| {
+        let mut body = asked::body("openai_chat", Turn::Text);
+        body["n"] = json!(n);
+        asked::request("openai_chat", model, body, false)
+    };
+    let mut held = world.client().await;
+    held.send(&asks("sim", 1).bytes()).await;
+    let mut other = world.client().await;
+    other.send(&asks("both", 1).bytes()).await;
+    eventually("both are asked", || world.sim.open_requests() == 2).await;
+    let full = world.ask(&asks("sim", 1)).await;
+    assert_eq!((full.status, &full.json()["error"]["code"]), (503, &json!("channels_busy")), "{full:?}");
+    let refused = world.ask(&asks("sim", 2)).await;
+    assert_eq!((refused.status, &refused.json()["error"]["param"]), (400, &json!("n")), "{refused:?}");
+    assert_eq!(world.settlement(&refused).await["ending"], "refused");
+    // One that is busy can be told it: that one is worth waiting for.
+    let full = world.ask(&asks("both", 2)).await;
+    assert_eq!((full.status, &full.json()["error"]["code"]), (503, &json!("channels_busy")), "{full:?}");
+    held.leave();
+    other.leave();
     world.close().await;
 }
 
