@@ -39,6 +39,7 @@ fmt:
 
 clippy:
 	$(CARGO) clippy --workspace --all-targets --locked -- -D warnings
+	$(CARGO) clippy --manifest-path fuzz/Cargo.toml --no-default-features --lib --examples --locked --target-dir target/fuzz -- -D warnings
 
 docs: ## The documents against the program: examples, links, names
 	$(CARGO) build --quiet --locked -p gateway --bin sluice

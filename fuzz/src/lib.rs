@@ -46,7 +46,7 @@ const DIALECTS: [Dialect; 4] = Dialect::ALL;
 const OPERATIONS: [Operation; 8] = Operation::ALL;
 
 /// The bytes in pieces of these sizes, over and over; a size of nought is one of 256.
-fn cut<'a>(bytes: &'a [u8], sizes: [usize; 2]) -> Vec<&'a [u8]> {
+fn cut(bytes: &[u8], sizes: [usize; 2]) -> Vec<&[u8]> {
     let (mut rest, mut pieces) = (bytes, Vec::new());
     for size in sizes.into_iter().cycle() {
         if rest.is_empty() {

@@ -41,6 +41,7 @@ pub fn check(bytes: &[u8]) {
     if door.dialect != Dialect::GeminiGenerate && !envelope.model.is_empty() {
         assert_eq!(again.model, "another", "{words}");
     }
+    assert!(again.fallbacks.is_empty(), "{words}");
     if limited && chat {
         assert!(again.max_output.is_some_and(|most| most <= TOKENS), "{words}");
     }
@@ -54,6 +55,7 @@ fn same_otherwise(before: &[u8], after: &[u8]) {
     let mut after = read(after).expect("it was an object before the edits");
     let edited = [
         "model",
+        "models",
         "stream_options",
         "max_tokens",
         "max_completion_tokens",

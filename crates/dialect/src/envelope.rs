@@ -387,7 +387,10 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     let mut copied = 0;
     for (span, text) in changes {
         parts.push(body.slice(copied..span.start));
-        parts.push(text);
+        // The members before it may all have been cut.
+        let first = text.starts_with(b",")
+            && parts.iter().flatten().rfind(|b| !b.is_ascii_whitespace()) == Some(&b'{');
+        parts.push(if first { text.slice(1..) } else { text });
         copied = span.end;
     }
     parts.push(body.slice(copied..));

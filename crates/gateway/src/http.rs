@@ -194,7 +194,7 @@ pub fn route(app: &Arc<App>, connection: &Arc<Connection>, request: Request<Inco
         Route::Door(door, target) => {
             let (parts, body) = request.into_parts();
             let request_id = app.new_request_id();
-            let head = Head { request_id, door, target, parts };
+            let head = Box::new(Head { request_id, door, target, parts });
             let (app, connection) = (app.clone(), connection.clone());
             Box::pin(async move {
                 let serving = pin!(pipeline::serve(app, connection, head, body));

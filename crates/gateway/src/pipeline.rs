@@ -54,7 +54,12 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves one request of a door.
-pub async fn serve<B>(app: Arc<App>, connection: Arc<Connection>, head: Head, body: B) -> Response<ReplyBody>
+pub async fn serve<B>(
+    app: Arc<App>,
+    connection: Arc<Connection>,
+    head: Box<Head>,
+    body: B,
+) -> Response<ReplyBody>
 where
     B: Body<Data = Bytes>,
 {
@@ -111,7 +116,7 @@ async fn estimate(app: &App, dialect: Dialect, body: Bytes, mut lease: Box<Lease
 async fn prepare<B>(
     app: &App,
     catalog: &Catalog,
-    head: Head,
+    head: Box<Head>,
     body: B,
     lease: &mut Lease,
 ) -> Result<(Caller, Box<Inbound>, Plan), Fault>
@@ -136,7 +141,7 @@ where
     head.check().map_err(Fault::Client)?;
     let bounds = &catalog.config.bounds;
     let received = Received::read(body, bounds.body_bytes, &app.held_bodies, lease).await?;
-    let mut inbound = Inbound::open(head, received).map_err(Fault::Client)?;
+    let mut inbound = Inbound::open(*head, received).map_err(Fault::Client)?;
     lease.record().model.clone_from(&inbound.model);
     lease.record().stream = inbound.stream;
     let mut plan = Plan::draw(&inbound, &caller, catalog, &app.affinity, lease.mark().now_ms(), &app.rng)?;

@@ -104,7 +104,7 @@ impl Body for RequestBody {
 /// An answer's body.
 #[derive(Debug)]
 pub enum ReplyBytes {
-    Network(Received),
+    Network(Box<Received>),
     Scripted(Scripted),
 }
 

@@ -48,6 +48,12 @@ fn a_list_of_models_is_read_and_does_not_travel() {
     let gemini = r#"{"contents":[],"models":["b"]}"#;
     assert_eq!(peek(chat(Dialect::GeminiGenerate), gemini.as_bytes()).unwrap().fallbacks, ["b"]);
     assert_eq!(edited(chat(Dialect::GeminiGenerate), gemini, &ONE), r#"{"contents":[]}"#);
+    // Found by fuzzing: what is added comes first where all else was cut.
+    let door = chat(Dialect::GeminiGenerate);
+    let limit = OutputLimit { dialect: door.dialect, operation: door.operation, tokens: 17, new_name: false };
+    let edits = Edits { output_limit: Some(limit), ..ONE };
+    let sent = "{\n\"generationConfig\":{\"maxOutputTokens\":17}}";
+    assert_eq!(edited(door, "{\n\"models\":[\"b\"]}", &edits), sent);
 }
 
 #[test]

@@ -85,7 +85,7 @@ impl Pool {
             match connection.send(request).await {
                 Ok(response) => {
                     let lent = Lent { connection, idle: self.idle.clone() };
-                    return Ok(response.map(|body| ReplyBytes::Network(Received::new(body, lent))));
+                    return Ok(response.map(|body| ReplyBytes::Network(Box::new(Received::new(body, lent)))));
                 }
                 Err(mut error) => match error.take_message() {
                     // The provider had closed it while it was idle, and has seen nothing.

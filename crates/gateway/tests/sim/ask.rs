@@ -228,7 +228,7 @@ impl Ask {
         self.previous.is_some() && self.fault == Some(400) && serving.any(|channel| asked(channel, false))
     }
 
-    pub(crate) fn head(&self, setup: &Setup, request_id: Uuid) -> Head {
+    pub(crate) fn head(&self, setup: &Setup, request_id: Uuid) -> Box<Head> {
         let verb = if self.stream { "streamGenerateContent" } else { "generateContent" };
         let path = match self.dialect {
             Dialect::OpenaiChat => "/v1/chat/completions".to_owned(),
@@ -278,6 +278,6 @@ impl Ask {
             _ => Target::default(),
         };
         let (parts, ()) = request.body(()).unwrap().into_parts();
-        Head { request_id, door: Door::new(self.dialect, Operation::Chat), target, parts }
+        Box::new(Head { request_id, door: Door::new(self.dialect, Operation::Chat), target, parts })
     }
 }

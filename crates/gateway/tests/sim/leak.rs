@@ -88,7 +88,7 @@ async fn a_panic_settles_its_request_and_gives_everything_back() {
         .unwrap()
         .into_parts();
     let door = Door::new(Dialect::OpenaiChat, Operation::Chat);
-    let head = Head { request_id: app.new_request_id(), door, target: Default::default(), parts };
+    let head = Box::new(Head { request_id: app.new_request_id(), door, target: Default::default(), parts });
     let body = RequestBody::new(vec![Bytes::from_static(b"{\"model\":\"m\"}")], None);
     let connection = Connection::detached(app.flow.clock);
     let serving = tokio::spawn(pipeline::serve(app.clone(), connection, head, body));
