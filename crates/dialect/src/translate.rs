@@ -234,7 +234,7 @@ fn encode_tree(
         Some((request, renamed)) => (request, renamed.clone()),
         None => (request, Vec::new()),
     };
-    let numbered = ids::fit(request, dialect);
+    let numbered = ids::fit(request, dialect, target);
     let request = numbered.as_ref().unwrap_or(request);
     let mut losses = Losses::default();
     for field in told_in_words {

@@ -81,12 +81,12 @@ pub(crate) struct Totals {
 pub enum Accounting {
     #[default]
     Standard,
-    /// `completion_tokens` leaves reasoning out, `total_tokens` has it: xAI's chat, and Gemini's OpenAI door (which
-    /// does not even name it).
+    /// `completion_tokens` leaves reasoning out, `total_tokens` has it: xAI's chat (`reasoning-apart`), and Gemini's
+    /// OpenAI door, which does not even name it (`reasoning-unnamed`).
     ReasoningApart,
 }
 
-/// Takes `part` out of `rest`, as far as there is that much.
+/// Takes `part` out of `rest`, as far as there is that much (`cached-beyond-prompt`, `reasoning-beyond-completion`).
 fn take(part: Option<u64>, rest: &mut u64) -> u64 {
     let taken = part.unwrap_or(0).min(*rest);
     *rest -= taken;

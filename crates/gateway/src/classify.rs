@@ -48,7 +48,7 @@ const CODES: &[(Blame, &[&str])] = &[
             "model_not_found",
             "deploymentnotfound",
             "model_not_available",
-            "model_decommissioned",
+            "model_decommissioned", // `model-retired`
             "invalid_model",
         ],
     ),
@@ -60,7 +60,7 @@ const PHRASES: &[(Blame, &[&str])] = &[
     (
         Blame::Credentials,
         &[
-            "incorrect api key",
+            "incorrect api key", // `bad-key-as-400`
             "invalid api key",
             "api key not valid",
             "api key expired",

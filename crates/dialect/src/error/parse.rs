@@ -63,7 +63,7 @@ fn parse_nested(body: &str, depth: u32) -> Option<ParsedError> {
     if let Some(error) = error.filter(|error| !is_blank(Some(error))) {
         return Some(match error.as_bytes()[0] {
             b'{' => read_fields(error, depth).or_message_of(message),
-            // `{"code":"…","error":"text"}` (xAI), `{"error":"text"}` (Ollama), `{"error":true,"message":…}`
+            // `error-as-text`: `{"code":"…","error":"text"}` (xAI), `{"error":"text"}` (Ollama), `{"error":true,"message":…}`
             _ => {
                 let fields = read_fields(body, depth);
                 ParsedError {
@@ -87,6 +87,7 @@ fn parse_nested(body: &str, depth: u32) -> Option<ParsedError> {
     if let Some(errors) = errors.filter(|errors| errors.starts_with('[') && !is_blank(Some(errors))) {
         return parse_nested(errors, depth); // Cloudflare
     }
+    // `error-in-detail`.
     let detail = detail.filter(|detail| !is_blank(Some(detail)))?;
     Some(ParsedError { message: read_detail(detail), ..read_fields(body, depth) })
 }
@@ -121,6 +122,7 @@ fn read_fields(error: &str, depth: u32) -> ParsedError {
         kind: owned(kind).filter(|kind| kind != "error" && kind != "response.failed").or(owned(status)),
         code: owned(code).or_else(|| count(code).map(|number| number.to_string())),
         param: owned(param),
+        // `error-code-a-number`.
         status: [status_code, code, status].into_iter().find_map(read_status),
         retry_after_ms: None,
     };
@@ -165,7 +167,7 @@ fn read_google_details(details: &str, parsed: &mut ParsedError) {
     });
 }
 
-/// OpenRouter's message is its own ("Provider returned error"); what the provider said is in `raw`.
+/// OpenRouter's message is its own ("Provider returned error"); what the provider said is in `raw` (`error-within-error`).
 fn append_raw(raw: &str, depth: u32, message: &mut String) {
     let raw = text(Some(raw)).unwrap_or(raw.into());
     let said = parse_nested(raw.trim(), depth).map(|inner| inner.message).filter(|said| !said.is_empty());

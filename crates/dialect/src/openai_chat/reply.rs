@@ -1,6 +1,7 @@
 //! A whole chat completion, both ways.
 //!
-//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up.
+//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up
+//! (`finish-unsaid`).
 
 use crate::{
     Accounting, Dialect, Usage,
@@ -69,6 +70,7 @@ fn decode_choice(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Unt
     if reason.as_deref().is_some_and(is_failure) {
         return Err(fields.wrong("finish_reason", "an answer's end: the provider failed"));
     }
+    // `message-missing`: it was filtered.
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
         message::read_assistant(&mut message, &mut candidate.parts, calls)?;
@@ -92,7 +94,7 @@ pub(super) fn read_stop(word: &str, parts: &[Part]) -> Stop {
 
 pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     let reason = match word {
-        // Several providers say `stop` though they called a tool, and clients go by the reason.
+        // Several providers say `stop` though they called a tool, and clients go by the reason (`stop-though-called`).
         "stop" | "eos" if called => StopReason::ToolCalls,
         "stop" | "eos" if refused => StopReason::Refused,
         "stop" | "eos" => StopReason::EndTurn,

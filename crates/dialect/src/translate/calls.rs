@@ -1,4 +1,4 @@
-//! Calls and results that come without ids.
+//! Calls and results that come without ids (`call-without-id`).
 //!
 //! In: calls and results in their order, with the ids that some have. Out: an id for each: numbered where there is none, and
 //! found by name and order where a result has none. Ids of two answers must differ, and of one answer be the same however
@@ -85,5 +85,16 @@ impl Digest {
 
     pub(crate) fn name(self) -> String {
         format!("{:016x}", self.0)
+    }
+
+    /// Its first letters and digits; eleven are all of it.
+    pub(super) fn letters(mut self, count: usize) -> String {
+        const LETTERS: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+        let letter = |_| {
+            let letter = LETTERS[(self.0 % 62) as usize];
+            self.0 /= 62;
+            char::from(letter)
+        };
+        (0..count).map(letter).collect()
     }
 }

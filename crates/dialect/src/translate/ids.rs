@@ -1,9 +1,9 @@
 //! Ids of calls that a dialect would refuse, fitted to it.
 //!
-//! In: a request and the dialect it goes to. Out: the request with other ids; `None` where all fit, which is the rule. A
-//! call and its result must keep one id, and the same id must become the same one in every turn: caches depend on it.
+//! In: a request, the dialect it goes to and the target. Out: the request with other ids; `None` where all fit, which is the
+//! rule. A call and its result must keep one id, and the same id must become the same one in every turn: caches depend on it.
 
-use super::calls::Digest;
+use super::{Target, calls::Digest};
 use crate::{
     Dialect,
     chat::{ChatRequest, Content, Part},
@@ -13,8 +13,14 @@ use crate::{
 const CHAT_BOUND: usize = 40;
 const RESPONSES_BOUND: usize = 64;
 
-fn fits(id: &str, dialect: Dialect) -> bool {
+/// All of the ids that a provider with `nine-letter-ids` takes.
+const NINE: usize = 9;
+
+fn fits(id: &str, dialect: Dialect, nine: bool) -> bool {
     match dialect {
+        Dialect::OpenaiChat if nine => {
+            id.len() == NINE && id.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        }
         Dialect::OpenaiChat => id.len() <= CHAT_BOUND,
         Dialect::OpenaiResponses => id.len() <= RESPONSES_BOUND,
         Dialect::AnthropicMessages => {
@@ -25,9 +31,10 @@ fn fits(id: &str, dialect: Dialect) -> bool {
     }
 }
 
-pub(super) fn fit(request: &ChatRequest, dialect: Dialect) -> Option<ChatRequest> {
+pub(super) fn fit(request: &ChatRequest, dialect: Dialect, target: &Target<'_>) -> Option<ChatRequest> {
+    let nine = target.nine_letter_ids && dialect == Dialect::OpenaiChat;
     let odd = |part: &Part| match &part.content {
-        Content::ToolCall { id, .. } | Content::ToolResult { call_id: id, .. } => !fits(id, dialect),
+        Content::ToolCall { id, .. } | Content::ToolResult { call_id: id, .. } => !fits(id, dialect, nine),
         _ => false,
     };
     if !request.turns.iter().flat_map(|turn| &turn.parts).any(odd) {
@@ -36,9 +43,11 @@ pub(super) fn fit(request: &ChatRequest, dialect: Dialect) -> Option<ChatRequest
     let mut request = request.clone();
     for part in request.turns.iter_mut().flat_map(|turn| &mut turn.parts) {
         if let Content::ToolCall { id, .. } | Content::ToolResult { call_id: id, .. } = &mut part.content
-            && !fits(id, dialect)
+            && !fits(id, dialect, nine)
         {
-            *id = format!("call_{}", Digest::default().with(id.as_bytes()).name());
+            let digest = Digest::default().with(id.as_bytes());
+            // 62⁹ is enough that two of one conversation do not meet.
+            *id = if nine { digest.letters(NINE) } else { format!("call_{}", digest.name()) };
         }
     }
     Some(request)

@@ -82,14 +82,16 @@ pub(crate) fn read(usage: &str, accounting: Accounting) -> Option<Usage> {
     usage.audio_input = take(input.audio_tokens.0, &mut usage.input);
     usage.image_input = take(input.image_tokens.0, &mut usage.input);
 
-    usage.reasoning = match accounting {
-        Accounting::Standard => take(output.reasoning_tokens.0, &mut usage.output),
+    let beyond = total.map(|total| total.saturating_sub(prompt + completion));
+    usage.reasoning = match (accounting, beyond) {
         // What the total has beyond its two parts is the reasoning, said or unsaid; if it has no room, it is inside.
-        Accounting::ReasoningApart => match total.map(|total| total.saturating_sub(prompt + completion)) {
-            Some(0) => take(output.reasoning_tokens.0, &mut usage.output),
-            Some(rest) => rest,
-            None => output.reasoning_tokens.0.unwrap_or(0),
-        },
+        (Accounting::ReasoningApart, Some(beyond)) if beyond > 0 => beyond,
+        (Accounting::ReasoningApart, None) => output.reasoning_tokens.0.unwrap_or(0),
+        // `reasoning-apart` by its own sum: xAI's models at another provider's.
+        (Accounting::Standard, Some(beyond)) if beyond > 0 && output.reasoning_tokens.0 == Some(beyond) => {
+            beyond
+        }
+        _ => take(output.reasoning_tokens.0, &mut usage.output),
     };
     usage.audio_output = take(output.audio_tokens.0, &mut usage.output);
     usage.image_output = take(output.image_tokens.0, &mut usage.output);

@@ -146,6 +146,10 @@ static FAMILIES: &[Family] = &[
     unlimited("grok-3-mini", &[Low, High]).always(),
     unlimited("grok-4", &[]).always(),
     unlimited("grok-4-3", &[Low, Medium, High]),
+    // Mistral, "Adjustable reasoning"; recordings: `high` and `none`, and no other.
+    unlimited("mistral-small", &[High]),
+    unlimited("mistral-medium", &[High]),
+    unlimited("magistral", &[High]),
 ];
 
 /// What the codecs must know of this model at this provider.

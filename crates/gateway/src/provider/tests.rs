@@ -167,6 +167,7 @@ fn tell(provider: &str, from: Dialect, request: &Value) -> Option<(Value, Vec<St
     check_answer(&request, from, Dialect::OpenaiChat).ok()?;
     let target = target(Provider::named(provider).unwrap(), Dialect::OpenaiChat, "m");
     let encoded = encode_request(Dialect::OpenaiChat, &request, &target).ok()?;
+    assert!(decode_request(Dialect::OpenaiChat, &encoded.body, path).is_ok(), "what is told is no chat");
     let lost = encoded.losses.rows().iter().map(|loss| loss.field.to_string()).collect();
     Some((serde_json::from_slice(&encoded.body).unwrap(), lost))
 }
@@ -209,6 +210,27 @@ fn a_closed_schema_gets_what_it_names() {
     assert_eq!(lost, ["top_k"]);
     let (told, lost) = tell("groq", Dialect::GeminiGenerate, &gemini).unwrap();
     assert_eq!((&told["seed"], told.get("top_k"), &*lost), (&json!(7), None, &["top_k".to_owned()][..]));
+}
+
+/// Recorded: `high` and `none`; the provider's documents name no other for these models.
+#[test]
+fn a_model_that_thinks_much_or_not_at_all_is_told_so() {
+    for (effort, sent) in
+        [("minimal", "none"), ("low", "high"), ("medium", "high"), ("high", "high"), ("none", "none")]
+    {
+        let request = json!({"model": "m", "input": "hi", "reasoning": {"effort": effort}});
+        let path = FromPath { model: "m", stream: false };
+        let request = decode_request(Dialect::OpenaiResponses, request.to_string().as_bytes(), path).unwrap();
+        let told = |model: &str| {
+            let target = target(Provider::named("mistral").unwrap(), Dialect::OpenaiChat, model);
+            let encoded = encode_request(Dialect::OpenaiChat, &request, &target).unwrap();
+            let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+            (body["reasoning_effort"].clone(), encoded.losses.is_empty())
+        };
+        assert_eq!(told("mistral-small-latest"), (json!(sent), effort == sent), "{effort}");
+        // Others take more of them.
+        assert_eq!(told("mistral-large-4-0"), (json!(effort), true), "{effort}");
+    }
 }
 
 #[test]

@@ -20,6 +20,7 @@ const AT: &str = "messages.content";
 
 pub(crate) fn read_content(content: Option<Json>, parts: &mut Vec<Part>) -> Result<()> {
     match content {
+        // `content-missing`, beside calls.
         None => {}
         Some(Json::String(text)) => parts.push(Part::text(text)),
         Some(Json::Array(elements)) => {
@@ -56,7 +57,7 @@ fn read_part(element: Json) -> Result<Part> {
             let source = read_url(video.need_text("url")?, Some("video/mp4"));
             Content::File { source, name: None }
         }
-        // Mistral's.
+        // Mistral's (`content-in-parts`).
         "thinking" => {
             fields.json("closed");
             Content::Reasoning { text: read_thinking(fields.json("thinking")) }

@@ -161,6 +161,7 @@ fn read_function(mut function: Fields, id: Option<String>, calls: &mut Calls) ->
 fn read_named(function: &mut Fields, id: Option<String>, calls: &mut Calls) -> Result<Part> {
     let name = function.need_text("name")?;
     let input = match function.json("arguments") {
+        // `arguments-missing`.
         None => String::new(),
         Some(Json::String(text)) => text,
         // Some providers forget that it is a string.

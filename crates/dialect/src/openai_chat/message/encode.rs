@@ -310,7 +310,8 @@ pub(crate) const OLD_CALLS: &str = "a client that offers `functions` reads one c
 
 /// Chat has a place for Gemini's tokens alone, beside thinking.
 fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
-    let homeless = |token: &Opaque| token.stands_alone() && write_google(slice::from_ref(token), true).is_none();
+    let homeless =
+        |token: &Opaque| token.stands_alone() && write_google(slice::from_ref(token), true).is_none();
     if part.opaque.iter().any(homeless) {
         losses.add(field, OWN, NO_PLACE);
     }

@@ -3,6 +3,10 @@
 //! In: the data of one chunk. Out: events on the [`Track`]. Parts of a choice follow one another, except calls, which
 //! may overlap until their arguments are whole JSON.
 
+use super::{
+    input::Input,
+    start::{KNOWN, number, start},
+};
 use crate::{
     Accounting, Dialect,
     chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
@@ -13,11 +17,11 @@ use crate::{
         reply,
     },
     translate::{CANDIDATE_BOUND, Track},
-    tree::{Json, Number, Object},
+    tree::{Json, Object},
     usage,
 };
 
-const OWN: Dialect = Dialect::OpenaiChat;
+pub(super) const OWN: Dialect = Dialect::OpenaiChat;
 
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -39,7 +43,7 @@ struct Choice {
     said: bool,
     called: bool,
     refused: bool,
-    /// Told at the end: providers send more after the finish chunk.
+    /// Told at the end: providers send more in and after the finish chunk (`finish-with-content`, `usage-after-finish`).
     stop: Option<Stop>,
 }
 
@@ -56,38 +60,6 @@ struct Call {
     id: String,
     part: u32,
     input: Input,
-}
-
-/// Follows a call's input, to know when its JSON is whole.
-#[derive(Debug, Default)]
-struct Input {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    whole: bool,
-}
-
-impl Input {
-    fn follow(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.escaped {
-                self.escaped = false;
-            } else if self.in_string {
-                self.in_string = byte != b'"';
-                self.escaped = byte == b'\\';
-            } else {
-                match byte {
-                    b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' => {
-                        self.depth = self.depth.saturating_sub(1);
-                        self.whole = self.depth == 0;
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
 }
 
 impl Decoder {
@@ -159,7 +131,7 @@ impl Decoder {
         }
     }
 
-    /// The stream's own end is an end if every choice said why it stopped.
+    /// The stream's own end is an end if every choice said why it stopped (`no-done`).
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
@@ -218,41 +190,12 @@ impl Decoder {
     }
 }
 
-/// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 9] = [
-    "id",
-    "object",
-    "created",
-    "model",
-    "choices",
-    "usage",
-    "citations",
-    // `padding` against who counts bytes: OpenAI's and Mistral's.
-    "obfuscation",
-    "p",
-];
-
-fn start(data: &str, chunk: &Object, track: &mut Track) {
-    if !track.is_started() {
-        track.list_members(data, "", &KNOWN, OWN);
-        let created = number(chunk.get("created"));
-        track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
-    }
-}
-
-fn number(value: Option<&Json>) -> Option<u64> {
-    match value {
-        Some(Json::Number(number)) => Number::as_u64(number),
-        _ => None,
-    }
-}
-
 impl Choice {
     fn read_delta(&mut self, mut delta: Object, track: &mut Track) {
         self.read_reasoning(&mut delta, track);
         match delta.take("content") {
             Some(Json::String(text)) => self.say(Flow::Text, text, track),
-            // Mistral's, with its thinking.
+            // Mistral's, with its thinking (`content-in-parts`).
             Some(pieces @ Json::Array(_)) => self.say_pieces(pieces, track),
             _ => {}
         }
@@ -409,6 +352,7 @@ impl Choice {
 
     fn read_call(&mut self, mut fields: Object, track: &mut Track) {
         let index = number(fields.get("index"));
+        // `empty-id-repeated`: it says nothing.
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));
         if token.is_some() {
@@ -432,7 +376,7 @@ impl Choice {
         };
         track.list_rest(&fields, "choices.delta.tool_calls", &["index", "id", "type"], OWN);
         track.list_rest(&body, "choices.delta.tool_calls.function", &["name"], OWN);
-        // Without an index, another id or a name begins another call; a position says nothing across chunks.
+        // Without an index (`call-without-index`), another id or a name begins another call; a position says nothing across chunks.
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
             None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id),

@@ -145,9 +145,7 @@ pub(crate) fn compare(heard: &Heard) -> Vec<String> {
             wrong.push(format!("ended {}, closed {}", made.ended, made.closed));
         }
     }
-    if heard.dialect() == Dialect::OpenaiChat {
-        compare_words(&made, &said, &mut wrong);
-    }
+    compare_words(&made, &said, &mut wrong);
     wrong
 }
 

@@ -168,8 +168,37 @@ impl Said {
             self.usage = Some(response["usage"].clone());
         }
         self.closed |= response["status"] == "completed";
-        if event["type"] == "response.output_text.delta" {
-            self.text += event["delta"].as_str().unwrap_or_default();
+        let delta = event["delta"].as_str().unwrap_or_default();
+        match event["type"].as_str().unwrap_or_default() {
+            "response.output_text.delta" => self.text += delta,
+            "response.reasoning_summary_text.delta" | "response.reasoning_text.delta" => {
+                self.thoughts += delta
+            }
+            "response.output_item.done" => self.hear_item_call(&event["item"]),
+            _ => {}
+        }
+        if event["object"] == "response" {
+            response["output"].as_array().into_iter().flatten().for_each(|item| self.hear_item(item));
+        }
+    }
+
+    fn hear_item(&mut self, item: &Value) {
+        self.hear_item_call(item);
+        let texts = |list: &Value| -> String {
+            list.as_array().into_iter().flatten().filter_map(|part| part["text"].as_str()).collect()
+        };
+        match item["type"].as_str().unwrap_or_default() {
+            "message" => self.text += &texts(&item["content"]),
+            "reasoning" => self.thoughts += &(texts(&item["summary"]) + &texts(&item["content"])),
+            _ => {}
+        }
+    }
+
+    fn hear_item_call(&mut self, item: &Value) {
+        if item["type"] == "function_call" {
+            let text = |name: &str| item[name].as_str().unwrap_or_default().to_owned();
+            let (id, name, input) = (text("call_id"), text("name"), text("arguments"));
+            self.calls.push(Call { id, name, input, index: None });
         }
     }
 

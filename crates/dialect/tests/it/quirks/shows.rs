@@ -120,7 +120,8 @@ pub(crate) const QUIRKS: &[(&str, Shows)] = &[
             && r.chunks.last().is_some_and(|chunk| chunk["usage"].is_object())
     }),
     ("reasoning-uncounted", |r| {
-        r.answered()
+        r.chat()
+            && r.answered()
             && !r.said.thoughts.is_empty()
             && r.usage().is_object()
             && r.reasoning() == 0
