@@ -370,6 +370,9 @@ fn upstream_request_id(headers: &HeaderMap) -> Option<String> {
         HeaderName::from_static("x-goog-request-id"),
         HeaderName::from_static("apim-request-id"),
     ];
-    let id = NAMES.iter().find_map(|name| headers.get(name)?.to_str().ok())?;
+    let ranked = headers.iter().filter_map(|(name, value)| {
+        Some((NAMES.iter().position(|known| known == name)?, value.to_str().ok()?))
+    });
+    let (_, id) = ranked.min_by_key(|(rank, _)| *rank)?;
     (id.len() <= LONGEST).then(|| id.to_owned())
 }

@@ -172,8 +172,9 @@ pub fn reply_headers(upstream: &HeaderMap, framing: Framing) -> HeaderMap {
             headers.insert(header::CONTENT_TYPE, said.cloned().unwrap_or(json));
         }
     }
-    for name in &COME_BACK {
-        if let Some(value) = upstream.get(name) {
+    // One look at each of a few, and not a search for each of ours.
+    for (name, value) in upstream {
+        if COME_BACK.contains(name) && !headers.contains_key(name) {
             headers.insert(name, value.clone());
         }
     }

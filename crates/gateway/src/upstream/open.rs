@@ -110,6 +110,11 @@ impl Open {
         self.driven.poll(context, |nobody| Pin::new(&mut *body).poll_frame(nobody))
     }
 
+    /// Nothing has come since it was found free.
+    pub(super) fn is_quiet(&self) -> bool {
+        !self.driven.turn.woken.load(SeqCst)
+    }
+
     /// Whether it can take a request now. From here on `keeper` is woken when something comes from the provider: mostly its end.
     pub(super) fn is_free(&mut self, keeper: &Waker) -> bool {
         let _: Poll<()> = self.driven.poll(&mut Context::from_waker(keeper), |_| Poll::Pending);

@@ -112,7 +112,7 @@ impl Idle {
             let last = kept.connections.iter().rposition(|(_, open)| open.origin == *origin)?;
             let (_, mut open) = kept.connections.remove(last);
             drop(kept);
-            if open.is_free(Waker::noop()) {
+            if open.is_quiet() || open.is_free(Waker::noop()) {
                 return Some(open);
             }
         }

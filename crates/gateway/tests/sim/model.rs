@@ -305,8 +305,8 @@ impl Story<'_> {
             Reply::Document { whole, .. } => {
                 let ended = call.tail_at.is_some() && call.script.tail == Tail::End
                     || call.script.announced && call.bytes_taken() == all;
-                if self.head_came_first() {
-                    Some(Ending::Failed) // A document cannot follow a stream's head.
+                if self.head_came_first() && !call.is_translated(self.ask) {
+                    Some(Ending::Failed) // A document cannot follow a stream's head; translated it is told as a stream.
                 } else if ended && *whole {
                     Some(Ending::Completed)
                 } else {

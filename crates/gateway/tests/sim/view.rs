@@ -29,6 +29,13 @@ pub(crate) fn faults(story: &Story<'_>, ending: Ending) -> Vec<String> {
     }
     let answer = story.answer();
     match answer.map(|call| (call, &call.script.reply)) {
+        // A stream is told as one, also where the provider answered with a document.
+        Some((call, _)) if call.is_translated(ask) && is_document(call) && ask.stream => {
+            if aborted {
+                wrong.push("a stream broke off without words".to_owned());
+            }
+            told_faults(story, ending, stayed, &mut wrong);
+        }
         Some((call, _)) if call.is_translated(ask) && !story.head_came_first() && is_document(call) => {
             let told = serde_json::from_slice::<Value>(&visit.received());
             if aborted || stayed && (told.is_err() || is_error(ask.dialect, &visit.received())) {
