@@ -2,6 +2,7 @@
 
 use dialect::{
     Dialect,
+    chat::Effort,
     translate::{FromPath, Replay, Target, ThinkingForm, check_answer, decode_request, encode_request},
 };
 
@@ -17,6 +18,11 @@ pub fn check(from: Dialect, bytes: &[u8]) {
         plain_chat: options & 32 != 0,
         mid_system: options & 64 != 0,
         drops_server_tools: options & 128 != 0,
+        // A closed schema, such as Mistral's.
+        refuses: if options & 16 != 0 { &["top_k", "user", "messages.name", "messages.refusal"] } else { &[] },
+        random_seed: options & 16 != 0,
+        nine_letter_ids: options & 16 != 0,
+        efforts: if options & 16 != 0 { &[Effort::High] } else { &Effort::ALL },
         ..Target::default()
     };
     let path = FromPath { model: "m", stream: true };

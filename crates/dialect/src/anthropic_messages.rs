@@ -2,7 +2,7 @@
 //!
 //! In: the data of one frame. Out: what it is and what it says of the whole. Usage must be overwritten, never added up.
 
-mod block;
+pub(crate) mod block;
 pub(crate) mod reply;
 pub(crate) mod request;
 pub(crate) mod stream;

@@ -4,6 +4,7 @@
 //! dialect has rides in [`Extras`] under its name, opaque tokens in [`Opaque`]; neither may ever reach another one.
 
 mod part;
+pub(crate) mod source;
 mod tools;
 
 pub use part::{CacheMark, Citation, Content, Opaque, OpaqueKind, Part, Source};
@@ -26,6 +27,8 @@ pub struct ChatRequest {
     pub wants_usage: bool,
     pub turns: Vec<Turn>,
     pub tools: Vec<Tool>,
+    /// The tools were told as OpenAI's first functions: such a client reads one `function_call`, and no `tool_calls`.
+    pub old_functions: bool,
     pub tool_choice: Option<ToolChoice>,
     /// Whether several tools may be called in one turn.
     pub parallel_calls: Option<bool>,

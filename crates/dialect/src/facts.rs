@@ -32,7 +32,7 @@ impl Facts {
         self.closed = true;
     }
 
-    /// The latest usage counts: all dialects state it cumulatively.
+    /// The latest usage counts: all dialects state it cumulatively (`usage-on-every-chunk`).
     pub(crate) fn learn_usage(&mut self, usage: Option<Usage>) {
         self.usage = usage.or(self.usage);
     }
@@ -49,7 +49,8 @@ pub(crate) enum Frame {
     Error(Box<ParsedError>),
 }
 
-/// Which of the choices (candidates) have begun and which are finished. Indexes beyond the set's size share its last
+/// Which of the choices (candidates) have begun and which are finished; what is finished stays so (`finish-twice`,
+/// `usage-after-finish`). Indexes beyond the set's size share its last
 /// place: no provider offers that many.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Choices {

@@ -106,8 +106,14 @@ fn thinking(wish: Thinking, target: &Target<'_>, dialect: Dialect, losses: &mut 
         }
         _ => return fitted,
     };
-    // The least that is no smaller, else the most.
     let known = target.efforts;
+    // Hardly at all is nearer to nothing than to much.
+    let much = known.first().is_some_and(|least| *least > Effort::Low);
+    if effort == Effort::Minimal && much && !target.always_thinks {
+        losses.add("reasoning_effort", dialect, "the model thinks much or not at all: the nearer was sent");
+        return Thinking { mode: Some(ThinkingMode::Off), effort: None, ..fitted };
+    }
+    // The least that is no smaller, else the most.
     fitted.effort = known.iter().find(|known| **known >= effort).or(known.last()).copied();
     match fitted.effort {
         None => losses.add("reasoning_effort", dialect, "the model cannot be told how much to think"),

@@ -3,6 +3,7 @@
 //! In: the data of one frame. Out: what it is and what it says of the whole. It must not wait for an end marker: there
 //! is none, the stream is whole when every candidate has its `finishReason`.
 
+mod grounding;
 mod part;
 pub(crate) mod reply;
 pub(crate) mod request;

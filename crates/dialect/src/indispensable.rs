@@ -5,9 +5,9 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Extra},
+    chat::{ChatRequest, Content, Extra, Role},
     fields::join,
-    translate::Untranslatable,
+    translate::{Target, Untranslatable},
     tree::Json,
 };
 
@@ -18,6 +18,9 @@ use Dialect::{
 
 const STORED: &str = "it leans on an object that another provider keeps";
 const OWN_TOOLS: &str = "it gives the model tools that only another provider runs";
+
+const COMPACTED: &str = "all of the conversation before it stands in it, for its own provider to read";
+const SHOWN: &str = "the user shows something that only its own dialect has";
 
 /// How ids of thinking begin, the provider's and ours.
 const THOUGHT: &str = "rs_";
@@ -61,7 +64,11 @@ fn says_nothing(extra: &Extra) -> bool {
     }
 }
 
-pub(crate) fn check(request: &ChatRequest, dialect: Dialect) -> Result<(), Untranslatable> {
+pub(crate) fn check(
+    request: &ChatRequest,
+    dialect: Dialect,
+    target: &Target<'_>,
+) -> Result<(), Untranslatable> {
     for extra in request.extras.0.iter().filter(|extra| extra.dialect != dialect && !says_nothing(extra)) {
         let path = join(extra.at, &extra.key);
         let found = FIELDS.iter().find(|(owner, field, _)| *owner == extra.dialect && *field == path);
@@ -69,15 +76,30 @@ pub(crate) fn check(request: &ChatRequest, dialect: Dialect) -> Result<(), Untra
             return Err(Untranslatable::Unsupported { field: path, dialect, reason });
         }
     }
-    for part in request.turns.iter().flat_map(|turn| &turn.parts) {
-        if let Content::Foreign { dialect: Responses, value: Json::Object(value), .. } = &part.content
-            && dialect != Responses
-            && value.text("type") == Some("item_reference")
-            // Without its earlier thinking a model answers all the same.
-            && !value.text("id").is_some_and(|id| id.starts_with(THOUGHT))
-        {
-            let field = "input.item_reference".to_owned();
-            return Err(Untranslatable::Unsupported { field, dialect, reason: STORED });
+    for turn in &request.turns {
+        for part in &turn.parts {
+            let Content::Foreign { dialect: owner, at, value: Json::Object(value) } = &part.content else {
+                continue;
+            };
+            let kind = value.text("type").unwrap_or_default();
+            let reason = match turn.role {
+                _ if *owner == dialect || value.is_empty() => continue,
+                // Without its earlier thinking a model answers all the same.
+                _ if kind == "item_reference"
+                    && value.text("id").is_some_and(|id| id.starts_with(THOUGHT)) =>
+                {
+                    continue;
+                }
+                _ if kind == "item_reference" => STORED,
+                _ if kind.contains("compaction") => COMPACTED,
+                // Tools that were found: the model is offered those that the request has.
+                _ if kind == "tool_search_output" => continue,
+                Role::User => SHOWN,
+                Role::Tool if !target.drops_server_tools => SHOWN,
+                _ => continue,
+            };
+            let field = if kind.is_empty() { (*at).to_owned() } else { join(at, kind) };
+            return Err(Untranslatable::Unsupported { field, dialect, reason });
         }
     }
     Ok(())

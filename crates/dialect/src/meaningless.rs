@@ -49,10 +49,57 @@ pub const MEANINGLESS: &[Meaningless] = &[
     ),
     row(Gemini, "contents.parts.fileData.mimeType", "whoever fetches the address learns it there"),
     row(Responses, "input.status", "what became of the item in an answer that is over"),
+    row(Chat, "created", "when the answer was made: the client has just got it"),
+    row(Responses, "response.created_at", "when the answer was made: the client has just got it"),
+    row(Chat, "system_fingerprint", "names the build of the provider's servers"),
+    row(Chat, "x_groq", "Groq's name for the request, and its usage, which is read there"),
+    row(Chat, "time_info", "Cerebras' clock: how long it waited and took"),
+    row(Chat, "usage.queue_time", "how long it waited at the provider"),
+    row(Chat, "usage.prompt_time", "how long the provider read"),
+    row(Chat, "usage.completion_time", "how long the provider wrote"),
+    row(Chat, "usage.total_time", "how long the provider took"),
     row(Anthropic, "inference_geo", "where the provider computes; the channel decides that here"),
 ];
 
+/// Members of a response (`response.*`) that repeat the request, or tell of its handling.
+pub const ECHO: [&str; 31] = [
+    "object",
+    "instructions",
+    "tools",
+    "tool_choice",
+    "parallel_tool_calls",
+    "temperature",
+    "top_p",
+    "top_logprobs",
+    "max_output_tokens",
+    "max_tool_calls",
+    "text",
+    "reasoning",
+    "metadata",
+    "store",
+    "truncation",
+    "user",
+    "previous_response_id",
+    "conversation",
+    "background",
+    "prompt",
+    "prompt_cache_key",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "completed_at",
+    "presence_penalty",
+    "frequency_penalty",
+    "output_text",
+    "billing",
+    "prompt_cache_options",
+    "content_filters",
+    "moderation",
+];
+
 pub fn reason(dialect: Dialect, field: &str) -> Option<&'static str> {
+    if dialect == Responses && field.strip_prefix("response.").is_some_and(|name| ECHO.contains(&name)) {
+        return Some("it repeats the request, or tells of its handling");
+    }
     let found = MEANINGLESS.iter().find(|row| row.dialect == dialect && row.field == field);
     found.map(|row| row.reason)
 }

@@ -49,9 +49,9 @@ const CONTENT: [&str; 12] = [
     "tool_calls",
     "function_call",
     "refusal",
-    "reasoning_content", // DeepSeek, Moonshot, Zhipu, xAI, vLLM
-    "reasoning",         // Groq, OpenRouter, Cerebras
-    "reasoning_details", // OpenRouter
+    "reasoning_content", // `reasoning-content`
+    "reasoning",         // `reasoning-as-text`
+    "reasoning_details", // `reasoning-details`
     "audio",
     "images",         // OpenRouter
     "annotations",    // OpenAI's and OpenRouter's web search
@@ -91,13 +91,17 @@ impl Reader {
         else {
             return Frame::Event;
         };
+        // `x-groq-usage`.
         let groq_usage = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
         for usage in [groq_usage, usage].into_iter().flatten() {
             facts.learn_usage(openai::read(usage, self.accounting));
         }
+        // `error-event`.
         if !is_blank(error) || event == Some(b"error") {
             return read_stream_error(data);
         }
+        // Only usage that stands alone can be taken out (`usage-beside-choice`); a frame with neither begins nothing
+        // (`filter-results-first`).
         if is_blank(choices) {
             return if is_blank(usage) { Frame::Event } else { Frame::UsageOnly };
         }
@@ -108,6 +112,7 @@ impl Reader {
             position += 1;
         });
         facts.meaningful |= content;
+        // `no-done`: an end without a last word.
         if !facts.closed {
             facts.judge_end(self.choices.all_finished());
         }
@@ -119,6 +124,7 @@ impl Reader {
         let names = ["index", "finish_reason", "delta", "message", "text"];
         let Some([index, finish, delta, message, text]) = members(choice, names) else { return false };
         self.choices.note(count(index).unwrap_or(position), !is_blank(finish));
+        // `message-beside-delta`: what was said so far, once more.
         let answer = if delta.is_some() { delta } else { message };
         match (answer, raw_string(text)) {
             (Some(answer), _) => facts.delivered.count(self.texts, answer),

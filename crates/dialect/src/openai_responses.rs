@@ -49,6 +49,7 @@ pub(crate) fn read(event: Option<&[u8]>, data: &str, facts: &mut Facts) -> Frame
         _ if !is_blank(error) => return read_stream_error(data),
         Some("response.completed" | "response.incomplete" | "response.cancelled") => facts.close(),
         Some("ping" | "keepalive") => return Frame::Ping,
+        // No event of this language (`chat-in-responses`): nothing has begun.
         None | Some("") => {}
         Some("response.created" | "response.in_progress" | "response.queued") => {}
         Some("response.content_part.added") => {}

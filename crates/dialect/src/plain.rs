@@ -139,7 +139,7 @@ pub(crate) fn read(options: &TapOptions, document: &str) -> (Plain, bool) {
         return (Plain::default(), json::is_whole(document) && whole);
     };
     let content = [a, b, c, d].into_iter().any(|value| !is_blank(value));
-    // `error` says something, or the document calls itself an error (Mistral's and vLLM's `"object":"error"`).
+    // `error-in-200`: `error` says something, or the document calls itself an error (Mistral's and vLLM's `"object":"error"`).
     let claims = !is_blank(error) || is_string(object, "error") || is_string(kind, "error");
     let refused = claims && !content && operation != Operation::Stored;
     let counted = !matches!(operation, Operation::CountTokens | Operation::Stored);

@@ -3,8 +3,8 @@
 //! In: canonical turns and parts, and the dialect they go to. Out: losses. It must list, and never change anything.
 
 use crate::{
-    Dialect,
-    chat::{Candidate, ChatReply, ChatRequest, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
+    Dialect, Usage,
+    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -37,6 +37,23 @@ pub(crate) fn list_other_answers<'r>(
     let first = reply.candidates.first()?;
     list_extras(&first.extras, dialect, losses);
     Some(first)
+}
+
+/// What an answer's usage counts apart, and the dialect in one sum.
+pub(crate) fn list_usage(usage: &Usage, dialect: Dialect, losses: &mut Losses) {
+    let apart = match dialect {
+        Dialect::OpenaiChat | Dialect::OpenaiResponses => return,
+        Dialect::AnthropicMessages => [
+            ("usage.audio_tokens", usage.audio_input.saturating_add(usage.audio_output)),
+            ("usage.image_tokens", usage.image_input.saturating_add(usage.image_output)),
+        ],
+        Dialect::GeminiGenerate => {
+            [("usage.cache_write_tokens", usage.cache_write), ("usage.cache_write_1h", usage.cache_write_1h)]
+        }
+    };
+    for (field, _) in apart.into_iter().filter(|(_, count)| *count > 0) {
+        losses.add(field, dialect, "it counts them in its sums only");
+    }
 }
 
 /// A part of a request.
@@ -83,6 +100,31 @@ pub(crate) fn list_answer_part(part: &Part, dialect: Dialect, losses: &mut Losse
             .and_then(|object| object.text("type").or_else(|| object.iter().next().map(|(key, _)| key)));
         losses.add(kind.map_or_else(|| (*at).to_owned(), |kind| format!("{at}.{kind}")), dialect, ONLY_OWN);
     }
+}
+
+/// The words of a source, where a dialect names the source alone.
+pub(crate) fn list_quote(citation: &Citation, dialect: Dialect, losses: &mut Losses) {
+    if citation.quote.as_ref().is_some_and(|quote| !quote.is_empty()) {
+        losses.add("content.citations.cited_text", dialect, "it names sources, and does not quote them");
+    }
+}
+
+/// A part for which a dialect has no place in its answers.
+pub(crate) fn lose_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
+    let field = match &part.content {
+        Content::Image { .. } => "content.image",
+        Content::Audio { .. } => "content.audio",
+        Content::File { .. } => "content.file",
+        Content::ToolResult { .. } => "content.tool_result",
+        Content::Foreign { dialect: owner, .. } if *owner == dialect => "content",
+        // Told already, or empty.
+        Content::Foreign { .. }
+        | Content::Text { .. }
+        | Content::Reasoning { .. }
+        | Content::Refusal { .. }
+        | Content::ToolCall { .. } => return,
+    };
+    losses.add(field, dialect, "its answers have no place for such a part");
 }
 
 /// What a custom tool is where tools only take JSON: a function of one text.

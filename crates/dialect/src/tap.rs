@@ -213,6 +213,7 @@ impl Tap {
         } else if data == "[DONE]" {
             match &self.reader {
                 Reader::Chat(reader) => reader.read_done(&mut self.facts),
+                // `done-after-completed`.
                 _ => self.facts.closed |= self.facts.ended,
             }
             Frame::Event

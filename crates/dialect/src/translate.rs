@@ -3,18 +3,22 @@
 //! In: bytes of one dialect. Out: the canonical form, and the bytes of another dialect with the losses. It must never
 //! know a pair of dialects: a codec speaks its own language and the canonical one.
 
+mod calls;
 mod count;
 mod decoder;
 mod encoder;
 mod frames;
+mod ids;
 mod names;
+mod retell;
 mod sequence;
 mod undo;
 mod whole;
 
+pub(crate) use calls::Calls;
 pub use count::{decode_counted, encode_counted, read_count, write_count};
 pub use decoder::StreamDecoder;
-pub(crate) use decoder::{CANDIDATE_BOUND, Track, mint_call_id};
+pub(crate) use decoder::{CANDIDATE_BOUND, Track};
 pub use encoder::StreamEncoder;
 pub(crate) use frames::{put_frame, put_object};
 pub use names::Renamed;
@@ -63,6 +67,12 @@ pub struct Target<'a> {
     pub plain_chat: bool,
     /// The provider tells the usage of a stream when asked, and may be asked; some tell it unasked and refuse the option.
     pub asks_usage: bool,
+    /// Fields that a chat provider refuses, of those that the codec writes; after a dot those of messages.
+    pub refuses: &'static [&'static str],
+    /// The provider's `seed` is called `random_seed`.
+    pub random_seed: bool,
+    /// The provider takes only ids of calls that are nine letters and digits.
+    pub nine_letter_ids: bool,
     /// The operator's choice: leave out tools that only another provider runs, and list them, where refusing is the rule.
     pub drops_server_tools: bool,
     /// System turns may stand in the middle of an Anthropic conversation.
@@ -90,6 +100,9 @@ impl Target<'_> {
         replay: Replay::Nothing,
         plain_chat: false,
         asks_usage: true,
+        refuses: &[],
+        random_seed: false,
+        nine_letter_ids: false,
         drops_server_tools: false,
         mid_system: false,
     };
@@ -162,6 +175,8 @@ pub struct Telling {
     pub custom_tools: Vec<String>,
     /// What [`Encoded::renamed`] said of the request.
     pub renamed: Vec<Renamed>,
+    /// A chat client that offered functions, and reads `function_call`.
+    pub old_functions: bool,
     /// A Gemini client that did not say `alt=sse`: its stream is one JSON array.
     pub json_array: bool,
 }
@@ -208,13 +223,23 @@ fn encode_tree(
     request: &ChatRequest,
     target: &Target<'_>,
 ) -> Result<(Object, Losses, Vec<Renamed>), Untranslatable> {
-    indispensable::check(request, dialect)?;
+    let retold = retell::retell(request, dialect);
+    let (request, told_in_words) = match &retold {
+        Some((request, fields)) => (request, fields.as_slice()),
+        None => (request, [].as_slice()),
+    };
+    indispensable::check(request, dialect, target)?;
     let fitted = names::fit(request, dialect);
     let (request, renamed) = match &fitted {
         Some((request, renamed)) => (request, renamed.clone()),
         None => (request, Vec::new()),
     };
+    let numbered = ids::fit(request, dialect, target);
+    let request = numbered.as_ref().unwrap_or(request);
     let mut losses = Losses::default();
+    for field in told_in_words {
+        losses.add(*field, dialect, "it has no such block: its words were sent as text");
+    }
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
         Dialect::OpenaiResponses => openai_responses::request::encode(request, target, &mut losses),

@@ -7,6 +7,7 @@ pub(crate) mod anthropic;
 mod count;
 pub(crate) mod gemini;
 pub(crate) mod openai;
+pub(crate) mod unread;
 
 /// Token counts in disjoint buckets: their sum is the total, whatever the provider counts into what.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,9 +54,26 @@ impl Usage {
         self.buckets().into_iter().fold(0, |sum, (_, count)| sum.saturating_add(count))
     }
 
+    pub(crate) fn totals(&self) -> Totals {
+        let sum = |counts: &[u64]| counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
+        let written = sum(&[self.cache_write, self.cache_write_1h]);
+        Totals {
+            input: sum(&[self.input, self.cache_read, written, self.audio_input, self.image_input]),
+            written,
+            output: sum(&[self.output, self.reasoning, self.audio_output, self.image_output]),
+        }
+    }
+
     pub fn is_empty(&self) -> bool {
         *self == Usage::default()
     }
+}
+
+/// The sums of the buckets that other accountings state.
+pub(crate) struct Totals {
+    pub(crate) input: u64,
+    pub(crate) written: u64,
+    pub(crate) output: u64,
 }
 
 /// How a provider counts, where it departs from the dialect's owner.
@@ -63,12 +81,12 @@ impl Usage {
 pub enum Accounting {
     #[default]
     Standard,
-    /// `completion_tokens` leaves reasoning out, `total_tokens` has it: xAI's chat, and Gemini's OpenAI door (which
-    /// does not even name it).
+    /// `completion_tokens` leaves reasoning out, `total_tokens` has it: xAI's chat (`reasoning-apart`), and Gemini's
+    /// OpenAI door, which does not even name it (`reasoning-unnamed`).
     ReasoningApart,
 }
 
-/// Takes `part` out of `rest`, as far as there is that much.
+/// Takes `part` out of `rest`, as far as there is that much (`cached-beyond-prompt`, `reasoning-beyond-completion`).
 fn take(part: Option<u64>, rest: &mut u64) -> u64 {
     let taken = part.unwrap_or(0).min(*rest);
     *rest -= taken;

@@ -48,7 +48,7 @@ const CODES: &[(Blame, &[&str])] = &[
             "model_not_found",
             "deploymentnotfound",
             "model_not_available",
-            "model_decommissioned",
+            "model_decommissioned", // `model-retired`
             "invalid_model",
         ],
     ),
@@ -60,7 +60,7 @@ const PHRASES: &[(Blame, &[&str])] = &[
     (
         Blame::Credentials,
         &[
-            "incorrect api key",
+            "incorrect api key", // `bad-key-as-400`
             "invalid api key",
             "api key not valid",
             "api key expired",
@@ -86,8 +86,15 @@ const PHRASES: &[(Blame, &[&str])] = &[
     (Blame::Model, &["invalid model"]),
 ];
 
-/// How a 404 begins that is about the model.
-const MODEL_404: &[&str] = &["the model", "model", "the api deployment"];
+/// How a 404 begins that is about the model; the last two are OpenRouter's (`no-endpoints`), which says "no endpoints
+/// found" also where only the request's tools are why.
+const MODEL_404: &[&str] = &[
+    "the model",
+    "model",
+    "the api deployment",
+    "no endpoints found for",
+    "no endpoints found matching your data policy",
+];
 
 /// What is read of a message, in bytes.
 const BEGINNING: usize = 160;
@@ -115,7 +122,8 @@ pub fn classify(
 ) -> Answered {
     let parsed = parse_error(body);
     let body = if whole && parsed.is_some() { redaction.apply_bytes(body) } else { None };
-    Answered { body, ..answered(status, parsed.as_ref(), retry_after(headers), redaction) }
+    let wait_ms = retry_after(headers).or_else(|| if status == 429 { until_reset(headers) } else { None });
+    Answered { body, ..answered(status, parsed.as_ref(), wait_ms, redaction) }
 }
 
 /// The upstream's code, if it is one: providers have put whole sentences there.
@@ -282,7 +290,9 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let seconds_to_ms =
         |seconds: f64| (seconds.is_finite() && seconds >= 0.0).then_some((seconds * 1000.0) as u64);
-    if let Some(ms) = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok()) {
+    let exact = text("retry-after-ms").and_then(|text| text.parse::<f64>().ok());
+    // Azure's nought beside a second of the other (`retry-after-nought`) is no advice.
+    if let Some(ms) = exact.filter(|ms| *ms != 0.0 || !headers.contains_key(RETRY_AFTER)) {
         return seconds_to_ms(ms / 1000.0);
     }
     let text = text(RETRY_AFTER.as_str())?;
@@ -294,6 +304,21 @@ pub fn retry_after(headers: &HeaderMap) -> Option<u64> {
     Some(wait.as_millis() as u64)
 }
 
+/// OpenRouter's moment in milliseconds since 1970 (`reset-as-a-moment`), as milliseconds from now. A smaller number is another
+/// provider's, in units that it does not name.
+fn until_reset(headers: &HeaderMap) -> Option<u64> {
+    /// September 2001: no wait is as long, and no moment that is to come so early.
+    const LEAST_MOMENT_MS: u64 = 1_000_000_000_000;
+    let moment_ms: u64 = headers.get("x-ratelimit-reset")?.to_str().ok()?.trim().parse().ok()?;
+    let now_ms = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).ok()?.as_millis() as u64;
+    // What is past is no wait: the channel rests as after any 429.
+    (moment_ms >= LEAST_MOMENT_MS && moment_ms > now_ms).then(|| moment_ms - now_ms)
+}
+
 #[cfg(test)]
 #[path = "classify_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "classify_quirks_test.rs"]
+mod quirks;

@@ -117,6 +117,24 @@ fn retry_after_in_all_its_forms() {
     for nonsense in ["-1", "NaN", "inf", "soon", ""] {
         assert_eq!(with("retry-after", nonsense), None, "{nonsense}");
     }
+    let mut both = HeaderMap::new();
+    both.insert("retry-after", "1".parse().unwrap());
+    both.insert("retry-after-ms", "0".parse().unwrap());
+    assert_eq!(retry_after(&both), Some(1_000));
+    let reset = |status: u16, value: &str| {
+        let mut headers = HeaderMap::new();
+        headers.insert("x-ratelimit-reset", value.parse().unwrap());
+        let body = Bytes::from_static(br#"{"error":{"message":"slow down"}}"#);
+        classify(status, &headers, &body, true, &Redaction::default()).retry_after_ms
+    };
+    let soon = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() + Duration::from_secs(60);
+    let soon = soon.as_millis().to_string();
+    assert!((55_000..=60_000).contains(&reset(429, &soon).unwrap()));
+    // No limit of a rate, a moment that is past, and no moments.
+    assert_eq!(reset(404, &soon), None);
+    for none in ["1759845420000", "60", "6.5s", ""] {
+        assert_eq!(reset(429, none), None, "{none}");
+    }
     let body = r#"{"error":{"code":429,"message":"Quota","status":"RESOURCE_EXHAUSTED","details":[{"@type":"type.googleapis.com/google.rpc.RetryInfo","retryDelay":"48s"}]}}"#;
     let answered =
         classify(429, &HeaderMap::new(), &Bytes::from_static(body.as_bytes()), true, &Redaction::default());

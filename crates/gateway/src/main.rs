@@ -9,7 +9,7 @@ use std::{
 
 use gateway::{
     admin, books, clock::unix_ms, command, config::StoreConfig, demo, listener, reload, requests,
-    server::Server, sign_in, wanted::Wanted,
+    selection::Selection, server::Server, sign_in,
 };
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use tokio::signal::unix::{SignalKind, signal};
@@ -45,7 +45,7 @@ enum Command {
     Serve(PathBuf),
     Check(PathBuf),
     Books { config: PathBuf, json: bool },
-    Requests { config: PathBuf, json: bool, limit: Option<u32>, wanted: Box<Wanted> },
+    Requests { config: PathBuf, json: bool, limit: Option<u32>, selection: Box<Selection> },
     Demo(SocketAddr),
     OpenApi,
     Manage { config: PathBuf, typed: command::Typed },
@@ -70,9 +70,10 @@ fn main() -> ExitCode {
         Command::Books { config, json } => {
             return read_books(&config, |file, out| books::books(file, json, out));
         }
-        Command::Requests { config, json, limit, wanted } => {
+        Command::Requests { config, json, limit, selection } => {
             return read_books(&config, |file, out| {
-                let note = requests::requests(file, json, limit.map(|limit| limit as usize), *wanted, out)?;
+                let note =
+                    requests::requests(file, json, limit.map(|limit| limit as usize), *selection, out)?;
                 note.inspect(|note| say(&mut std::io::stderr(), &format!("{note}\n")));
                 Ok(true)
             });
@@ -106,7 +107,7 @@ fn say(to: &mut dyn Write, text: &str) {
 fn parse_arguments() -> Result<Command, lexopt::Error> {
     let mut arguments = lexopt::Parser::from_env();
     let (mut words, mut config, mut listen, mut from) = (Vec::new(), None, None, None);
-    let (mut json, mut limit, mut wanted) = (false, None, Wanted::default());
+    let (mut json, mut limit, mut selection) = (false, None, Selection::default());
     while let Some(argument) = arguments.next()? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -118,7 +119,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
                 let word = wanted_word(word).unwrap_or_default();
                 let text = arguments.value()?.string()?;
                 let wrong = |why| lexopt::Error::from(format!("--{}: {why}", word.replace('_', "-")));
-                wanted.set(word, &text, unix_ms()).map_err(wrong)?;
+                selection.set(word, &text, unix_ms()).map_err(wrong)?;
             }
             Long("listen") => listen = Some(arguments.value()?.parse::<SocketAddr>()?),
             Long("from") => from = Some(PathBuf::from(arguments.value()?)),
@@ -140,7 +141,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
         Some("check") => Ok(Command::Check(config()?)),
         Some("books") => Ok(Command::Books { config: config()?, json }),
         Some("requests") => {
-            Ok(Command::Requests { config: config()?, json, limit, wanted: Box::new(wanted) })
+            Ok(Command::Requests { config: config()?, json, limit, selection: Box::new(selection) })
         }
         Some("demo") => Ok(Command::Demo(listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 3000))))),
         Some("openapi") => Ok(Command::OpenApi),
@@ -152,7 +153,7 @@ fn parse_arguments() -> Result<Command, lexopt::Error> {
 /// What is wanted of the requests, by the name of an option.
 fn wanted_word(option: &str) -> Option<&'static str> {
     let word = option.replace('-', "_");
-    Wanted::WORDS.into_iter().find(|known| *known == word)
+    Selection::WORDS.into_iter().find(|known| *known == word)
 }
 
 fn check(path: &std::path::Path) -> ExitCode {

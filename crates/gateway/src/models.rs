@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use dialect::Dialect;
+use dialect::{Dialect, Door, Operation};
 use http::{HeaderMap, HeaderValue, Response, header};
 use serde_json::{Value, json};
 use store::{
@@ -25,8 +25,9 @@ use crate::{
 /// Shown as the time a model was made: the catalog does not know it, and the SDKs want one.
 const MADE: &str = "1970-01-01T00:00:00Z";
 
-/// What Gemini's list says of each model.
-const METHODS: [&str; 4] = ["generateContent", "streamGenerateContent", "countTokens", "embedContent"];
+/// What Gemini's list says of each model; embedding is not translated, so only of those whose channel has that door.
+const METHODS: [&str; 3] = ["generateContent", "streamGenerateContent", "countTokens"];
+const EMBEDS: &str = "embedContent";
 
 /// Answers a listing (`id` absent) or a look-up.
 pub fn answer(
@@ -86,6 +87,8 @@ struct Listed<'a> {
     name: &'a str,
     sizes: Sizes,
     pricing: Option<Value>,
+    /// A channel of it embeds in Gemini's dialect.
+    embeds: bool,
 }
 
 impl<'a> Listed<'a> {
@@ -99,7 +102,12 @@ impl<'a> Listed<'a> {
                 .map(|rate| usd_per_token(rate, key.group.factor));
             json!({ "prompt": prompt, "completion": completion, "input_cache_read": cached })
         });
-        Listed { name, sizes, pricing }
+        let door = Door::new(Dialect::GeminiGenerate, Operation::Embeddings);
+        let channels = sought.iter().filter(|sought| sought.may_use(key)).flat_map(|sought| &sought.channels);
+        let embeds = channels
+            .filter(|channel| key.group.may_use(channel))
+            .any(|channel| channel.endpoint(door).is_some());
+        Listed { name, sizes, pricing, embeds }
     }
 }
 
@@ -129,7 +137,7 @@ fn list(dialect: Dialect, models: &[Listed<'_>]) -> Value {
 
 /// What is not known is left out. Prices have no field of their own but in the lists of routers, which the others share here.
 fn one(dialect: Dialect, listed: &Listed<'_>) -> Value {
-    let Listed { name: model, sizes: Sizes { context, max_output }, pricing } = listed;
+    let Listed { name: model, sizes: Sizes { context, max_output }, pricing, embeds } = listed;
     let (mut row, sizes) = match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => (
             json!({ "id": model, "object": "model", "created": 0, "owned_by": "sluice" }),
@@ -143,7 +151,8 @@ fn one(dialect: Dialect, listed: &Listed<'_>) -> Value {
             json!({
                 "name": format!("models/{model}"),
                 "displayName": model,
-                "supportedGenerationMethods": METHODS,
+                "supportedGenerationMethods":
+                    METHODS.into_iter().chain(embeds.then_some(EMBEDS)).collect::<Vec<_>>(),
             }),
             [("inputTokenLimit", context), ("outputTokenLimit", max_output)],
         ),

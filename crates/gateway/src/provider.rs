@@ -66,12 +66,35 @@ pub enum Quirk {
     /// Chat knows the limit of the output as `max_completion_tokens`: models that reason refuse the old `max_tokens`. OpenAI's
     /// own API reference, and Azure's of the same models. Most others know only the old name.
     NewLimitName,
+    /// Chat refuses these fields of the dialect, as it does all that its schema does not name. Mistral's OpenAPI document
+    /// (`additionalProperties: false`); Groq, "API Reference", and Cerebras, "Chat Completions": "property … is unsupported".
+    FieldsRefused(&'static [&'static str]),
+    /// Chat's `seed` is called `random_seed`: Mistral's OpenAPI document.
+    RandomSeed,
+    /// Ids of calls must be nine letters and digits: all of Mistral's are, and it refuses others (`invalid_function_call`).
+    NineLetterIds,
     /// Chat wants earlier thinking back as `reasoning_content`, at least while tools are called. DeepSeek, "Thinking mode";
     /// Moonshot, "Kimi K2 thinking"; Zhipu, "Thinking mode" (interleaved).
     WantsThinking,
     /// Chat wants earlier thinking back as `reasoning_details`, with the tokens of the languages behind it. OpenRouter,
     /// "Reasoning tokens".
     WantsDetails,
+}
+
+impl Quirk {
+    /// As docs/QUIRKS.md calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quirk::ReasoningApart => "reasoning-apart",
+            Quirk::UsageUnasked => "usage-unasked",
+            Quirk::NewLimitName => "new-limit-name",
+            Quirk::FieldsRefused(_) => "fields-refused",
+            Quirk::RandomSeed => "random-seed",
+            Quirk::NineLetterIds => "nine-letter-ids",
+            Quirk::WantsThinking => "wants-thinking",
+            Quirk::WantsDetails => "wants-details",
+        }
+    }
 }
 
 impl Provider {
@@ -90,5 +113,14 @@ impl Provider {
 
     pub fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
+    }
+
+    /// The fields of [`Quirk::FieldsRefused`].
+    pub fn refuses(&self) -> &'static [&'static str] {
+        let fields = self.quirks.iter().find_map(|quirk| match quirk {
+            Quirk::FieldsRefused(fields) => Some(*fields),
+            _ => None,
+        });
+        fields.unwrap_or_default()
     }
 }

@@ -17,7 +17,7 @@ use store::{
     request_log::{self, Filter, Order, RequestLine},
 };
 
-use crate::wanted::Wanted;
+use crate::selection::Selection;
 
 /// Requests read at once.
 const PAGE: usize = 500;
@@ -27,7 +27,7 @@ pub fn requests(
     path: &Path,
     as_json: bool,
     limit: Option<usize>,
-    wanted: Wanted,
+    selection: Selection,
     out: &mut dyn Write,
 ) -> Result<Option<String>, String> {
     let mut tell = |line: &RequestLine| {
@@ -37,7 +37,7 @@ pub fn requests(
     };
     let told = |error: StoreError| error.to_string();
     let books = database::reader(path).map_err(told)?;
-    let filter = wanted.resolved(&books).map_err(told)?;
+    let filter = selection.resolved(&books).map_err(told)?;
     let count = match limit {
         Some(limit) => latest(&books, &filter, limit, &mut tell),
         None => all(&books, &filter, &mut tell),

@@ -1,8 +1,8 @@
 //! What a model thought before it called a tool, for clients that do not keep it: a bounded, forgetting memory.
 //!
 //! In: the id of a call, with its caller and the thinking that stood before it; the id of a text that was told. Out: that
-//! thinking, and that text, to the same caller only, so that the next request can be sent with it. It lives in memory: what was forgotten costs the next step its
-//! thinking, not its answer.
+//! thinking, and that text, to the same caller only, so that the next request can be sent with it. It lives in memory: what
+//! was forgotten costs the next step its thinking, not its answer.
 
 use std::{
     collections::{HashMap, VecDeque},

@@ -5,5 +5,6 @@
 mod decode;
 mod encode;
 
-pub(super) use decode::{decode, decode_all, read_cache, read_citation};
+pub(super) use decode::{decode, read_citation};
+pub(crate) use decode::{decode_all, read_cache};
 pub(super) use encode::{encode, encode_all, put_tokens, write_cache, write_citation};

@@ -8,11 +8,10 @@ use crate::{
     chat::{Candidate, ChatReply, Content, Stop, StopReason},
     fields::{Fields, put_extras},
     loss::Losses,
-    openai_chat::reply::Totals,
     shortfall,
     translate::{Telling, Untranslatable},
     tree::{Json, Object, object},
-    usage::anthropic::Counts,
+    usage::{anthropic::Counts, unread},
 };
 
 const OWN: Dialect = Dialect::AnthropicMessages;
@@ -28,8 +27,10 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
     fields.json("role");
     if let Some(usage) = fields.json("usage") {
         let mut counts = Counts::default();
-        counts.overwrite(&usage.to_string());
+        let text = usage.to_string();
+        counts.overwrite(&text);
         reply.usage = counts.sum_up();
+        unread::read(OWN, &text, &mut reply.extras);
         reply.service_tier =
             usage.as_object().and_then(|usage| usage.text("service_tier")).map(str::to_owned);
     }
@@ -110,8 +111,11 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     let reason = candidate.stop.as_ref().map_or(Json::Null, |stop| write_reason(stop).into());
     let sequence = candidate.stop.as_ref().and_then(|stop| stop.sequence.as_ref());
     body.put("stop_reason", reason).put("stop_sequence", sequence.map_or(Json::Null, Json::from));
-    let mut usage = write_usage(&reply.usage.unwrap_or_default());
+    let counts = reply.usage.unwrap_or_default();
+    shortfall::list_usage(&counts, OWN, losses);
+    let mut usage = write_usage(&counts);
     usage.put_some("service_tier", reply.service_tier.as_ref());
+    unread::put_back(&reply.extras, OWN, &mut usage);
     body.put("usage", usage);
     put_extras(&reply.extras, OWN, "", &mut body);
     body
@@ -119,7 +123,7 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
 
 /// In Anthropic's accounting: the input leaves the cache out.
 pub(super) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let cached = usage.cache_read.saturating_add(totals.written);
     let mut fields = object([
         ("input_tokens", totals.input.saturating_sub(cached).into()),

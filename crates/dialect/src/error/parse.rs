@@ -9,8 +9,9 @@ use crate::{
 
 /// Messages quote prompts and whole upstream replies; what a person or a rule reads is at the start.
 const MESSAGE_BOUND: usize = 4096;
-/// A reply within a reply within a reply: OpenRouter's `raw` holds one; more is not followed.
-const NESTING_BOUND: u32 = 3;
+/// A list within a reply within a reply within a list: OpenRouter's `raw` holds Cloudflare's list (`error-in-200`); more is not
+/// followed.
+const NESTING_BOUND: u32 = 4;
 /// A longer wait is as good as none: the caller will not be there.
 const RETRY_BOUND_MS: u64 = 24 * 60 * 60 * 1000;
 
@@ -62,7 +63,7 @@ fn parse_nested(body: &str, depth: u32) -> Option<ParsedError> {
     if let Some(error) = error.filter(|error| !is_blank(Some(error))) {
         return Some(match error.as_bytes()[0] {
             b'{' => read_fields(error, depth).or_message_of(message),
-            // `{"code":"…","error":"text"}` (xAI), `{"error":"text"}` (Ollama), `{"error":true,"message":…}`
+            // `error-as-text`: `{"code":"…","error":"text"}` (xAI), `{"error":"text"}` (Ollama), `{"error":true,"message":…}`
             _ => {
                 let fields = read_fields(body, depth);
                 ParsedError {
@@ -86,6 +87,7 @@ fn parse_nested(body: &str, depth: u32) -> Option<ParsedError> {
     if let Some(errors) = errors.filter(|errors| errors.starts_with('[') && !is_blank(Some(errors))) {
         return parse_nested(errors, depth); // Cloudflare
     }
+    // `error-in-detail`.
     let detail = detail.filter(|detail| !is_blank(Some(detail)))?;
     Some(ParsedError { message: read_detail(detail), ..read_fields(body, depth) })
 }
@@ -111,13 +113,16 @@ fn read_fields(error: &str, depth: u32) -> ParsedError {
             ..ParsedError::default()
         };
     };
+    // Mistral's, of a request that its schema refuses: a list of complaints in the place of words.
+    let complaints = message.and_then(|message| members(message, ["detail"])).and_then(|[detail]| detail);
     let owned = |value: Option<&str>| text(value).filter(|text| !text.is_empty()).map(|t| t.into_owned());
     let mut parsed = ParsedError {
-        message: owned(message).or(owned(msg)).or(detail.map(read_detail)).unwrap_or_default(),
+        message: owned(message).or(owned(msg)).or(detail.or(complaints).map(read_detail)).unwrap_or_default(),
         // `error` is the envelope's type in Anthropic's and Responses' events, and says nothing.
         kind: owned(kind).filter(|kind| kind != "error" && kind != "response.failed").or(owned(status)),
         code: owned(code).or_else(|| count(code).map(|number| number.to_string())),
         param: owned(param),
+        // `error-code-a-number`.
         status: [status_code, code, status].into_iter().find_map(read_status),
         retry_after_ms: None,
     };
@@ -162,7 +167,7 @@ fn read_google_details(details: &str, parsed: &mut ParsedError) {
     });
 }
 
-/// OpenRouter's message is its own ("Provider returned error"); what the provider said is in `raw`.
+/// OpenRouter's message is its own ("Provider returned error"); what the provider said is in `raw` (`error-within-error`).
 fn append_raw(raw: &str, depth: u32, message: &mut String) {
     let raw = text(Some(raw)).unwrap_or(raw.into());
     let said = parse_nested(raw.trim(), depth).map(|inner| inner.message).filter(|said| !said.is_empty());

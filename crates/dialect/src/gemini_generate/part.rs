@@ -5,5 +5,5 @@
 mod decode;
 mod encode;
 
-pub(super) use decode::{Calls, decode};
+pub(super) use decode::decode;
 pub(super) use encode::{encode, no_token, signature, write_call};

@@ -4,13 +4,15 @@
 
 use crate::{
     Dialect, Usage,
-    chat::{Candidate, ChatReply, Citation, Content, Part, Stop, StopReason},
-    fields::{Fields, list_extras, put_extras},
-    gemini_generate::part::{self, Calls},
+    chat::{Candidate, ChatReply, Content, Extra, Part, Stop, StopReason},
+    fields::{Fields, NO_PLACE, list_extras, put_extras},
+    gemini_generate::{
+        grounding::{self, Sources, Words},
+        part,
+    },
     loss::Losses,
-    openai_chat::reply::Totals,
     shortfall,
-    translate::{Telling, Untranslatable},
+    translate::{Calls, Telling, Untranslatable},
     tree::{Json, Object, object},
     usage,
 };
@@ -18,14 +20,18 @@ use crate::{
 const OWN: Dialect = Dialect::GeminiGenerate;
 
 pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
+    let mut calls = Calls::of_answer(&body, "responseId");
     let mut fields = Fields::of(body, "")?.camel();
     let mut reply = ChatReply {
         id: fields.text("responseId").ok().flatten().unwrap_or_default(),
         model: fields.text("modelVersion").ok().flatten().unwrap_or_default(),
         ..ChatReply::default()
     };
-    reply.usage = fields.json("usageMetadata").and_then(|usage| usage::gemini::read(&usage.to_string()));
-    let mut calls = Calls::new(&reply.id);
+    if let Some(usage) = fields.json("usageMetadata") {
+        let usage = usage.to_string();
+        reply.usage = usage::gemini::read(&usage);
+        usage::unread::read(OWN, &usage, &mut reply.extras);
+    }
     for candidate in fields.array("candidates")?.unwrap_or_default() {
         reply.candidates.push(decode_candidate(Fields::of(candidate, "candidates")?.camel(), &mut calls)?);
     }
@@ -52,12 +58,14 @@ fn decode_candidate(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, 
         for part in content.array("parts")?.unwrap_or_default() {
             candidate.parts.push(part::decode(part, calls)?);
         }
+        content.json("role");
+        content.rest(OWN, &mut candidate.extras);
     }
     let detail = fields.text("finishMessage").ok().flatten();
     let called = candidate.parts.iter().any(|part| matches!(part.content, Content::ToolCall { .. }));
     candidate.stop = fields.json("finishReason").map(|reason| read_stop(&reason, detail, called));
     if let Some(grounding) = fields.peek("groundingMetadata").and_then(Json::as_object) {
-        cite(grounding, &mut candidate.parts);
+        grounding::cite(grounding, &mut candidate.parts);
     }
     fields.rest(OWN, &mut candidate.extras);
     Ok(candidate)
@@ -116,50 +124,27 @@ pub(super) fn list_stop(stop: &Stop, losses: &mut Losses) {
     }
 }
 
-/// Places are told in bytes of the text, here they are characters.
-fn cite(grounding: &Object, parts: &mut [Part]) {
-    let text = parts.iter_mut().find_map(|part| match &mut part.content {
-        Content::Text { text, citations } if !text.is_empty() => Some((&*text, citations)),
-        _ => None,
-    });
-    let Some((text, citations)) = text else { return };
-    let list = |key: &str| grounding.get(key).and_then(Json::as_array).unwrap_or_default();
-    let chunks = list("groundingChunks");
-    for support in list("groundingSupports").iter().filter_map(Json::as_object) {
-        let segment = support.get("segment").and_then(Json::as_object);
-        let place = |key: &str| match segment.and_then(|segment| segment.get(key)) {
-            Some(Json::Number(number)) => number.as_u64().map(|at| count_characters(text, at)),
-            _ => None,
-        };
-        let span = place("endIndex").map(|end| (place("startIndex").unwrap_or(0), end));
-        let quote = segment.and_then(|segment| segment.text("text")).map(str::to_owned);
-        for index in support.get("groundingChunkIndices").and_then(Json::as_array).unwrap_or_default() {
-            let Json::Number(index) = index else { continue };
-            let chunk = index.as_u64().and_then(|index| chunks.get(usize::try_from(index).ok()?));
-            let web = chunk.and_then(Json::as_object).and_then(|chunk| chunk.get("web")?.as_object());
-            let Some(url) = web.and_then(|web| web.text("uri")) else { continue };
-            let title = web.and_then(|web| web.text("title")).map(str::to_owned);
-            citations.push(Citation { url: url.to_owned(), title, quote: quote.clone(), span });
-        }
-    }
-}
-
-fn count_characters(text: &str, bytes: u64) -> u64 {
-    let end = usize::try_from(bytes).unwrap_or(usize::MAX).min(text.len());
-    text[..text.floor_char_boundary(end)].chars().count() as u64
-}
-
 pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) -> Object {
     list_extras(&reply.extras, OWN, losses);
     let mut candidates = Vec::new();
     for (at, candidate) in reply.candidates.iter().enumerate() {
         list_extras(&candidate.extras, OWN, losses);
         let mut parts = Vec::new();
+        let (mut words, mut sources) = (Words::default(), Sources::default());
         let mut called = false;
         for part in &candidate.parts {
             put_part(part, &mut called, &mut parts, losses);
+            if let Content::Text { text, citations } = &part.content {
+                words.begin();
+                words.say(text);
+                for citation in citations {
+                    sources.add(citation, &words);
+                    shortfall::list_quote(citation, OWN, losses);
+                }
+            }
         }
-        let content = object([("parts", parts.into()), ("role", "model".into())]);
+        let mut content = object([("parts", parts.into()), ("role", "model".into())]);
+        put_extras(&candidate.extras, OWN, "candidates.content", &mut content);
         let mut fields = object([("content", content.into())]);
         if let Some(stop) = &candidate.stop {
             list_stop(stop, losses);
@@ -167,11 +152,20 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
             fields.put_some("finishMessage", stop.detail.as_ref());
         }
         fields.put("index", at as u64);
+        let raw = |extra: &Extra| extra.dialect == OWN && extra.key == "groundingMetadata";
+        let sources = sources.write().filter(|_| !candidate.extras.0.iter().any(raw));
+        fields.put_some("groundingMetadata", sources);
         put_extras(&candidate.extras, OWN, "candidates", &mut fields);
         candidates.push(fields.into());
     }
     let mut body = object([("candidates", candidates.into())]);
-    body.put_some("usageMetadata", reply.usage.as_ref().map(write_usage));
+    let mut counts = reply.usage.as_ref().map(write_usage).unwrap_or_default();
+    usage::unread::put_back(&reply.extras, OWN, &mut counts);
+    body.put_some("usageMetadata", Some(counts).filter(|counts| !counts.is_empty()));
+    reply.usage.iter().for_each(|usage| shortfall::list_usage(usage, OWN, losses));
+    if reply.service_tier.as_ref().is_some_and(|tier| !tier.is_empty()) {
+        losses.add("service_tier", OWN, NO_PLACE);
+    }
     body.put("modelVersion", telling.model(&reply.model)).put("responseId", telling.id(&reply.id));
     put_extras(&reply.extras, OWN, "", &mut body);
     body
@@ -180,9 +174,6 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
 /// A part of an answer, with the token that the client keeps for us. `called`: a call stands before it.
 pub(super) fn put_part(part: &Part, called: &mut bool, parts: &mut Vec<Json>, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
-    if matches!(&part.content, Content::Text { citations, .. } if !citations.is_empty()) {
-        losses.add("content.citations", OWN, "sources of another search are not told in its form");
-    }
     match part::encode(part, losses) {
         Ok(Some(mut fields)) => {
             let calls = matches!(part.content, Content::ToolCall { .. });
@@ -191,14 +182,14 @@ pub(super) fn put_part(part: &Part, called: &mut bool, parts: &mut Vec<Json>, lo
             fields.put_some("thoughtSignature", token);
             parts.push(fields.into());
         }
-        Ok(None) => {}
+        Ok(None) => shortfall::lose_part(part, OWN, losses),
         Err(_) => losses.add("content", OWN, shortfall::ONLY_OWN),
     }
 }
 
 /// In Gemini's accounting: the prompt includes the cache, the candidates leave the thoughts out.
 pub(super) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut fields = object([
         ("promptTokenCount", totals.input.into()),
         ("candidatesTokenCount", totals.output.saturating_sub(usage.reasoning).into()),

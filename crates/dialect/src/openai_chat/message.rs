@@ -7,7 +7,9 @@ pub(crate) mod content;
 mod decode;
 mod encode;
 pub(super) mod reasoning;
+mod sources;
 
 pub(crate) use decode::read_citation;
-pub(super) use decode::{decode, read_assistant, read_cache};
-pub(super) use encode::{encode, put_answer, write_citation};
+pub(super) use decode::{decode, read_assistant, read_cache, says_anything};
+pub(super) use encode::{OLD_CALLS, encode, put_answer, put_old_call, write_citation};
+pub(super) use sources::read_sources;

@@ -1,6 +1,7 @@
 //! A whole chat completion, both ways.
 //!
-//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up.
+//! In: its body, or a canonical reply. Out: the other. A stop reason that was not said must not be made up
+//! (`finish-unsaid`).
 
 use crate::{
     Accounting, Dialect, Usage,
@@ -8,7 +9,7 @@ use crate::{
     fields::{Fields, list_extras, put_extras},
     loss::Losses,
     openai_chat::message,
-    translate::{Telling, Untranslatable},
+    translate::{Calls, Telling, Untranslatable},
     tree::{Json, Object, object},
     usage,
 };
@@ -16,6 +17,7 @@ use crate::{
 const OWN: Dialect = Dialect::OpenaiChat;
 
 pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Untranslatable> {
+    let mut calls = Calls::of_answer(&body, "id");
     let mut fields = Fields::of(body, "")?;
     let mut reply = ChatReply {
         id: fields.text("id").ok().flatten().unwrap_or_default(),
@@ -25,28 +27,53 @@ pub(crate) fn decode(body: Json, accounting: Accounting) -> Result<ChatReply, Un
         ..ChatReply::default()
     };
     fields.json("object");
-    reply.usage = fields.json("usage").and_then(|usage| usage::openai::read(&usage.to_string(), accounting));
+    if let Some(usage) = fields.json("usage") {
+        let usage = usage.to_string();
+        reply.usage = usage::openai::read(&usage, accounting);
+        usage::unread::read(OWN, &usage, &mut reply.extras);
+    }
     let choices = fields.array("choices")?.ok_or_else(|| fields.wrong("choices", "an array"))?;
     if choices.is_empty() && reply.usage.is_none() {
         return Err(fields.wrong("choices", "an array with an answer in it"));
     }
     for choice in choices {
-        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?)?);
+        reply.candidates.push(decode_choice(Fields::of(choice, "choices")?, &mut calls)?);
     }
+    cite(&mut fields, &mut reply);
     fields.rest(OWN, &mut reply.extras);
     Ok(reply)
 }
 
-fn decode_choice(mut fields: Fields) -> Result<Candidate, Untranslatable> {
+/// `citations-on-top` are of the first answer's words.
+fn cite(fields: &mut Fields, reply: &mut ChatReply) {
+    let Some(sources) = fields
+        .peek("citations")
+        .and_then(|citations| message::read_sources(citations, fields.peek("search_results")))
+    else {
+        return;
+    };
+    let parts = reply.candidates.first_mut().map(|candidate| &mut candidate.parts);
+    let text = parts.into_iter().flatten().find_map(|part| match &mut part.content {
+        Content::Text { citations, .. } => Some(citations),
+        _ => None,
+    });
+    if let Some(citations) = text {
+        citations.extend(sources);
+        fields.json("citations");
+    }
+}
+
+fn decode_choice(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, Untranslatable> {
     let mut candidate = Candidate::default();
     fields.json("index");
     let reason = fields.text("finish_reason")?.filter(|reason| !reason.is_empty());
     if reason.as_deref().is_some_and(is_failure) {
         return Err(fields.wrong("finish_reason", "an answer's end: the provider failed"));
     }
+    // `message-missing`: it was filtered.
     if let Some(mut message) = fields.object("message", "messages")? {
         message.json("role");
-        message::read_assistant(&mut message, &mut candidate.parts)?;
+        message::read_assistant(&mut message, &mut candidate.parts, calls)?;
         message.rest(OWN, &mut candidate.extras);
     }
     candidate.stop = reason.map(|reason| read_stop(&reason, &candidate.parts));
@@ -67,7 +94,7 @@ pub(super) fn read_stop(word: &str, parts: &[Part]) -> Stop {
 
 pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     let reason = match word {
-        // Several providers say `stop` though they called a tool, and clients go by the reason.
+        // Several providers say `stop` though they called a tool, and clients go by the reason (`stop-though-called`).
         "stop" | "eos" if called => StopReason::ToolCalls,
         "stop" | "eos" if refused => StopReason::Refused,
         "stop" | "eos" => StopReason::EndTurn,
@@ -81,9 +108,10 @@ pub(super) fn read_reason(word: &str, called: bool, refused: bool) -> Stop {
     Stop { detail, ..Stop::new(reason) }
 }
 
-/// `refused`: the refusal was told in words of its own.
-pub(super) fn write_reason(stop: &Stop, refused: bool) -> &'static str {
+/// `refused`: the refusal was told in words of its own. `old`: to a client that reads `function_call`.
+pub(super) fn write_reason(stop: &Stop, refused: bool, old: bool) -> &'static str {
     match stop.reason {
+        StopReason::ToolCalls if old => "function_call",
         StopReason::Refused if refused => "stop",
         StopReason::EndTurn | StopReason::StopSequence | StopReason::Paused | StopReason::Other => "stop",
         StopReason::Refused => "content_filter",
@@ -125,20 +153,33 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
         list_extras(&candidate.extras, OWN, losses);
         let mut message = object([("role", "assistant".into())]);
         message::put_answer(&candidate.parts, &mut message, losses);
+        if telling.old_functions {
+            message::put_old_call(&mut message, losses);
+        }
         put_extras(&candidate.extras, OWN, "messages", &mut message);
         let mut choice = object([("index", (at as u64).into()), ("message", message.into())]);
         if let Some(stop) = &candidate.stop {
             list_stop(stop, losses);
         }
         let refused = candidate.parts.iter().any(|part| matches!(part.content, Content::Refusal { .. }));
-        let reason = candidate.stop.as_ref().map_or(Json::Null, |stop| write_reason(stop, refused).into());
+        let reason = candidate
+            .stop
+            .as_ref()
+            .map_or(Json::Null, |stop| write_reason(stop, refused, telling.old_functions).into());
 
         choice.put("finish_reason", reason);
         put_extras(&candidate.extras, OWN, "choices", &mut choice);
         choices.push(choice.into());
     }
     body.put("choices", choices);
-    body.put_some("usage", reply.usage.as_ref().map(write_usage));
+    body.put_some(
+        "usage",
+        reply.usage.as_ref().map(|usage| {
+            let mut usage = write_usage(usage);
+            usage::unread::put_back(&reply.extras, OWN, &mut usage);
+            usage
+        }),
+    );
     body.put_some("service_tier", reply.service_tier.as_ref());
     put_extras(&reply.extras, OWN, "", &mut body);
     body
@@ -146,7 +187,7 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
 
 /// In OpenAI's accounting: the whole includes its parts.
 pub(crate) fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut fields = object([
         ("prompt_tokens", totals.input.into()),
         ("completion_tokens", totals.output.into()),
@@ -161,23 +202,4 @@ pub(crate) fn write_usage(usage: &Usage) -> Object {
     output.put_some("image_tokens", Some(usage.image_output).filter(|count| *count > 0));
     fields.put("prompt_tokens_details", input).put("completion_tokens_details", output);
     fields
-}
-
-/// The sums of the buckets that other accountings state.
-pub(crate) struct Totals {
-    pub(crate) input: u64,
-    pub(crate) written: u64,
-    pub(crate) output: u64,
-}
-
-impl Totals {
-    pub(crate) fn of(usage: &Usage) -> Totals {
-        let sum = |counts: &[u64]| counts.iter().fold(0u64, |sum, count| sum.saturating_add(*count));
-        let written = sum(&[usage.cache_write, usage.cache_write_1h]);
-        Totals {
-            input: sum(&[usage.input, usage.cache_read, written, usage.audio_input, usage.image_input]),
-            written,
-            output: sum(&[usage.output, usage.reasoning, usage.audio_output, usage.image_output]),
-        }
-    }
 }

@@ -2,6 +2,7 @@
 //!
 //! In: its body, or the canonical request. Out: the other. Fields that are not understood must go into the extras.
 
+mod closed;
 mod decode;
 mod encode;
 

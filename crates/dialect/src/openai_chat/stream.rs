@@ -5,6 +5,8 @@
 
 mod decode;
 mod encode;
+mod input;
+mod start;
 
 pub(crate) use decode::Decoder;
 pub(crate) use encode::Encoder;

@@ -7,5 +7,6 @@ mod content;
 mod decode;
 mod encode;
 
+pub(super) use content::read_part;
 pub(super) use decode::{Kind, decode, read_output};
 pub(super) use encode::{Ids, encode_input, put_output, write_citation, write_reasoning};

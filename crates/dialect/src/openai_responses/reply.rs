@@ -7,7 +7,7 @@ use crate::{
     chat::{Candidate, ChatReply, Content, Stop, StopReason},
     fields::{Fields, put_extras},
     loss::Losses,
-    openai_chat::reply::Totals,
+    meaningless,
     openai_responses::item::{self, Ids},
     shortfall,
     translate::{Telling, Untranslatable},
@@ -17,44 +17,13 @@ use crate::{
 
 const OWN: Dialect = Dialect::OpenaiResponses;
 
-/// Members of a response that repeat the request, or tell of its handling.
-const ECHO: [&str; 31] = [
-    "object",
-    "instructions",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
-    "temperature",
-    "top_p",
-    "top_logprobs",
-    "max_output_tokens",
-    "max_tool_calls",
-    "text",
-    "reasoning",
-    "metadata",
-    "store",
-    "truncation",
-    "user",
-    "previous_response_id",
-    "conversation",
-    "background",
-    "prompt",
-    "prompt_cache_key",
-    "prompt_cache_retention",
-    "safety_identifier",
-    "completed_at",
-    "presence_penalty",
-    "frequency_penalty",
-    "output_text",
-    "billing",
-    "prompt_cache_options",
-    "content_filters",
-    "moderation",
-];
+/// Members of a response that are read of its last event in a stream.
+pub(super) const READ: [&str; 8] =
+    ["id", "model", "created_at", "output", "status", "incomplete_details", "usage", "error"];
 
 pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
     let mut fields = Fields::of(body, "response")?;
-    ECHO.iter().for_each(|name| drop(fields.json(name)));
+    meaningless::ECHO.iter().for_each(|name| drop(fields.json(name)));
     let mut reply = ChatReply {
         id: fields.text("id").ok().flatten().unwrap_or_default(),
         model: fields.text("model").ok().flatten().unwrap_or_default(),
@@ -62,7 +31,11 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
         service_tier: fields.text("service_tier").ok().flatten(),
         ..ChatReply::default()
     };
-    reply.usage = read_usage(fields.json("usage").as_ref());
+    if let Some(usage) = fields.json("usage") {
+        let usage = usage.to_string();
+        reply.usage = read_usage(&usage);
+        usage::unread::read(OWN, &usage, &mut reply.extras);
+    }
     let mut candidate = Candidate::default();
     for item in fields.array("output")?.ok_or_else(|| fields.wrong("output", "an array"))? {
         candidate.parts.extend(item::read_output(item)?);
@@ -81,8 +54,8 @@ pub(crate) fn decode(body: Json) -> Result<ChatReply, Untranslatable> {
     Ok(reply)
 }
 
-pub(super) fn read_usage(usage: Option<&Json>) -> Option<Usage> {
-    usage.and_then(|usage| usage::openai::read(&usage.to_string(), Accounting::Standard))
+pub(super) fn read_usage(usage: &str) -> Option<Usage> {
+    usage::openai::read(usage, Accounting::Standard)
 }
 
 /// What was written until then is no answer.
@@ -143,6 +116,9 @@ pub(crate) fn encode(reply: &ChatReply, telling: &Telling, losses: &mut Losses) 
     let head =
         Head { id, model: telling.model(&reply.model), created_s: reply.created_s.unwrap_or(telling.now_s) };
     let mut body = write(&head, Progress::Over(candidate.stop.as_ref()), output, reply.usage.as_ref());
+    if let Some((_, Json::Object(usage))) = body.0.iter_mut().find(|(name, _)| name == "usage") {
+        usage::unread::put_back(&reply.extras, OWN, usage);
+    }
     body.put_some("service_tier", reply.service_tier.as_ref());
     put_extras(&reply.extras, OWN, "response", &mut body);
     body
@@ -198,7 +174,7 @@ pub(super) fn write(
 }
 
 fn write_usage(usage: &Usage) -> Object {
-    let totals = Totals::of(usage);
+    let totals = usage.totals();
     let mut input = object([("cached_tokens", usage.cache_read.into())]);
     input.put_some("cache_write_tokens", Some(totals.written).filter(|count| *count > 0));
     input.put_some("audio_tokens", Some(usage.audio_input).filter(|count| *count > 0));

@@ -3,18 +3,23 @@
 //! In: its bytes in pieces of any size. Out: [`ChatEvent`]s in the order their module describes. They must not depend on
 //! where the pieces were cut; what is held is one frame, of [`FRAME_BOUND`] at most. The end is never invented.
 
+use std::borrow::Cow;
+
 use bytes::BytesMut;
 
 use crate::{
     Accounting, Dialect, Framing, ParsedError, anthropic_messages,
-    chat::Stop,
+    chat::{Extras, Stop},
     event::{ChatEvent, Delta, Opening},
     fields::join,
     frame::{Scan, read_content},
-    gemini_generate, json,
+    gemini_generate,
+    json::{self, any_member},
     loss::Losses,
-    openai_chat, openai_responses, parse_error,
+    meaningless, openai_chat, openai_responses, parse_error,
+    translate::calls::{Digest, mint_call_id},
     tree::Object,
+    usage::unread,
 };
 
 /// The longest frame that is translated. Pictures come whole in one; whoever sends more is not waited for.
@@ -54,6 +59,8 @@ pub(crate) struct Track {
     /// Tool calls that came without an id.
     minted: u32,
     id: String,
+    /// The frames so far, where the answer has no id.
+    said: Digest,
 }
 
 #[derive(Debug, Default)]
@@ -163,6 +170,9 @@ impl StreamDecoder {
         }
         let data = String::from_utf8_lossy(data);
         let track = &mut self.track;
+        if track.id.is_empty() {
+            track.said = track.said.with(data.as_bytes());
+        }
         match &mut self.reader {
             Reader::Chat(reader) => reader.read(content.event, &data, track),
             Reader::Responses(reader) => reader.read(&data, track),
@@ -190,7 +200,37 @@ impl Track {
     /// Lists what is left of an object of a stream after everything known was taken out of it.
     pub(crate) fn list_rest(&mut self, rest: &Object, at: &'static str, known: &[&str], dialect: Dialect) {
         for (key, _) in rest.iter().filter(|(key, value)| !known.contains(key) && !value.is_blank()) {
-            self.losses.add(join(at, key), dialect, "it is not translated in streams");
+            self.lose(join(at, key), dialect);
+        }
+    }
+
+    /// The same of an object that is no tree yet.
+    pub(crate) fn list_members(&mut self, json: &str, at: &'static str, known: &[&str], dialect: Dialect) {
+        any_member(json, |key, value| {
+            if !known.contains(&key) && !json::is_blank(Some(value)) {
+                self.lose(join(at, key), dialect);
+            }
+            false
+        });
+    }
+
+    /// Lists the extras of a part that is told in pieces.
+    pub(crate) fn list_extras(&mut self, extras: &Extras) {
+        for extra in extras.0.iter().filter(|extra| !extra.value.is_blank()) {
+            self.lose(join(extra.at, &extra.key), extra.dialect);
+        }
+    }
+
+    /// Lists what a usage says beside its counts.
+    pub(crate) fn list_usage(&mut self, usage: &str, dialect: Dialect) {
+        let mut extras = Extras::default();
+        unread::read(dialect, usage, &mut extras);
+        self.list_extras(&extras);
+    }
+
+    fn lose(&mut self, path: String, dialect: Dialect) {
+        if meaningless::reason(dialect, &path).is_none() {
+            self.losses.add(path, dialect, "it is not translated in streams");
         }
     }
 
@@ -300,7 +340,16 @@ impl Track {
     /// An id for a call that came without one: the same for the same stream however it was cut.
     pub(crate) fn mint_call_id(&mut self) -> String {
         self.minted += 1;
-        mint_call_id(&self.id, self.minted)
+        mint_call_id(&self.name(), self.minted)
+    }
+
+    pub(crate) fn is_nameless(&self) -> bool {
+        self.id.is_empty()
+    }
+
+    /// What tells this answer from others: its id, or all that it has said where it has none.
+    pub(crate) fn name(&self) -> Cow<'_, str> {
+        if self.id.is_empty() { self.said.name().into() } else { (&self.id).into() }
     }
 }
 
@@ -308,10 +357,4 @@ fn is_whole(framing: Framing, frame: &[u8]) -> bool {
     let Some(data) = read_content(framing, frame).data else { return false };
     let data = data.trim_ascii();
     data == b"[DONE]" || std::str::from_utf8(data).is_ok_and(json::is_whole)
-}
-
-/// Unique within the conversation as far as the answer's id is.
-pub(crate) fn mint_call_id(answer: &str, number: u32) -> String {
-    let plain: String = answer.chars().filter(|c| c.is_ascii_alphanumeric()).collect();
-    format!("call_{}{number}", if plain.is_empty() { "x".to_owned() } else { plain + "x" })
 }

@@ -23,10 +23,12 @@ struct Tokens {
     completion_tokens_details: Details,
     #[serde(deserialize_with = "lenient")]
     output_tokens_details: Details,
-    /// DeepSeek's.
+    /// DeepSeek's (`cache-hit-and-miss`).
     prompt_cache_hit_tokens: Count,
-    /// Moonshot's.
+    /// Moonshot's (`cached-tokens-on-top`).
     cached_tokens: Count,
+    /// Mistral's, in place of any details (`num-cached-tokens`).
+    num_cached_tokens: Count,
 }
 
 #[derive(Default, Deserialize)]
@@ -72,23 +74,24 @@ pub(crate) fn read(usage: &str, accounting: Accounting) -> Option<Usage> {
 
     let mut usage = Usage { input: prompt, output: completion, ..Usage::default() };
     // Where a provider says it in two places, one of them is often left at nought.
-    let cached = [input.cached_tokens.0, tokens.prompt_cache_hit_tokens.0, tokens.cached_tokens.0]
-        .into_iter()
-        .flatten()
-        .max();
+    let cached =
+        [input.cached_tokens, tokens.prompt_cache_hit_tokens, tokens.cached_tokens, tokens.num_cached_tokens];
+    let cached = cached.into_iter().filter_map(|count| count.0).max();
     usage.cache_read = take(cached, &mut usage.input);
     usage.cache_write = take(input.cache_write_tokens.0, &mut usage.input);
     usage.audio_input = take(input.audio_tokens.0, &mut usage.input);
     usage.image_input = take(input.image_tokens.0, &mut usage.input);
 
-    usage.reasoning = match accounting {
-        Accounting::Standard => take(output.reasoning_tokens.0, &mut usage.output),
+    let beyond = total.map(|total| total.saturating_sub(prompt + completion));
+    usage.reasoning = match (accounting, beyond) {
         // What the total has beyond its two parts is the reasoning, said or unsaid; if it has no room, it is inside.
-        Accounting::ReasoningApart => match total.map(|total| total.saturating_sub(prompt + completion)) {
-            Some(0) => take(output.reasoning_tokens.0, &mut usage.output),
-            Some(rest) => rest,
-            None => output.reasoning_tokens.0.unwrap_or(0),
-        },
+        (Accounting::ReasoningApart, Some(beyond)) if beyond > 0 => beyond,
+        (Accounting::ReasoningApart, None) => output.reasoning_tokens.0.unwrap_or(0),
+        // `reasoning-apart` by its own sum: xAI's models at another provider's.
+        (Accounting::Standard, Some(beyond)) if beyond > 0 && output.reasoning_tokens.0 == Some(beyond) => {
+            beyond
+        }
+        _ => take(output.reasoning_tokens.0, &mut usage.output),
     };
     usage.audio_output = take(output.audio_tokens.0, &mut usage.output);
     usage.image_output = take(output.image_tokens.0, &mut usage.output);

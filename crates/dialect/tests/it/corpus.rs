@@ -26,6 +26,10 @@ impl Recording {
         TapOptions { accounting, ..options(self.door) }
     }
 
+    pub(crate) fn provider(&self) -> &str {
+        &self.provider
+    }
+
     pub(crate) fn stream(&self) -> Option<Vec<u8>> {
         let frames = self.record["response"]["sse"].as_array()?;
         Some(frames.iter().flat_map(|frame| frame.as_str().unwrap().bytes()).collect())

@@ -52,6 +52,11 @@ fn every_envelope_is_read() {
             r#"error: "field required""#,
         ),
         (r#"{"detail":{"message":"deep"}}"#, r#"error: "deep""#),
+        // Mistral's, of a field that its schema does not have.
+        (
+            r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","x"],"msg":"no such input"}]},"type":"invalid_request_error","code":null}"#,
+            r#"error: "no such input" kind=invalid_request_error"#,
+        ),
         (
             r#"{"object":"error","message":"bad","type":"invalid","param":null,"code":3000}"#,
             r#"error: "bad" kind=invalid code=3000"#,

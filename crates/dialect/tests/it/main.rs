@@ -1,6 +1,8 @@
 //! The laws and the recorded behaviour of the dialects, in one binary.
 #![allow(clippy::unwrap_used)] // A test that meets the unexpected must stop there.
 
+mod answer_fields;
+mod call_ids;
 mod chopped;
 mod clients;
 mod corpus;
@@ -24,9 +26,13 @@ mod namespaces;
 mod overlap;
 mod oversized;
 mod play;
+mod quirks;
 mod refused_there;
 mod relay;
 mod same_again;
+mod shown;
+mod sources;
+mod streamed;
 mod translated_corpus;
 mod translations;
 mod trees;

@@ -4,13 +4,16 @@ use std::fs;
 
 use dialect::{
     Accounting, Dialect,
-    chat::{Content, Part},
+    chat::{Content, Opaque, OpaqueKind, Part},
+    event::{ChatEvent, Opening},
     translate::{
         FromPath, Replay, Target, Telling, ThinkingForm, check_answer, decode_reply, decode_request,
         encode_reply, encode_request,
     },
 };
 use serde_json::{Value, json};
+
+use crate::gather::encode;
 
 /// The next request of a client that appends the answer as it got it, and the results of its calls.
 pub(crate) fn next_request(client: Dialect, answer: &Value) -> Value {
@@ -219,6 +222,29 @@ fn results_stand_in_the_order_of_their_calls() {
     // Its answer's probabilities could not be told.
     assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::GeminiGenerate).is_err());
     assert!(check_answer(&request, Dialect::OpenaiChat, Dialect::OpenaiChat).is_ok());
+}
+
+/// Clients put details together by their indexes: two thoughts must not have one.
+#[test]
+fn details_of_streamed_thoughts_are_numbered() {
+    let token = |value: &str| Opaque {
+        dialect: Dialect::AnthropicMessages,
+        kind: OpaqueKind::Encrypted,
+        value: value.into(),
+        maker: None,
+    };
+    let mut events = vec![ChatEvent::Started { id: "a".into(), model: "m".into(), created_s: None }];
+    for (part, value) in (0..).zip(["one", "two"]) {
+        let thought = Box::new(Part::reasoning("", vec![token(value)]));
+        events.push(ChatEvent::Opened { candidate: 0, part, opening: Opening::Whole(thought) });
+        events.push(ChatEvent::Closed { candidate: 0, part });
+    }
+    let told = String::from_utf8(encode(Dialect::OpenaiChat, &events, &Telling::default())).unwrap();
+    for (value, index) in [("one", 0), ("two", 1)] {
+        let token = format!("sluice:anthropic_messages:encrypted::{value}");
+        let detail = format!("\"data\":\"{token}\",\"format\":\"anthropic-claude-v1\",\"index\":{index}");
+        assert!(told.contains(&detail), "{detail}: {told}");
+    }
 }
 
 /// OpenAI takes no message that says nothing: what is left of a turn that only its own provider could read.

@@ -77,6 +77,20 @@ fn reasoning_apart() {
     assert_eq!(read(usage), "usage: input 35 + output 12 + reasoning 62 = 109\n", "unsaid");
 }
 
+/// A proxy before xAI, or a cloud that serves its models: nobody said so, but the sum does.
+#[test]
+fn reasoning_apart_where_nobody_expects_it() {
+    let chat = Dialect::OpenaiChat;
+    let usage = |total: u64| json!({"prompt_tokens": 10, "completion_tokens": 36, "total_tokens": total, "completion_tokens_details": {"reasoning_tokens": 301}});
+    expect(chat, &usage(347), "input 10 + output 36 + reasoning 301 = 347");
+    // Another sum says nothing of where the rest comes from.
+    for total in [46, 346, 348, 700] {
+        expect(chat, &usage(total), "input 10 + reasoning 36 = 46");
+    }
+    let inside = json!({"prompt_tokens": 10, "completion_tokens": 36, "total_tokens": 46, "completion_tokens_details": {"reasoning_tokens": 30}});
+    expect(chat, &inside, "input 10 + output 6 + reasoning 30 = 46");
+}
+
 #[test]
 fn anthropic_counts() {
     let messages = Dialect::AnthropicMessages;
@@ -188,9 +202,12 @@ proptest! {
         output in fields(&["reasoning_tokens", "audio_tokens", "image_tokens"]),
     ) {
         usage["prompt_tokens_details"] = input;
+        let reasoning = counted(&output, "reasoning_tokens").unwrap_or(0);
         usage["completion_tokens_details"] = output;
         let [prompt, completion, total] = ["prompt_tokens", "completion_tokens", "total_tokens"].map(|name| counted(&usage, name));
         let expected = match (prompt, completion) {
+            // Its own sum says that the reasoning is not in the completion.
+            (Some(prompt), Some(completion)) if total == Some(prompt + completion + reasoning) => total,
             (Some(prompt), Some(completion)) => Some(prompt + completion),
             (None, None) => total,
             (prompt, completion) => Some(total.unwrap_or(0).max(prompt.or(completion).unwrap_or(0))),

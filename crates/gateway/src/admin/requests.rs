@@ -25,7 +25,7 @@ use super::{
 use crate::{
     clock::unix_ms,
     requests::{at, parsed},
-    wanted::{NOBODY, Wanted},
+    selection::{NOBODY, Selection},
 };
 
 pub(super) fn routes() -> OpenApiRouter {
@@ -93,14 +93,14 @@ impl Params {
         ]
     }
 
-    fn wanted(&self) -> Result<Wanted, Problem> {
-        let (mut wanted, now) = (Wanted::default(), unix_ms());
+    fn selection(&self) -> Result<Selection, Problem> {
+        let (mut selection, now) = (Selection::default(), unix_ms());
         for (word, text) in self.words() {
             if let Some(text) = text {
-                wanted.set(word, text, now).map_err(|why| Problem::bad(word, why))?;
+                selection.set(word, text, now).map_err(|why| Problem::bad(word, why))?;
             }
         }
-        Ok(wanted)
+        Ok(selection)
     }
 }
 
@@ -196,12 +196,12 @@ async fn list_requests(
     if let Some((field, _)) = theirs.into_iter().find(|(_, text)| text.is_some() && !whole) {
         return Err(Problem::bad(field, "is for admins"));
     }
-    let (wanted, after) = (params.wanted()?, paging.after_bytes::<16>()?);
+    let (selection, after) = (params.selection()?, paging.after_bytes::<16>()?);
     let (user, limit) = (actor.sees(params.user_id), paging.limit as usize);
     let (page, kept_from_ms) = asked
         .look(move |database| {
             database.read(|books| {
-                let mut filter = wanted.resolved(books)?;
+                let mut filter = selection.resolved(books)?;
                 if let Some(user) = user {
                     filter.account = own(books, user, filter.account)?;
                 }

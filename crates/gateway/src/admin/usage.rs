@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{actor::Actor, asked::Asked, fields::Usd, input::Search, problem::Problem};
-use crate::{clock::unix_ms, wanted};
+use crate::{clock::unix_ms, selection};
 
 pub(super) fn routes() -> OpenApiRouter {
     OpenApiRouter::new().routes(routes!(show_usage))
@@ -146,7 +146,7 @@ async fn show_usage(
 fn usage_wanted(params: Params) -> Result<usage::Asked, Problem> {
     let now = unix_ms();
     let time = |field: &'static str, text: Option<String>| {
-        text.map(|text| wanted::time(&text, now)).transpose().map_err(|why| Problem::bad(field, why))
+        text.map(|text| selection::time(&text, now)).transpose().map_err(|why| Problem::bad(field, why))
     };
     let offset = params.day_offset_hours.unwrap_or_default();
     if !(-14..=14).contains(&offset) {

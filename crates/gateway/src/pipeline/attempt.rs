@@ -284,7 +284,8 @@ async fn attempt(
     }
     let source = Source::open(&parts.headers, body);
     if !parts.status.is_success() {
-        // An error in an encoding that cannot be read still has its status and headers.
+        // The status before the label (`error-labelled-stream`, `error-labelled-octets`). An error in an encoding that
+        // cannot be read still has its status and headers.
         let (body, whole) = match source {
             Ok(mut source) => read_error(&mut source, total_at).await,
             Err(_) => (Bytes::new(), false),

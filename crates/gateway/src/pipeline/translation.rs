@@ -214,6 +214,7 @@ impl Letter {
                 wants_usage: self.request.wants_usage,
                 custom_tools: self.custom_tools.clone(),
                 renamed: encoded.renamed,
+                old_functions: self.request.old_functions,
                 json_array: self.json_array,
             },
         })

@@ -146,6 +146,10 @@ static FAMILIES: &[Family] = &[
     unlimited("grok-3-mini", &[Low, High]).always(),
     unlimited("grok-4", &[]).always(),
     unlimited("grok-4-3", &[Low, Medium, High]),
+    // Mistral, "Adjustable reasoning"; recordings: `high` and `none`, and no other.
+    unlimited("mistral-small", &[High]),
+    unlimited("mistral-medium", &[High]),
+    unlimited("magistral", &[High]),
 ];
 
 /// What the codecs must know of this model at this provider.
@@ -167,6 +171,9 @@ pub fn target<'a>(provider: &Provider, dialect: Dialect, model: &'a str) -> Targ
         // Whoever knows the limit by its new name knows the rest of what OpenAI added, too.
         plain_chat: !provider.has(Quirk::NewLimitName),
         asks_usage: !provider.has(Quirk::UsageUnasked),
+        refuses: provider.refuses(),
+        random_seed: provider.has(Quirk::RandomSeed),
+        nine_letter_ids: provider.has(Quirk::NineLetterIds),
         ..known.map_or(Target::UNKNOWN, |family| family.known)
     }
 }

@@ -117,7 +117,19 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiChat, Moderations, "/v1/moderations", Bearer),
         ],
         needs_secret: true,
-        quirks: &[Quirk::UsageUnasked],
+        quirks: &[
+            Quirk::UsageUnasked,
+            Quirk::FieldsRefused(&[
+                "top_k",
+                "verbosity",
+                "user",
+                "service_tier",
+                "messages.name",
+                "messages.refusal",
+            ]),
+            Quirk::RandomSeed,
+            Quirk::NineLetterIds,
+        ],
     },
     // Groq, "API Reference" (GroqCloud OpenAPI document); recordings for chat.
     Provider {
@@ -128,7 +140,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiResponses, Chat, "/openai/v1/responses", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::FieldsRefused(&["top_k", "verbosity"])],
     },
     // Moonshot, "API Overview" (chat, responses) and "Use Kimi in Claude Code" (messages, key as a bearer token).
     Provider {
@@ -243,7 +255,7 @@ pub(super) static PROVIDERS: &[Provider] = &[
             row(OpenaiChat, Completions, "/v1/completions", Bearer),
         ],
         needs_secret: true,
-        quirks: &[],
+        quirks: &[Quirk::FieldsRefused(&["top_k", "verbosity"])],
     },
     // Perplexity, "OpenAI Compatibility" (responses: an alias of its Agent API); recordings for chat (no version in its
     // path) and embeddings.

@@ -31,6 +31,7 @@ mod names;
 mod patience;
 mod program;
 mod proxies;
+mod quirks;
 mod shutdown;
 mod sign_in;
 mod strict;

@@ -39,6 +39,12 @@ async fn lists_come_in_three_formats() {
         let gemini = world.ask(&get(path)).await.json();
         let all = ["models/claude-a", "models/gemini-a", "models/gpt-a", "models/gpt-b"];
         assert_eq!(ids(&gemini, "models", "name"), all);
+        let embeds = |row: &&Value| {
+            row["supportedGenerationMethods"].as_array().unwrap().contains(&json!("embedContent"))
+        };
+        let embedding: Vec<&Value> = gemini["models"].as_array().unwrap().iter().filter(embeds).collect();
+        assert_eq!(embedding.len(), 1, "embedding is not translated: {gemini}");
+        assert_eq!(embedding[0]["name"], "models/gemini-a");
     }
     assert!(world.sim.log().is_empty());
     world.close().await;

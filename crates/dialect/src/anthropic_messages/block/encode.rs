@@ -33,7 +33,8 @@ pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Lo
         }
         let mut block = encode(part, losses)?;
         // The provider checks the token of a source, and another's have none.
-        if let Some(block) = block.as_mut().filter(|_| !shortfall::cites(part, OWN)) {
+        let lent = matches!(part.content, Content::Text { .. }) && !shortfall::cites(part, OWN);
+        if let Some(block) = block.as_mut().filter(|_| lent) {
             block.take("citations");
         }
         blocks.extend(block.map(Json::Object));

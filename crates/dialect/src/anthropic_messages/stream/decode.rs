@@ -5,9 +5,9 @@
 use crate::{
     Dialect,
     anthropic_messages::{block, reply},
-    chat::{Content, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
-    mark,
+    mark, shortfall,
     translate::Track,
     tree::{Json, Object},
     usage::anthropic::Counts,
@@ -15,22 +15,25 @@ use crate::{
 
 const OWN: Dialect = Dialect::AnthropicMessages;
 
+/// Sources that wait for the end of their text; a text has a few, and more are told at once.
+const CITED_BOUND: usize = 256;
+
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
     counts: Counts,
     block: Option<Block>,
+    /// Sources of the text under way: all of it leans on them, so they are told when it is.
+    cited: Vec<Citation>,
     stop: Option<Stop>,
 }
 
 /// The block under way.
 #[derive(Debug)]
 enum Block {
-    Open(u32),
+    /// A part, and whether it is text.
+    Open(u32, bool),
     /// One that only this dialect has, put together until it stops.
-    Kept {
-        value: Object,
-        input: String,
-    },
+    Kept { value: Object, input: String },
 }
 
 impl Decoder {
@@ -71,14 +74,11 @@ impl Decoder {
                 {
                     let sequence = delta.text("stop_sequence").map(str::to_owned);
                     self.stop = Some(reply::read_stop(word, sequence));
-                    if delta.get("stop_details").is_some_and(|details| !details.is_blank()) {
-                        track.losses.add(
-                            "stop_details",
-                            OWN,
-                            "the words of a stop are not translated in streams",
-                        );
-                    }
                 }
+                if let Some(Json::Object(delta)) = event.get("delta") {
+                    track.list_rest(delta, "", &["stop_reason", "stop_sequence"], OWN);
+                }
+                track.list_members(data, "", &["type", "delta", "usage"], OWN);
                 self.count(event.get("usage"), track);
             }
             Some("message_stop") => {
@@ -91,9 +91,14 @@ impl Decoder {
     }
 
     fn count(&mut self, usage: Option<&Json>, track: &mut Track) {
-        if let Some(usage) = usage {
-            self.counts.overwrite(&usage.to_string());
+        if let Some(Json::Object(fields)) = usage {
+            let text = Json::Object(fields.clone()).to_string();
+            self.counts.overwrite(&text);
             track.usage(self.counts.sum_up());
+            track.list_usage(&text, OWN);
+            if fields.get("service_tier").is_some_and(|tier| !tier.is_blank()) {
+                track.losses.add("usage.service_tier", OWN, "it is not translated in streams");
+            }
         }
     }
 
@@ -119,8 +124,9 @@ impl Decoder {
                 return;
             }
         };
+        let words = opening == Opening::Text;
         let Some(part) = track.open(0, opening) else { return };
-        self.block = Some(Block::Open(part));
+        self.block = Some(Block::Open(part, words));
         match begun {
             Some(Json::String(text)) if !text.is_empty() => track.delta(0, part, Delta::Text(text)),
             Some(input @ Json::Object(_)) => track.delta(0, part, Delta::Input(input.to_string())),
@@ -130,6 +136,7 @@ impl Decoder {
         if let Some(Json::String(signature)) = block.take("signature") {
             sign(signature, part, track);
         }
+        track.list_rest(&block, "content", &["type", "id", "name"], OWN);
     }
 
     fn delta(&mut self, mut delta: Object, track: &mut Track) {
@@ -145,8 +152,8 @@ impl Decoder {
                     value.put(key, more);
                 }
             }
-            (Some(Block::Open(part)), kind) => {
-                let part = *part;
+            (Some(Block::Open(part, words)), kind) => {
+                let (part, words) = (*part, *words);
                 let mut take = |key: &str| match delta.take(key) {
                     Some(Json::String(text)) => Some(text).filter(|text| !text.is_empty()),
                     _ => None,
@@ -161,16 +168,23 @@ impl Decoder {
                     }
                     "citations_delta" => {
                         let citation = delta.get("citation").and_then(block::read_citation);
-                        if citation.is_none() {
-                            track.losses.add(
-                                "content.citations",
-                                OWN,
-                                "it points into a document of the request",
-                            );
+                        let reason = match citation {
+                            Some(_) => "its address is told, its place in the provider's index is not",
+                            None => "it points into a document of the request",
+                        };
+                        track.losses.add("content.citations", OWN, reason);
+                        match citation {
+                            Some(citation) if words && self.cited.len() < CITED_BOUND => {
+                                self.cited.push(citation);
+                                None
+                            }
+                            citation => citation.map(Delta::Citation),
                         }
-                        citation.map(Delta::Citation)
                     }
-                    _ => None,
+                    _ => {
+                        track.losses.add(format!("content.{kind}"), OWN, shortfall::ONLY_OWN);
+                        None
+                    }
                 };
                 delta.into_iter().for_each(|delta| track.delta(0, part, delta));
             }
@@ -180,7 +194,11 @@ impl Decoder {
 
     fn close(&mut self, track: &mut Track) {
         match self.block.take() {
-            Some(Block::Open(part)) => track.close(0, part),
+            Some(Block::Open(part, _)) => {
+                let cited = self.cited.drain(..).map(Delta::Citation);
+                cited.for_each(|citation| track.delta(0, part, citation));
+                track.close(0, part);
+            }
             Some(Block::Kept { mut value, input }) => {
                 if let Ok(input) = Json::parse(input.as_bytes()) {
                     value.take("input");

@@ -66,7 +66,10 @@ impl Encoder {
                 self.id = self.telling.id(id).to_owned();
                 self.model = self.telling.model(model).to_owned();
             }
-            ChatEvent::Usage(usage) => self.usage = *usage,
+            ChatEvent::Usage(usage) => {
+                shortfall::list_usage(usage, OWN, losses);
+                self.usage = *usage;
+            }
             ChatEvent::Stopped { candidate: 0, stop } => {
                 reply::list_stop(stop, losses);
                 self.stop = Some(stop.clone());

@@ -1,13 +1,13 @@
 //! From Gemini's parts to canonical ones.
 //!
-//! In: a part. Out: a [`Part`]. Calls mostly come without ids: they are numbered, and results find them by name and order.
+//! In: a part. Out: a [`Part`]. Calls mostly come without ids: they are numbered ([`Calls`]).
 
 use crate::{
     Dialect,
     chat::{Content, Extras, Opaque, OpaqueKind, Part, Source},
     fields::Fields,
     mark, shortfall,
-    translate::{Untranslatable, mint_call_id},
+    translate::{Calls, Untranslatable},
     tree::{Json, Object},
 };
 
@@ -15,46 +15,6 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 
 const OWN: Dialect = Dialect::GeminiGenerate;
 const AT: &str = "contents.parts";
-
-/// The calls of a conversation that still wait for their results.
-#[derive(Debug, Default)]
-pub(crate) struct Calls {
-    /// What makes ids unique: the answer's own id.
-    pub(crate) seed: String,
-    minted: u32,
-    waiting: Vec<(String, String)>,
-}
-
-impl Calls {
-    pub(crate) fn new(seed: &str) -> Calls {
-        Calls { seed: seed.to_owned(), ..Calls::default() }
-    }
-
-    pub(crate) fn call(&mut self, id: Option<String>, name: &str) -> String {
-        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| {
-            self.minted += 1;
-            mint_call_id(&self.seed, self.minted)
-        });
-        self.waiting.push((name.to_owned(), id.clone()));
-        id
-    }
-
-    /// The id of the call that a result without one answers.
-    fn answer(&mut self, id: Option<String>, name: &str) -> String {
-        let at = match &id {
-            Some(id) => self.waiting.iter().position(|(_, waiting)| waiting == id),
-            None => self.waiting.iter().position(|(called, _)| called == name),
-        };
-        match (at, id) {
-            (Some(at), _) => self.waiting.remove(at).1,
-            (None, Some(id)) => id,
-            (None, None) => {
-                self.minted += 1;
-                mint_call_id(&self.seed, self.minted)
-            }
-        }
-    }
-}
 
 pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
     let mut fields = Fields::of(part, AT)?.camel();

@@ -10,8 +10,8 @@ use crate::{
         Turn,
     },
     fields::{Fields, malformed},
-    gemini_generate::part::{self, Calls},
-    translate::{FromPath, Untranslatable},
+    gemini_generate::part,
+    translate::{Calls, FromPath, Untranslatable},
     tree::{Json, Object},
 };
 

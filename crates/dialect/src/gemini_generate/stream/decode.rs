@@ -7,14 +7,17 @@ use crate::{
     chat::{Content, Part, Stop, StopReason},
     event::{Delta, Opening},
     gemini_generate::{
-        part::{self, Calls},
-        reply,
+        grounding::{Words, cite_streamed},
+        part, reply,
     },
     json::members,
-    translate::{CANDIDATE_BOUND, Track},
+    translate::{CANDIDATE_BOUND, Calls, Track},
     tree::{Json, Object},
     usage,
 };
+
+const OWN: Dialect = Dialect::GeminiGenerate;
+const NO_WORDS: &str = "the words that lean on it were told, and are closed";
 
 #[derive(Debug, Default)]
 pub(crate) struct Decoder {
@@ -29,6 +32,9 @@ struct Candidate {
     flow: Option<(bool, u32)>,
     called: bool,
     stop: Option<Stop>,
+    words: Words,
+    /// Sources that no text was told yet.
+    grounding: Option<Object>,
 }
 
 impl Decoder {
@@ -42,11 +48,13 @@ impl Decoder {
             track.fail_with(data);
             return;
         }
-        if !track.is_started() && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some())
-        {
+        let first = !track.is_started();
+        if first && (chunk.get("candidates").is_some() || chunk.get("promptFeedback").is_some()) {
             let id = chunk.text("responseId").unwrap_or_default();
-            id.clone_into(&mut self.calls.seed);
             track.start(id, chunk.text("modelVersion").unwrap_or_default(), None);
+        }
+        if first || track.is_nameless() {
+            self.calls.name_after(&track.name());
         }
         if let Some(Json::Array(candidates)) = chunk.take("candidates") {
             for (at, candidate) in candidates.into_iter().enumerate() {
@@ -62,7 +70,13 @@ impl Decoder {
             self.candidates.push(Candidate { stop: Some(stop), ..Candidate::default() });
         }
         if let Some([Some(usage)]) = members(data, ["usageMetadata"]) {
+            track.list_usage(usage, OWN);
             track.usage(usage::gemini::read(usage));
+        }
+        // The first and the last chunk say of the whole what the others repeat.
+        if first || self.candidates.iter().all(|candidate| candidate.stop.is_some()) {
+            let known = ["candidates", "error", "responseId", "modelVersion", "usageMetadata"];
+            track.list_members(data, "", &known, OWN);
         }
     }
 
@@ -95,25 +109,26 @@ impl Decoder {
             }
         };
         let candidate = &mut self.candidates[at];
-        if let Some(Json::Object(mut content)) = fields.take("content")
-            && let Some(Json::Array(parts)) = content.take("parts")
-        {
-            for part in parts {
+        if let Some(Json::Object(grounding)) = fields.get("groundingMetadata") {
+            candidate.grounding =
+                Some(grounding.clone()).filter(|found| found.get("groundingSupports").is_some());
+        }
+        if let Some(Json::Object(mut content)) = fields.take("content") {
+            let parts = content.take("parts");
+            track.list_rest(&content, "candidates.content", &["role"], OWN);
+            for part in parts.iter().filter_map(Json::as_array).flatten().cloned() {
                 match part::decode(part, &mut self.calls) {
                     Ok(part) => candidate.read_part(part, track),
                     Err(_) => track.fail("the provider sent a part that is none"),
                 }
             }
         }
-        if fields.get("groundingMetadata").is_some_and(|found| !found.is_blank()) {
-            track.losses.add(
-                "candidates.groundingMetadata",
-                Dialect::GeminiGenerate,
-                "sources of a streamed answer are not translated",
-            );
+        candidate.cite(track);
+        if candidate.grounding.take().is_some() {
+            track.losses.add("candidates.groundingMetadata.groundingSupports", OWN, NO_WORDS);
         }
-        let known = ["index", "finishReason", "finishMessage", "groundingMetadata"];
-        track.list_rest(&fields, "candidates", &known, Dialect::GeminiGenerate);
+        let known = ["index", "finishReason", "finishMessage"];
+        track.list_rest(&fields, "candidates", &known, OWN);
         if let Some(reason) = fields.get("finishReason").filter(|reason| !reason.is_blank()) {
             let detail = fields.text("finishMessage").map(str::to_owned);
             candidate.stop = Some(reply::read_stop(reason, detail, candidate.called));
@@ -123,6 +138,10 @@ impl Decoder {
 
 impl Candidate {
     fn read_part(&mut self, part: Part, track: &mut Track) {
+        if matches!(part.content, Content::Text { .. } | Content::Reasoning { .. } | Content::ToolCall { .. })
+        {
+            track.list_extras(&part.extras);
+        }
         let (thinks, text) = match part.content {
             Content::Text { text, .. } => (false, text),
             Content::Reasoning { text } => (true, text),
@@ -155,9 +174,13 @@ impl Candidate {
                 let opening = if thinks { Opening::Reasoning } else { Opening::Text };
                 let Some(at) = track.open(self.index, opening) else { return };
                 self.flow = Some((thinks, at));
+                self.words.begin();
                 at
             }
         };
+        if !thinks {
+            self.words.say(&text);
+        }
         if !text.is_empty() {
             track.delta(self.index, at, Delta::Text(text));
         }
@@ -167,7 +190,21 @@ impl Candidate {
         }
     }
 
+    /// Tells the text under way what it leans on.
+    fn cite(&mut self, track: &mut Track) {
+        if let Some((false, at)) = self.flow
+            && let Some(grounding) = self.grounding.take()
+        {
+            let (cited, left) = cite_streamed(&grounding, &self.words);
+            cited.into_iter().for_each(|citation| track.delta(self.index, at, Delta::Citation(citation)));
+            if left {
+                track.losses.add("candidates.groundingMetadata.groundingSupports", OWN, NO_WORDS);
+            }
+        }
+    }
+
     fn close(&mut self, track: &mut Track) {
+        self.cite(track);
         if let Some((_, at)) = self.flow.take() {
             track.close(self.index, at);
         }

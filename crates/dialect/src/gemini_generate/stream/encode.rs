@@ -7,8 +7,12 @@ use crate::{
     Dialect, Usage,
     chat::{Opaque, Stop},
     event::{ChatEvent, Delta, Opening},
-    gemini_generate::{part, reply},
+    gemini_generate::{
+        grounding::{Sources, Words},
+        part, reply,
+    },
     loss::Losses,
+    shortfall,
     translate::{Telling, put_object},
     tree::{Json, Object, object},
 };
@@ -26,6 +30,7 @@ pub(crate) struct Encoder {
     /// Candidates that have called a tool.
     called: Vec<u32>,
     stops: Vec<(u32, Stop)>,
+    cited: Vec<Cited>,
     usage: Option<Usage>,
 }
 
@@ -40,6 +45,14 @@ struct Open {
     tokens: Vec<Opaque>,
 }
 
+/// What the words of one candidate lean on: told with its end.
+#[derive(Debug, Default)]
+struct Cited {
+    candidate: u32,
+    words: Words,
+    sources: Sources,
+}
+
 impl Encoder {
     pub(crate) fn new(telling: Telling) -> Encoder {
         let (id, model) = (telling.id.clone(), telling.model.clone());
@@ -51,6 +64,7 @@ impl Encoder {
             open: Vec::new(),
             called: Vec::new(),
             stops: Vec::new(),
+            cited: Vec::new(),
             usage: None,
         }
     }
@@ -63,6 +77,9 @@ impl Encoder {
             }
             ChatEvent::Opened { candidate, part, opening } => {
                 let (candidate, part, opening) = (*candidate, *part, opening.clone());
+                if opening == Opening::Text {
+                    self.cited(candidate).words.begin();
+                }
                 self.open.push(Open { candidate, part, opening, input: String::new(), tokens: Vec::new() });
             }
             ChatEvent::Delta { candidate, part, delta } => self.delta(*candidate, *part, delta, out, losses),
@@ -71,10 +88,24 @@ impl Encoder {
                 reply::list_stop(stop, losses);
                 self.stops.push((*candidate, stop.clone()));
             }
-            ChatEvent::Usage(usage) => self.usage = Some(*usage),
+            ChatEvent::Usage(usage) => {
+                shortfall::list_usage(usage, OWN, losses);
+                self.usage = Some(*usage);
+            }
             ChatEvent::Ended => self.end(out),
             ChatEvent::Failed(_) => {}
         }
+    }
+
+    fn cited(&mut self, candidate: u32) -> &mut Cited {
+        let at = match self.cited.iter().position(|cited| cited.candidate == candidate) {
+            Some(at) => at,
+            None => {
+                self.cited.push(Cited { candidate, ..Cited::default() });
+                self.cited.len() - 1
+            }
+        };
+        &mut self.cited[at]
     }
 
     fn delta(&mut self, candidate: u32, part: u32, delta: &Delta, out: &mut Vec<u8>, losses: &mut Losses) {
@@ -85,13 +116,17 @@ impl Encoder {
                 let mut fields = object([("text", text.into())]);
                 if matches!(open.opening, Opening::Reasoning) {
                     fields.put("thought", true);
+                } else if open.opening == Opening::Text {
+                    self.cited(candidate).words.say(text);
                 }
                 self.put_parts(candidate, vec![fields.into()], out);
             }
             Delta::Input(input) => open.input.push_str(input),
             Delta::Opaque(token) => open.tokens.push(token.clone()),
-            Delta::Citation(_) => {
-                losses.add("content.citations", OWN, "sources of another search are not told in its form");
+            Delta::Citation(citation) => {
+                shortfall::list_quote(citation, OWN, losses);
+                let cited = self.cited(candidate);
+                cited.sources.add(citation, &cited.words);
             }
         }
     }
@@ -131,12 +166,16 @@ impl Encoder {
     }
 
     fn end(&mut self, out: &mut Vec<u8>) {
+        let mut cited = std::mem::take(&mut self.cited);
         let candidates = self.stops.drain(..).map(|(candidate, stop)| {
             let content = object([("parts", Vec::new().into()), ("role", "model".into())]);
             let mut fields =
                 object([("content", content.into()), ("finishReason", reply::write_reason(&stop).into())]);
             fields.put_some("finishMessage", stop.detail.as_ref());
             fields.put("index", candidate);
+            let at = cited.iter().position(|cited| cited.candidate == candidate);
+            let sources = at.and_then(|at| cited.swap_remove(at).sources.write());
+            fields.put_some("groundingMetadata", sources);
             Json::Object(fields)
         });
         let candidates = candidates.collect();

@@ -4,7 +4,10 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Extras, Part, Source},
+    chat::{
+        Content, Extras, Part, Source,
+        source::{audio_format, guess_mime, read_url, write_url},
+    },
     fields::{Fields, malformed, put_extras},
     translate::Untranslatable,
     tree::{Json, Object, object},
@@ -17,6 +20,7 @@ const AT: &str = "messages.content";
 
 pub(crate) fn read_content(content: Option<Json>, parts: &mut Vec<Part>) -> Result<()> {
     match content {
+        // `content-missing`, beside calls.
         None => {}
         Some(Json::String(text)) => parts.push(Part::text(text)),
         Some(Json::Array(elements)) => {
@@ -53,7 +57,7 @@ fn read_part(element: Json) -> Result<Part> {
             let source = read_url(video.need_text("url")?, Some("video/mp4"));
             Content::File { source, name: None }
         }
-        // Mistral's.
+        // Mistral's (`content-in-parts`).
         "thinking" => {
             fields.json("closed");
             Content::Reasoning { text: read_thinking(fields.json("thinking")) }
@@ -113,31 +117,6 @@ fn read_file(fields: &mut Fields, extras: &mut Extras) -> Result<Content> {
     Ok(Content::File { source, name })
 }
 
-pub(crate) fn guess_mime(name: Option<&str>) -> &'static str {
-    match name.and_then(|name| name.rsplit_once('.')).map(|(_, end)| end.to_ascii_lowercase()).as_deref() {
-        Some("txt" | "md" | "csv" | "json") => "text/plain",
-        _ => "application/pdf",
-    }
-}
-
-/// A `data:` address is the data itself.
-pub(crate) fn read_url(url: String, mime: Option<&str>) -> Source {
-    let inline = url.strip_prefix("data:").and_then(|rest| rest.split_once(";base64,"));
-    match inline {
-        Some((mime, data)) => Source::Inline { mime: mime.to_owned(), data: data.to_owned() },
-        None => Source::Url { url, mime: mime.map(str::to_owned) },
-    }
-}
-
-/// The address of a medium: its own, or its data in one.
-pub(crate) fn write_url(source: &Source) -> Option<String> {
-    match source {
-        Source::Url { url, .. } => Some(url.clone()),
-        Source::Inline { mime, data } => Some(format!("data:{mime};base64,{data}")),
-        Source::Text { .. } | Source::Stored { .. } => None,
-    }
-}
-
 /// A part for a message; an error names what chat completions have no place for.
 pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslatable> {
     let unsupported = |field: &str, reason| {
@@ -156,10 +135,7 @@ pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslata
             object([("type", "image_url".into()), ("image_url", image.into())])
         }
         Content::Audio { source: Source::Inline { mime, data } } => {
-            let format = mime.strip_prefix("audio/").unwrap_or(mime);
-            let format = if matches!(format, "x-wav" | "wave") { "wav" } else { format };
-            let format = if format == "mpeg" { "mp3" } else { format };
-            let audio = object([("data", data.into()), ("format", format.into())]);
+            let audio = object([("data", data.into()), ("format", audio_format(mime).into())]);
             object([("type", "input_audio".into()), ("input_audio", audio.into())])
         }
         Content::Audio { .. } => return unsupported("audio", "it takes sound inline only"),

@@ -7,7 +7,7 @@ use crate::{
     Dialect,
     chat::{CacheMark, Citation, Content, Part, Role, Turn},
     fields::{Fields, malformed},
-    translate::{Untranslatable, mint_call_id},
+    translate::{Calls, Untranslatable},
     tree::Json,
 };
 
@@ -16,20 +16,21 @@ type Result<T> = std::result::Result<T, Untranslatable>;
 const OWN: Dialect = Dialect::OpenaiChat;
 const AT: &str = "messages";
 
-pub(crate) fn decode(message: Json) -> Result<Turn> {
+/// `calls`: those of the conversation so far.
+pub(crate) fn decode(message: Json, calls: &mut Calls) -> Result<Turn> {
     let mut fields = Fields::of(message, AT)?;
     let role = match fields.need_text("role")?.as_str() {
         "system" => Role::System,
         "developer" => Role::Developer,
         "user" => Role::User,
         "assistant" => Role::Assistant,
-        "tool" | "function" => return read_result(fields),
+        "tool" | "function" => return read_result(fields, calls),
         _ => return Err(malformed("messages.role", "system, developer, user, assistant or tool")),
     };
     let mut turn = Turn::new(role, Vec::new());
     turn.name = fields.text("name")?;
     if role == Role::Assistant {
-        read_assistant(&mut fields, &mut turn.parts)?;
+        read_assistant(&mut fields, &mut turn.parts, calls)?;
     } else {
         read_content(fields.json("content"), &mut turn.parts)?;
     }
@@ -40,12 +41,12 @@ pub(crate) fn decode(message: Json) -> Result<Turn> {
     Ok(turn)
 }
 
-fn read_result(mut fields: Fields) -> Result<Turn> {
+fn read_result(mut fields: Fields, calls: &mut Calls) -> Result<Turn> {
     let name = fields.text("name")?;
     let call_id = match fields.text("tool_call_id")? {
         Some(id) => id,
         // The legacy function message has a name alone.
-        None => mint_call_id(name.as_deref().unwrap_or_default(), 1),
+        None => calls.answer(None, name.as_deref().unwrap_or_default()),
     };
     let mut parts = Vec::new();
     read_content(fields.json("content"), &mut parts)?;
@@ -56,7 +57,7 @@ fn read_result(mut fields: Fields) -> Result<Turn> {
 }
 
 /// What an assistant said, in a request or in an answer.
-pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
+pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>, calls: &mut Calls) -> Result<()> {
     read_reasoning(fields, parts)?;
     let before = parts.len();
     read_content(fields.json("content"), parts)?;
@@ -66,12 +67,7 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
         parts.pop();
     }
     read_citations(fields, &mut parts[before..])?;
-    if let (Some(token), Some(part)) =
-        (reasoning::read_google(fields.peek("extra_content")), parts[before..].last_mut())
-    {
-        fields.json("extra_content");
-        part.opaque.push(token);
-    }
+    let words = parts.len();
     if let Some(text) = fields.text("refusal")?.filter(|text| !text.is_empty()) {
         parts.push(Part::new(Content::Refusal { text }));
     }
@@ -82,12 +78,28 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>) -> Resu
         parts.push(Part::new(Content::Foreign { dialect: OWN, at: "messages.audio", value: audio }));
     }
     for call in fields.array("tool_calls")?.unwrap_or_default() {
-        parts.push(read_call(Fields::of(call, "messages.tool_calls")?)?);
+        parts.push(read_call(Fields::of(call, "messages.tool_calls")?, calls)?);
     }
-    if let Some(call) = fields.object("function_call", "messages.function_call")? {
-        parts.push(read_function(call, None)?);
+    // Some say all fields of all messages, and mean nothing by the empty ones.
+    let called = fields.peek("function_call").is_some_and(says_anything);
+    if let (Some(call), true) = (fields.object("function_call", "messages.function_call")?, called) {
+        parts.push(read_function(call, None, calls)?);
+    }
+    // Gemini's door signs the message (`signature-on-message`): its last words, or its first call where it has none.
+    if let Some(token) = reasoning::read_google(fields.peek("extra_content")) {
+        fields.json("extra_content");
+        let signed = if words > before { words - 1 } else { before };
+        match parts.get_mut(signed) {
+            Some(part) => part.opaque.push(token),
+            None => parts.push(Part { opaque: vec![token], ..Part::text("") }),
+        }
     }
     Ok(())
+}
+
+/// A body of a call with more than empty fields.
+pub(crate) fn says_anything(body: &Json) -> bool {
+    body.as_object().is_none_or(|body| body.iter().any(|(_, value)| !value.is_blank()))
 }
 
 fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
@@ -99,56 +111,63 @@ fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
     });
     let before = parts.len();
     reasoning::read_details(details, parts);
-    if parts.len() > before {
-        // A stream's details may have the tokens alone; the words were told beside them.
-        let mut texts = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
-            Content::Reasoning { text } => Some(text),
-            _ => None,
-        });
-        if let (Some(text), Some(first)) = (text, texts.next())
-            && first.is_empty()
-            && texts.all(|text| text.is_empty())
-        {
-            *first = text;
+    let words = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
+        Content::Reasoning { text } => Some(text),
+        _ => None,
+    });
+    let mut words: Vec<&mut String> = words.collect();
+    // A stream's details may have the tokens alone; the words were told beside them.
+    if let Some(text) = text
+        && words.iter().all(|words| words.is_empty())
+    {
+        match words.first_mut() {
+            Some(first) => **first = text,
+            None => parts.insert(before, Part::reasoning(text, Vec::new())),
         }
-        return Ok(());
     }
-    parts.extend(text.map(|text| Part::reasoning(text, Vec::new())));
     Ok(())
 }
 
-fn read_call(mut fields: Fields) -> Result<Part> {
+fn read_call(mut fields: Fields, calls: &mut Calls) -> Result<Part> {
     let id = fields.text("id")?;
     fields.json("index");
     let kind = fields.text("type")?;
-    let extra = fields.json("extra_content");
+    let token = reasoning::read_google(fields.peek("extra_content"));
+    if token.is_some() {
+        fields.json("extra_content");
+    }
     let mut part = if kind.as_deref() == Some("custom") {
         let mut custom = fields.need_object("custom", "messages.tool_calls.custom")?;
         let (name, input) = (custom.need_text("name")?, custom.text("input")?.unwrap_or_default());
-        Part::new(Content::ToolCall { id: id.unwrap_or_default(), name, input, custom: true })
+        let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| calls.call(None, &name));
+        Part::new(Content::ToolCall { id, name, input, custom: true })
     } else {
-        read_function(fields.need_object("function", "messages.tool_calls.function")?, id)?
+        if !fields.peek("custom").is_some_and(says_anything) {
+            fields.json("custom");
+        }
+        read_function(fields.need_object("function", "messages.tool_calls.function")?, id, calls)?
     };
-    part.opaque.extend(reasoning::read_google(extra.as_ref()));
+    part.opaque.extend(token);
     fields.rest(OWN, &mut part.extras);
     Ok(part)
 }
 
-fn read_function(mut function: Fields, id: Option<String>) -> Result<Part> {
-    let mut part = read_named(&mut function, id)?;
+fn read_function(mut function: Fields, id: Option<String>, calls: &mut Calls) -> Result<Part> {
+    let mut part = read_named(&mut function, id, calls)?;
     function.rest(OWN, &mut part.extras);
     Ok(part)
 }
 
-fn read_named(function: &mut Fields, id: Option<String>) -> Result<Part> {
+fn read_named(function: &mut Fields, id: Option<String>, calls: &mut Calls) -> Result<Part> {
     let name = function.need_text("name")?;
     let input = match function.json("arguments") {
+        // `arguments-missing`.
         None => String::new(),
         Some(Json::String(text)) => text,
         // Some providers forget that it is a string.
         Some(other) => other.to_string(),
     };
-    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| mint_call_id(&name, 1));
+    let id = id.filter(|id| !id.is_empty()).unwrap_or_else(|| calls.call(None, &name));
     Ok(Part::new(Content::ToolCall { id, name, input, custom: false }))
 }
 
@@ -157,8 +176,12 @@ fn read_citations(fields: &mut Fields, parts: &mut [Part]) -> Result<()> {
     let Some(Content::Text { citations, .. }) = parts.first_mut().map(|part| &mut part.content) else {
         return Ok(());
     };
-    for annotation in fields.array("annotations")?.unwrap_or_default() {
-        citations.extend(read_citation(&annotation));
+    let annotations = fields.array("annotations")?.unwrap_or_default();
+    citations.extend(annotations.iter().filter_map(read_citation));
+    // A file that is cited has no place among sources; of several kinds, the others are told all the same.
+    if citations.len() < annotations.len() {
+        let unread = annotations.into_iter().filter(|annotation| read_citation(annotation).is_none());
+        fields.put_back("annotations", unread.collect::<Vec<_>>().into());
     }
     Ok(())
 }

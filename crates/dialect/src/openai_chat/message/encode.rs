@@ -3,6 +3,8 @@
 //! In: a canonical turn. Out: its messages (a tool turn makes several). Pictures in a tool's result must not vanish:
 //! they follow in a user message.
 
+use std::slice;
+
 use super::{
     content::write_part,
     reasoning::{write_detail, write_google},
@@ -10,7 +12,7 @@ use super::{
 use crate::{
     Dialect,
     chat::{Citation, Content, Opaque, Part, Role, Turn},
-    fields::{list_extras, put_extras},
+    fields::{NO_PLACE, list_extras, put_extras},
     loss::Losses,
     shortfall,
     translate::{Replay, Target, Untranslatable},
@@ -247,8 +249,10 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
         match &part.content {
             Content::Text { text: more, citations } => {
                 let before = text.chars().count() as u64;
-                annotations.extend(citations.iter().map(|citation| write_citation(citation, before)));
+                let said = more.chars().count() as u64;
+                annotations.extend(citations.iter().map(|citation| write_citation(citation, before, said)));
                 message.put_some("extra_content", write_google(&part.opaque, true));
+                list_tokens(part, "messages.content.signature", losses);
                 text.push_str(more);
             }
             Content::Reasoning { text: more } => {
@@ -259,16 +263,23 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
             }
             Content::Refusal { text: more } => refusal.push_str(more),
             Content::ToolCall { .. } => {
+                list_tokens(part, "messages.tool_calls.signature", losses);
                 calls.push(write_call(part, write_google(&part.opaque, true), false).into());
             }
-            Content::Image { .. } => images.extend(write_part(part).ok().map(Json::Object)),
+            Content::Image { .. } => match write_part(part) {
+                Ok(image) => images.push(image.into()),
+                Err(_) => shortfall::lose_part(part, OWN, losses),
+            },
             Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
                 message.put("audio", value);
             }
             Content::Foreign { dialect: OWN, at: "messages.reasoning_details", value } => {
                 details.push(value.clone());
             }
-            _ => {}
+            Content::Audio { .. }
+            | Content::File { .. }
+            | Content::ToolResult { .. }
+            | Content::Foreign { .. } => shortfall::lose_part(part, OWN, losses),
         }
     }
     let silent = text.is_empty() && (!calls.is_empty() || !refusal.is_empty());
@@ -285,13 +296,37 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
     message.put_some("reasoning_content", Some(thinking).filter(|text| !text.is_empty()));
 }
 
-/// `before`: characters of the message before the text that is cited.
-pub(crate) fn write_citation(citation: &Citation, before: u64) -> Json {
-    let mut fields = Object::default();
-    if let Some((start, end)) = citation.span {
-        fields.put("start_index", start.saturating_add(before)).put("end_index", end.saturating_add(before));
+/// The call of an answer as OpenAI's first functions told it: one, and without an id.
+pub(crate) fn put_old_call(message: &mut Object, losses: &mut Losses) {
+    let Some(Json::Array(calls)) = message.take("tool_calls") else { return };
+    if calls.len() > 1 {
+        losses.add("messages.tool_calls", OWN, OLD_CALLS);
     }
-    fields.put("url", &citation.url).put_some("title", citation.title.as_ref());
+    let call = calls.into_iter().next().and_then(Json::into_object);
+    message.put_some("function_call", call.and_then(|mut call| call.take("function")));
+}
+
+pub(crate) const OLD_CALLS: &str = "a client that offers `functions` reads one call: the first was sent";
+
+/// Chat has a place for Gemini's tokens alone, beside thinking.
+fn list_tokens(part: &Part, field: &'static str, losses: &mut Losses) {
+    let homeless =
+        |token: &Opaque| token.stands_alone() && write_google(slice::from_ref(token), true).is_none();
+    if part.opaque.iter().any(homeless) {
+        losses.add(field, OWN, NO_PLACE);
+    }
+}
+
+/// `before`: characters of the message before the text that is cited; `said`: of that text. Clients refuse an annotation
+/// without a place or a title.
+pub(crate) fn write_citation(citation: &Citation, before: u64, said: u64) -> Json {
+    let (start, end) = citation.span.unwrap_or((0, said));
+    let mut fields = object([
+        ("start_index", start.saturating_add(before).into()),
+        ("end_index", end.saturating_add(before).into()),
+        ("url", (&citation.url).into()),
+        ("title", citation.title.as_ref().unwrap_or(&citation.url).into()),
+    ]);
     fields.put_some("content", citation.quote.as_ref());
     object([("type", "url_citation".into()), ("url_citation", fields.into())]).into()
 }

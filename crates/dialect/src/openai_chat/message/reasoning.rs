@@ -54,15 +54,20 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
 
 /// The details of a message as parts.
 pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) {
-    for value in details {
-        let Some(object) = value.as_object() else { continue };
-        let detail = read_detail(object);
-        if detail.unknown {
-            let at = "messages.reasoning_details";
-            parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value }));
-        } else {
+    for mut object in details.into_iter().filter_map(Json::into_object) {
+        let detail = read_detail(&object);
+        if !detail.unknown {
             parts.push(Part::reasoning(detail.text, detail.opaque));
+            continue;
         }
+        // A token of nobody's (`details-unnamed`) stays as it came; the words beside it are anybody's.
+        if !detail.text.is_empty() {
+            parts.push(Part::reasoning(detail.text, Vec::new()));
+            object.take("text");
+            object.take("summary");
+        }
+        let at = "messages.reasoning_details";
+        parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value: object.into() }));
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
     },
     fields::{Fields, malformed},
     openai_chat::message,
-    translate::Untranslatable,
+    translate::{Calls, Untranslatable},
     tree::Json,
 };
 
@@ -27,8 +27,9 @@ pub(crate) fn decode(body: Json) -> Result<ChatRequest> {
         options.rest(OWN, &mut request.extras);
     }
     let messages = fields.array("messages")?.ok_or_else(|| malformed("messages", "an array"))?;
+    let mut calls = Calls::default();
     for message in messages {
-        add_turn(&mut request.turns, message::decode(message)?);
+        add_turn(&mut request.turns, message::decode(message, &mut calls)?);
     }
 
     let (new, old) = (fields.count("max_completion_tokens")?, fields.count("max_tokens")?);
@@ -129,6 +130,7 @@ fn read_tools(fields: &mut Fields, request: &mut ChatRequest) -> Result<()> {
         request.tools.push(read_tool(tool)?);
     }
     for function in fields.array("functions")?.unwrap_or_default() {
+        request.old_functions = true;
         request.tools.push(Tool::Function(read_function(Fields::of(function, "functions")?)?));
     }
     request.parallel_calls = fields.bool("parallel_tool_calls")?;

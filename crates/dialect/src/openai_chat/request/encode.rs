@@ -9,7 +9,7 @@ use crate::{
     fields::{list_extras, put_extras},
     fit::{effort_word, fit},
     loss::Losses,
-    openai_chat::message,
+    openai_chat::{message, request::closed},
     shortfall,
     translate::{Replay, Target, Untranslatable},
     tree::{Json, Object, object},
@@ -17,7 +17,7 @@ use crate::{
 
 type Result<T> = std::result::Result<T, Untranslatable>;
 
-const OWN: Dialect = Dialect::OpenaiChat;
+pub(super) const OWN: Dialect = Dialect::OpenaiChat;
 
 /// OpenAI's limit, "Create chat completion"; others who speak it have their own.
 const MOST_STOPS: usize = 4;
@@ -91,6 +91,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     body.put_some("stream_options", Some(options).filter(|options| !options.is_empty()));
     put_extras(&request.extras, OWN, "", &mut body);
+    closed::fit(&mut body, target, losses);
     Ok(body)
 }
 

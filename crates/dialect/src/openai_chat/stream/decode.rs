@@ -3,18 +3,25 @@
 //! In: the data of one chunk. Out: events on the [`Track`]. Parts of a choice follow one another, except calls, which
 //! may overlap until their arguments are whole JSON.
 
+use super::{
+    input::Input,
+    start::{KNOWN, number, start},
+};
 use crate::{
     Accounting, Dialect,
-    chat::{Content, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
-    openai_chat::{message, reply},
+    openai_chat::{
+        message::{self, says_anything},
+        reply,
+    },
     translate::{CANDIDATE_BOUND, Track},
-    tree::{Json, Number, Object},
+    tree::{Json, Object},
     usage,
 };
 
-const OWN: Dialect = Dialect::OpenaiChat;
+pub(super) const OWN: Dialect = Dialect::OpenaiChat;
 
 #[derive(Debug)]
 pub(crate) struct Decoder {
@@ -22,6 +29,8 @@ pub(crate) struct Decoder {
     choices: Vec<Choice>,
     /// Usage was told.
     counted: bool,
+    /// `citations-on-top`, as of the latest chunk: they are told at the end.
+    sources: Vec<Citation>,
 }
 
 /// What is open of one choice.
@@ -34,7 +43,7 @@ struct Choice {
     said: bool,
     called: bool,
     refused: bool,
-    /// Told at the end: providers send more after the finish chunk.
+    /// Told at the end: providers send more in and after the finish chunk (`finish-with-content`, `usage-after-finish`).
     stop: Option<Stop>,
 }
 
@@ -53,41 +62,9 @@ struct Call {
     input: Input,
 }
 
-/// Follows a call's input, to know when its JSON is whole.
-#[derive(Debug, Default)]
-struct Input {
-    depth: u32,
-    in_string: bool,
-    escaped: bool,
-    whole: bool,
-}
-
-impl Input {
-    fn follow(&mut self, text: &str) {
-        for byte in text.bytes() {
-            if self.escaped {
-                self.escaped = false;
-            } else if self.in_string {
-                self.in_string = byte != b'"';
-                self.escaped = byte == b'\\';
-            } else {
-                match byte {
-                    b'"' => self.in_string = true,
-                    b'{' | b'[' => self.depth += 1,
-                    b'}' | b']' => {
-                        self.depth = self.depth.saturating_sub(1);
-                        self.whole = self.depth == 0;
-                    }
-                    _ => {}
-                }
-            }
-        }
-    }
-}
-
 impl Decoder {
     pub(crate) fn new(accounting: Accounting) -> Decoder {
-        Decoder { accounting, choices: Vec::new(), counted: false }
+        Decoder { accounting, choices: Vec::new(), counted: false, sources: Vec::new() }
     }
 
     pub(crate) fn read(&mut self, event: Option<&[u8]>, data: &str, track: &mut Track) {
@@ -120,30 +97,58 @@ impl Decoder {
         if !choices.is_empty() {
             start(data, &chunk, track);
         }
+        let mut last = choices.is_empty();
         for (at, choice) in choices.into_iter().enumerate() {
             if let Json::Object(choice) = choice {
+                last |= choice.get("finish_reason").is_some_and(|reason| !reason.is_blank());
                 self.read_choice(choice, at, track);
             }
         }
-        let [usage, groq] = members(data, ["usage", "x_groq"]).unwrap_or_default();
+        let [usage, groq, citations, results] =
+            members(data, ["usage", "x_groq", "citations", "search_results"]).unwrap_or_default();
+        if let Some(citations) = citations {
+            self.hear_sources(citations, results, track);
+        }
         let groq = groq.and_then(|groq| members(groq, ["usage"])).and_then(|[usage]| usage);
-        if let Some(usage) = usage.or(groq) {
-            let usage = usage::openai::read(usage, self.accounting);
+        if let Some(text) = usage.or(groq) {
+            let usage = usage::openai::read(text, self.accounting);
             self.counted |= usage.is_some();
+            track.list_usage(text, OWN);
             track.usage(usage);
+        }
+        // Between the first and the last, chunks are alike on the outside.
+        if last {
+            track.list_members(data, "", &KNOWN, OWN);
         }
     }
 
-    /// The stream's own end is an end if every choice said why it stopped.
+    fn hear_sources(&mut self, citations: &str, results: Option<&str>, track: &mut Track) {
+        let parse = |text: &str| Json::parse(text.as_bytes()).ok();
+        let Some(citations) = parse(citations).filter(|citations| !citations.is_blank()) else { return };
+        match message::read_sources(&citations, results.and_then(parse).as_ref()) {
+            Some(sources) => self.sources = sources,
+            None => track.losses.add("citations", OWN, "it is no list of addresses"),
+        }
+    }
+
+    /// The stream's own end is an end if every choice said why it stopped (`no-done`).
     pub(crate) fn finish(&mut self, track: &mut Track) {
         if self.choices.is_empty() || self.choices.iter().any(|choice| choice.stop.is_none()) {
             return;
         }
+        let mut sources = std::mem::take(&mut self.sources);
         for choice in &mut self.choices {
+            if let Some((Flow::Text, part)) = choice.flow {
+                let cited = sources.drain(..).map(Delta::Citation);
+                cited.for_each(|citation| track.delta(choice.index, part, citation));
+            }
             choice.calls.clear();
             if let Some(stop) = choice.stop.clone() {
                 track.stop(choice.index, stop);
             }
+        }
+        if !sources.is_empty() {
+            track.losses.add("citations", OWN, "there are no words that they could belong to");
         }
         track.end();
     }
@@ -170,13 +175,8 @@ impl Decoder {
         if let Some(Json::String(text)) = fields.take("text") {
             choice.say(Flow::Text, text, track);
         }
-        if fields.get("logprobs").is_some_and(|found| !found.is_blank()) {
-            track.losses.add(
-                "choices.logprobs",
-                Dialect::OpenaiChat,
-                "probabilities of a stream are not translated",
-            );
-        }
+        // Beside a delta, the message is what all deltas have said so far.
+        track.list_rest(&fields, "choices", &["index", "finish_reason", "message"], OWN);
         if let Some(word) = fields.text("finish_reason").filter(|word| !word.is_empty()) {
             if reply::is_failure(word) {
                 match fields.get("error").filter(|error| !error.is_blank()) {
@@ -190,45 +190,13 @@ impl Decoder {
     }
 }
 
-/// Members of a chunk that are read, or say nothing of the answer.
-const KNOWN: [&str; 9] =
-    ["x_groq", "id", "object", "created", "model", "choices", "usage", "system_fingerprint", "obfuscation"];
-
-fn start(data: &str, chunk: &Object, track: &mut Track) {
-    if !track.is_started() {
-        // All chunks are alike on the outside: the first tells what the others have, too.
-        if let Ok(Json::Object(whole)) = Json::parse(data.as_bytes()) {
-            track.list_rest(&whole, "", &KNOWN, OWN);
-        }
-        let created = number(chunk.get("created"));
-        track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
-    }
-}
-
-fn number(value: Option<&Json>) -> Option<u64> {
-    match value {
-        Some(Json::Number(number)) => Number::as_u64(number),
-        _ => None,
-    }
-}
-
 impl Choice {
     fn read_delta(&mut self, mut delta: Object, track: &mut Track) {
         self.read_reasoning(&mut delta, track);
         match delta.take("content") {
             Some(Json::String(text)) => self.say(Flow::Text, text, track),
-            // Mistral's, with its thinking.
-            Some(Json::Array(pieces)) => {
-                for piece in pieces.into_iter().filter_map(Json::into_object) {
-                    match piece.text("type") {
-                        Some("thinking") => {
-                            let text = message::content::read_thinking(piece.get("thinking").cloned());
-                            self.say(Flow::Reasoning, text, track);
-                        }
-                        _ => self.say(Flow::Text, piece.text("text").unwrap_or_default().to_owned(), track),
-                    }
-                }
-            }
+            // Mistral's, with its thinking (`content-in-parts`).
+            Some(pieces @ Json::Array(_)) => self.say_pieces(pieces, track),
             _ => {}
         }
         if let Some(Json::String(text)) = delta.take("refusal") {
@@ -256,18 +224,51 @@ impl Choice {
                 self.read_call(call, track);
             }
         }
-        if let Some(Json::Object(function)) = delta.take("function_call") {
+        if let Some(function @ Json::Object(_)) = delta.take("function_call").filter(says_anything) {
             let mut call = Object::default();
             call.put("index", 0u64).put("function", function);
             self.read_call(call, track);
         }
+        self.sign(&mut delta, track);
         Choice::list(&delta, track);
+    }
+
+    fn say_pieces(&mut self, pieces: Json, track: &mut Track) {
+        let mut parts = Vec::new();
+        if message::content::read_content(Some(pieces), &mut parts).is_err() {
+            track.fail("the provider sent a piece of content that is none");
+            return;
+        }
+        for part in parts {
+            match part.content {
+                Content::Text { text, .. } => self.say(Flow::Text, text, track),
+                Content::Reasoning { text } => self.say(Flow::Reasoning, text, track),
+                Content::Refusal { text } => self.say(Flow::Refusal, text, track),
+                _ => {
+                    self.close_flow(track);
+                    self.said = true;
+                    track.whole(self.index, part);
+                    continue;
+                }
+            }
+            track.list_extras(&part.extras);
+        }
+    }
+
+    /// Gemini's door signs the message (`signature-on-message`): the token is its last part's.
+    fn sign(&mut self, delta: &mut Object, track: &mut Track) {
+        let Some(token) = message::reasoning::read_google(delta.get("extra_content")) else { return };
+        delta.take("extra_content");
+        let last = self.flow.map(|(_, part)| part).or(self.calls.last().map(|call| call.part));
+        if let Some(part) = last.or_else(|| self.enter(Flow::Text, track)) {
+            track.delta(self.index, part, Delta::Opaque(token));
+        }
     }
 
     /// The rest of a delta, once everything known was taken out.
     fn list(delta: &Object, track: &mut Track) {
         if delta.0.len() > 1 || delta.get("role").is_none() {
-            track.list_rest(delta, "choices.delta", &["role", "extra_content"], OWN);
+            track.list_rest(delta, "choices.delta", &["role"], OWN);
         }
     }
 
@@ -284,10 +285,11 @@ impl Choice {
             return;
         }
         for detail in details.iter().filter_map(Json::as_object) {
+            let kind = detail.text("type").unwrap_or("reasoning.text").to_owned();
             let detail = message::reasoning::read_detail(detail);
             if detail.unknown {
-                let at = "messages.reasoning_details";
-                track.losses.add(at, Dialect::OpenaiChat, "a token whose dialect is not named");
+                let at = format!("messages.reasoning_details.{kind}");
+                track.losses.add(at, OWN, "a token whose dialect is not named");
             }
             let tokens: Vec<_> =
                 detail.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
@@ -339,27 +341,42 @@ impl Choice {
     }
 
     fn cite(&mut self, annotations: &[Json], track: &mut Track) {
-        let Some((Flow::Text, part)) = self.flow else { return };
-        for citation in annotations.iter().filter_map(message::read_citation) {
-            track.delta(self.index, part, Delta::Citation(citation));
+        let open = self.flow.filter(|(flow, _)| *flow == Flow::Text);
+        for annotation in annotations {
+            match (message::read_citation(annotation), open) {
+                (Some(citation), Some((_, part))) => track.delta(self.index, part, Delta::Citation(citation)),
+                _ => track.losses.add("choices.delta.annotations", OWN, "it cites no address, or no words"),
+            }
         }
     }
 
     fn read_call(&mut self, mut fields: Object, track: &mut Track) {
         let index = number(fields.get("index"));
+        // `empty-id-repeated`: it says nothing.
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));
-        let custom = fields.get("custom").is_some();
+        if token.is_some() {
+            fields.take("extra_content");
+        }
+        let custom = fields
+            .get("function")
+            .is_none_or(|function| fields.text("type") == Some("custom") && !says_anything(function));
+        let unused = fields.take(if custom { "function" } else { "custom" });
         let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
             return;
         };
+        if unused.is_some_and(|body| says_anything(&body)) {
+            track.losses.add("choices.delta.tool_calls.custom", OWN, "a call is a function or a custom tool");
+        }
         let name = body.text("name").unwrap_or_default().to_owned();
         let input = match body.take(if custom { "input" } else { "arguments" }) {
             Some(Json::String(text)) => text,
             Some(Json::Null) | None => String::new(),
             Some(other) => other.to_string(),
         };
-        // Without an index, another id or a name begins another call; a position says nothing across chunks.
+        track.list_rest(&fields, "choices.delta.tool_calls", &["index", "id", "type"], OWN);
+        track.list_rest(&body, "choices.delta.tool_calls.function", &["name"], OWN);
+        // Without an index (`call-without-index`), another id or a name begins another call; a position says nothing across chunks.
         let known = match index {
             Some(_) => self.calls.iter().rposition(|call| call.index == index),
             None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id),

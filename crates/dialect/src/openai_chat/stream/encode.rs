@@ -51,7 +51,12 @@ enum Open {
     Text,
     Reasoning,
     Refusal,
-    Call { index: u64, custom: bool },
+    Call {
+        index: u64,
+        custom: bool,
+    },
+    /// The one call of a client that reads `function_call`.
+    OldCall,
     Whole,
 }
 
@@ -78,7 +83,12 @@ impl Encoder {
                 reply::list_stop(stop, losses);
                 let delta = self.greeting(*candidate);
                 let refused = self.books(*candidate).refused;
-                self.put_chunk(*candidate, delta, Some(reply::write_reason(stop, refused)), out);
+                self.put_chunk(
+                    *candidate,
+                    delta,
+                    Some(reply::write_reason(stop, refused, self.telling.old_functions)),
+                    out,
+                );
             }
             ChatEvent::Usage(usage) => self.usage = Some(*usage),
             ChatEvent::Ended => {
@@ -125,6 +135,7 @@ impl Encoder {
 
     fn open(&mut self, candidate: u32, part: u32, opening: &Opening, out: &mut Vec<u8>, losses: &mut Losses) {
         let mut delta = self.greeting(candidate);
+        let old = self.telling.old_functions;
         let books = self.books(candidate);
         let open = match opening {
             Opening::Text => {
@@ -135,6 +146,15 @@ impl Encoder {
             Opening::Refusal => {
                 books.refused = true;
                 Open::Refusal
+            }
+            Opening::ToolCall { .. } if old && books.calls > 0 => {
+                losses.add("messages.tool_calls", OWN, message::OLD_CALLS);
+                return;
+            }
+            Opening::ToolCall { name, .. } if old => {
+                books.calls += 1;
+                delta.put("function_call", object([("name", name.into()), ("arguments", "".into())]));
+                Open::OldCall
             }
             Opening::ToolCall { id, name, custom } => {
                 let index = books.calls;
@@ -151,7 +171,7 @@ impl Encoder {
                 Open::Call { index, custom: *custom }
             }
             Opening::Whole(whole) => {
-                put_whole(whole, &mut delta, losses);
+                put_whole(whole, books, &mut delta, losses);
                 Open::Whole
             }
         };
@@ -176,6 +196,10 @@ impl Encoder {
             (Open::Refusal, Delta::Text(text)) => {
                 fields.put("refusal", text);
             }
+            (Open::OldCall, Delta::Input(input)) => {
+                fields.put("function_call", object([("arguments", input.into())]));
+            }
+            (Open::OldCall, Delta::Opaque(_)) => losses.add("messages.tool_calls.signature", OWN, NO_PLACE),
             (Open::Call { index, custom }, Delta::Input(input)) => {
                 let (kind, key) = if custom { ("custom", "input") } else { ("function", "arguments") };
                 let body = object([(key, input.into())]);
@@ -209,11 +233,13 @@ impl Encoder {
                     Some(token) => {
                         fields.put("extra_content", token);
                     }
+                    None if !token.stands_alone() => {}
                     None => losses.add("messages.content.signature", OWN, NO_PLACE),
                 }
             }
             (Open::Text, Delta::Citation(citation)) => {
-                let citation = message::write_citation(citation, books.text_began);
+                let citation =
+                    message::write_citation(citation, books.text_began, books.characters - books.text_began);
                 fields.put("annotations", vec![citation]);
             }
             _ => return,
@@ -240,7 +266,7 @@ fn detail_of(token: &Opaque, index: u32) -> Object {
     message::reasoning::write_detail("", slice::from_ref(token), index, true)
 }
 
-fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
+fn put_whole(part: &Part, books: &mut Books, delta: &mut Object, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
     match &part.content {
         Content::Text { text, .. } => {
@@ -250,15 +276,17 @@ fn put_whole(part: &Part, delta: &mut Object, losses: &mut Losses) {
             Ok(image) => {
                 delta.put("images", vec![image.into()]);
             }
-            Err(_) => losses.add("messages.content.image", OWN, NO_PLACE),
+            Err(_) => shortfall::lose_part(part, OWN, losses),
         },
         Content::Foreign { dialect: OWN, at: "messages.audio", value } => {
             delta.put("audio", value);
         }
         Content::Reasoning { .. } => {
-            let details: Vec<Json> = part.opaque.iter().map(|token| detail_of(token, 0).into()).collect();
+            let numbered = part.opaque.iter().zip(books.details..);
+            let details: Vec<Json> = numbered.map(|(token, index)| detail_of(token, index).into()).collect();
+            books.details += part.opaque.len() as u32;
             delta.put("reasoning_details", details);
         }
-        _ => {}
+        _ => shortfall::lose_part(part, OWN, losses),
     }
 }

@@ -5,12 +5,12 @@
 use super::encode::write_citation;
 use crate::{
     Dialect,
-    chat::{Content, Part, Source},
-    fields::Fields,
-    openai_chat::message::{
-        content::{guess_mime, read_url, write_url},
-        read_citation,
+    chat::{
+        Content, Part, Source,
+        source::{audio_format, guess_mime, read_url, write_url},
     },
+    fields::Fields,
+    openai_chat::message::read_citation,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -93,7 +93,8 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         }
         Content::Text { text, citations } => {
             let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
-            let annotations: Vec<Json> = citations.iter().map(write_citation).collect();
+            let annotations: Vec<Json> =
+                citations.iter().map(|citation| write_citation(citation, text)).collect();
             fields.put_some("annotations", Some(annotations).filter(|list| !list.is_empty()));
             fields
         }
@@ -125,12 +126,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             fields
         }
         Content::Audio { source: Source::Inline { mime, data } } => {
-            let format = match mime.strip_prefix("audio/").unwrap_or(mime) {
-                "x-wav" | "wave" => "wav",
-                "mpeg" => "mp3",
-                other => other,
-            };
-            let audio = object([("data", data.into()), ("format", format.into())]);
+            let audio = object([("data", data.into()), ("format", audio_format(mime).into())]);
             object([("type", "input_audio".into()), ("input_audio", audio.into())])
         }
         Content::Audio { .. } => return unsupported("audio", "it takes sound inline only"),

@@ -6,7 +6,7 @@
 use super::content::read_part;
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Role},
+    chat::{Content, Opaque, OpaqueKind, Part, Role, Source},
     fields::{Fields, malformed},
     mark,
     openai_responses::namespace,
@@ -141,10 +141,16 @@ fn read_result(mut fields: Fields, custom: bool) -> Result<Part> {
 /// The parts of an output, all of one answer. A picture that was drawn is a picture to everybody.
 pub(crate) fn read_output(item: Json) -> Result<Vec<Part>> {
     let drawn = item.as_object().filter(|item| item.text("type") == Some("image_generation_call"));
-    if let Some(data) = drawn.and_then(|item| item.text("result")) {
-        let format = drawn.and_then(|item| item.text("output_format")).unwrap_or("png");
-        let source = crate::chat::Source::Inline { mime: format!("image/{format}"), data: data.to_owned() };
-        return Ok(vec![Part::new(Content::Image { source, detail: None })]);
+    if drawn.and_then(|item| item.text("result")).is_none() {
+        return decode(item).map(|(_, parts)| parts);
     }
-    decode(item).map(|(_, parts)| parts)
+    let mut fields = Fields::of(item, AT)?;
+    let (data, format) = (fields.need_text("result")?, fields.text("output_format")?);
+    let mime = format!("image/{}", format.as_deref().unwrap_or("png"));
+    let mut part = Part::new(Content::Image { source: Source::Inline { mime, data }, detail: None });
+    part.opaque.extend(read_id(&mut fields)?);
+    fields.json("type");
+    fields.json("status");
+    fields.rest(OWN, &mut part.extras);
+    Ok(vec![part])
 }

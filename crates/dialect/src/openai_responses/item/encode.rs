@@ -206,7 +206,9 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
         |kind: &str| part.opaque_of(OWN, OpaqueKind::Id).map_or_else(|| ids.mint(kind), str::to_owned);
     let mut item = match &part.content {
         Content::Text { text, citations } => {
-            let annotations: Vec<Json> = citations.iter().map(write_citation).collect();
+            citations.iter().for_each(|citation| shortfall::list_quote(citation, OWN, losses));
+            let annotations: Vec<Json> =
+                citations.iter().map(|citation| write_citation(citation, text)).collect();
             let own = |key: &str| part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == key);
             let mut content = object([("type", "output_text".into()), ("text", text.into())]);
             for (key, list) in [("annotations", annotations), ("logprobs", Vec::new())] {
@@ -238,10 +240,20 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
             items.push(item.into());
             return;
         }
-        Content::Image { source, .. } => write_image(source, id("ig")),
+        Content::Image { source, .. } => {
+            let mut item = write_image(source, id("ig"));
+            item.iter_mut().for_each(|item| put_extras(&part.extras, OWN, "input", item));
+            item
+        }
         Content::Foreign { dialect: OWN, value: Json::Object(value), .. } => Some(value.clone()),
-        _ => None,
+        Content::Audio { .. }
+        | Content::File { .. }
+        | Content::ToolResult { .. }
+        | Content::Foreign { .. } => None,
     };
+    if item.is_none() {
+        shortfall::lose_part(part, OWN, losses);
+    }
     if matches!(&part.content, Content::Text { text, .. } if text.is_empty()) {
         item = None;
     }
@@ -283,11 +295,15 @@ pub(crate) fn write_image(source: &Source, id: String) -> Option<Object> {
 }
 
 /// Flat here, where chat completions nest it.
-pub(crate) fn write_citation(citation: &Citation) -> Json {
-    let mut fields = object([("type", "url_citation".into())]);
-    if let Some((start, end)) = citation.span {
-        fields.put("start_index", start).put("end_index", end);
-    }
-    fields.put("url", &citation.url).put_some("title", citation.title.as_ref());
-    fields.into()
+pub(crate) fn write_citation(citation: &Citation, text: &str) -> Json {
+    // Without a place of its own it is the whole text that leans on it: clients refuse one without.
+    let (start, end) = citation.span.unwrap_or_else(|| (0, text.chars().count() as u64));
+    object([
+        ("type", "url_citation".into()),
+        ("start_index", start.into()),
+        ("end_index", end.into()),
+        ("url", (&citation.url).into()),
+        ("title", citation.title.as_ref().unwrap_or(&citation.url).into()),
+    ])
+    .into()
 }

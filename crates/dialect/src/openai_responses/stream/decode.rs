@@ -4,7 +4,7 @@
 //! that repeat it; what was only told there must not be missed.
 
 use crate::{
-    chat::{Content, Opaque, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, Opaque, OpaqueKind, Part, Stop, StopReason},
     event::{Delta, Opening},
     openai_chat::message::read_citation,
     openai_responses::{item, namespace, reply},
@@ -50,6 +50,16 @@ struct Open {
     place: u64,
     part: u32,
     said: bool,
+    /// Sources told so far: the events that repeat the text name them again.
+    cited: usize,
+    /// `content_part.done` was told: closed once the item goes on with another part.
+    done: bool,
+}
+
+impl Open {
+    fn new(place: u64, part: u32) -> Open {
+        Open { place, part, said: false, cited: 0, done: false }
+    }
 }
 
 impl Decoder {
@@ -87,20 +97,22 @@ impl Decoder {
             }
             "response.output_text.annotation.added" => {
                 let citation = event.get("annotation").and_then(read_citation);
-                match (citation, self.find(output, place)) {
-                    (Some(citation), Some(part)) => track.delta(0, part, Delta::Citation(citation)),
-                    _ => track.losses.add(
-                        "output.content.annotations",
-                        OWN,
-                        "it cites a file of the provider's",
-                    ),
+                // What is no address is listed with the item, which has it again.
+                if let Some(citation) = citation
+                    && let Some(open) = self.open(output, place)
+                {
+                    open.cited += 1;
+                    let part = open.part;
+                    track.delta(0, part, Delta::Citation(citation));
                 }
             }
             "response.content_part.done" => {
-                if let Some(item) = self.items.iter().find(|item| item.output == output)
-                    && let Some(open) = item.parts.iter().find(|open| open.place == place)
-                {
-                    track.close(0, open.part);
+                let part = event.take("part").and_then(|part| item::read_part(part).ok());
+                if let Some(Part { content: Content::Text { text, citations }, .. }) = part {
+                    self.tell_text(output, place, text, citations, track);
+                }
+                if let Some(open) = self.open(output, place) {
+                    open.done = true;
                 }
             }
             "response.function_call_arguments.delta" | "response.custom_tool_call_input.delta" => {
@@ -130,7 +142,7 @@ impl Decoder {
             let custom = kind == "custom_tool_call";
             self.called = true;
             if let Some(part) = track.open(0, Opening::ToolCall { id, name, custom }) {
-                books.parts.push(Open { place: 0, part, said: false });
+                books.parts.push(Open::new(0, part));
             }
         }
         self.items.push(books);
@@ -147,17 +159,20 @@ impl Decoder {
         &mut self.items[at]
     }
 
-    fn find(&mut self, output: u64, place: u64) -> Option<u32> {
-        self.item(output).parts.iter().find(|open| open.place == place).map(|open| open.part)
+    fn open(&mut self, output: u64, place: u64) -> Option<&mut Open> {
+        self.item(output).parts.iter_mut().find(|open| open.place == place)
     }
 
     fn enter(&mut self, output: u64, place: u64, opening: Opening, track: &mut Track) -> Option<u32> {
-        if let Some(part) = self.find(output, place) {
-            return Some(part);
+        if let Some(open) = self.open(output, place) {
+            return Some(open.part);
         }
         self.refused |= opening == Opening::Refusal;
+        for open in self.item(output).parts.iter().filter(|open| open.done) {
+            track.close(0, open.part);
+        }
         let part = track.open(0, opening)?;
-        self.item(output).parts.push(Open { place, part, said: false });
+        self.item(output).parts.push(Open::new(place, part));
         Some(part)
     }
 
@@ -186,6 +201,25 @@ impl Decoder {
         }
     }
 
+    /// A text with its sources, as far as no delta told them.
+    fn tell_text(
+        &mut self,
+        output: u64,
+        place: u64,
+        text: String,
+        citations: Vec<Citation>,
+        track: &mut Track,
+    ) {
+        if !self.open(output, place).is_some_and(|open| open.said) {
+            self.say_text(output, place, Opening::Text, text, track);
+        }
+        let Some(open) = self.open(output, place) else { return };
+        let told = open.cited.max(citations.len());
+        let (part, untold) =
+            (open.part, citations.into_iter().skip(std::mem::replace(&mut open.cited, told)));
+        untold.for_each(|citation| track.delta(0, part, Delta::Citation(citation)));
+    }
+
     fn finish_item(&mut self, output: u64, item: Json, track: &mut Track) {
         let Ok(parts) = item::read_output(item) else {
             track.fail("the provider sent an item that is none");
@@ -209,9 +243,13 @@ impl Decoder {
     /// What the item says in full and no delta said, and its tokens.
     fn catch_up(&mut self, output: u64, place: u64, part: Part, track: &mut Track) {
         let tokens: Vec<Opaque> =
-            part.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
-        let (opening, text) = match part.content {
-            Content::Text { text, .. } => (Opening::Text, text),
+            part.opaque.iter().filter(|token| token.kind != OpaqueKind::Id).cloned().collect();
+        track.list_extras(&part.extras);
+        let (opening, text) = match part.content.clone() {
+            Content::Text { text, citations } => {
+                self.tell_text(output, place, text, citations, track);
+                (Opening::Text, String::new())
+            }
             Content::Refusal { text } => (Opening::Refusal, text),
             Content::Reasoning { text } => (Opening::Reasoning, text),
             Content::ToolCall { id, name, input, custom } => {
@@ -224,7 +262,10 @@ impl Decoder {
                 }
                 return;
             }
-            _ => return,
+            _ => {
+                track.whole(0, part);
+                return;
+            }
         };
         let said = self.item(output).parts.iter().any(|open| open.place == place && open.said);
         if !said {
@@ -253,7 +294,12 @@ impl Decoder {
                 self.finish_item(at as u64, item, track);
             }
         }
-        track.usage(reply::read_usage(response.get("usage").filter(|usage| !usage.is_blank())));
+        let usage = response.get("usage").filter(|usage| !usage.is_blank()).map(Json::to_string);
+        if let Some(usage) = usage {
+            track.list_usage(&usage, OWN);
+            track.usage(reply::read_usage(&usage));
+        }
+        track.list_rest(&response, "response", &reply::READ, OWN);
         let status = response.text("status").unwrap_or("completed");
         if reply::is_failure(status) {
             track.fail_with(&Json::Object(response).to_string());

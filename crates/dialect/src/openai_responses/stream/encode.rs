@@ -7,7 +7,7 @@
 use super::shape::{write_content, write_item, write_summary};
 use crate::{
     Dialect, Usage,
-    chat::{Content, Opaque, OpaqueKind, Part, Stop},
+    chat::{Opaque, OpaqueKind, Part, Stop},
     event::{ChatEvent, Delta, Opening},
     loss::Losses,
     openai_responses::{
@@ -15,6 +15,7 @@ use crate::{
         namespace, reference,
         reply::{self, Head, Progress},
     },
+    shortfall,
     translate::{Sequence, Telling, put_object},
     tree::{Json, object},
 };
@@ -142,13 +143,13 @@ impl Encoder {
                     tokens: Vec::new(),
                 });
             }
-            ChatEvent::Delta { delta, .. } => self.delta(delta, out),
+            ChatEvent::Delta { delta, .. } => self.delta(delta, out, losses),
             ChatEvent::Closed { .. } => self.close(out, losses),
             _ => {}
         }
     }
 
-    fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>) {
+    fn delta(&mut self, delta: &Delta, out: &mut Vec<u8>, losses: &mut Losses) {
         let Some(current) = &mut self.current else { return };
         match delta {
             Delta::Text(text) | Delta::Input(text) => {
@@ -203,7 +204,8 @@ impl Encoder {
                 }
             }
             Delta::Citation(citation) => {
-                let annotation = item::write_citation(citation);
+                shortfall::list_quote(citation, OWN, losses);
+                let annotation = item::write_citation(citation, &current.said);
                 let number = current.annotations.len() as u64;
                 current.annotations.push(annotation.clone());
                 let id = self.begin_item(out);
@@ -364,9 +366,6 @@ impl Encoder {
     fn put_whole(&mut self, part: &Part, out: &mut Vec<u8>, losses: &mut Losses) {
         let mut items = Vec::new();
         item::put_output(part, &mut self.ids, &mut items, losses);
-        if matches!(part.content, Content::Image { .. }) && items.is_empty() {
-            losses.add("output.image", OWN, "it gives pictures inline only");
-        }
         for item in items {
             for kind in ["response.output_item.added", "response.output_item.done"] {
                 let index = self.index();

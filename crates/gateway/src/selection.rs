@@ -18,13 +18,13 @@ pub(crate) const NOBODY: i64 = -1;
 
 /// A filter whose names are still names.
 #[derive(Clone, Debug, Default)]
-pub struct Wanted {
+pub struct Selection {
     pub filter: Filter,
     key: Option<String>,
     user: Option<String>,
 }
 
-impl Wanted {
+impl Selection {
     /// The words there are. On the command line they have dashes in place of underscores.
     pub const WORDS: [&str; 17] = [
         "since",
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn words_become_a_filter_or_say_what_was_expected() {
-        let mut wanted = Wanted::default();
+        let mut selection = Selection::default();
         for (word, text) in [
             ("since", "24h"),
             ("until", "1970-01-02"),
@@ -172,7 +172,7 @@ mod tests {
             ("dearer_than", "0.05"),
             ("id", "00000000-0000-0000-0000-000000000001"),
         ] {
-            wanted.set(word, text, 100_000_000).unwrap();
+            selection.set(word, text, 100_000_000).unwrap();
         }
         let expected = Filter {
             since_ms: Some(13_600_000),
@@ -185,7 +185,7 @@ mod tests {
             id: Some(1_u128.to_be_bytes()),
             ..Filter::default()
         };
-        assert_eq!(wanted.filter, expected);
+        assert_eq!(selection.filter, expected);
         for (word, text) in [
             ("since", "yesterday"),
             ("ending", "cutt"),
@@ -197,7 +197,7 @@ mod tests {
             ("id", "x"),
             ("colour", "red"),
         ] {
-            assert!(Wanted::default().set(word, text, 0).is_err(), "{word} {text}");
+            assert!(Selection::default().set(word, text, 0).is_err(), "{word} {text}");
         }
     }
 }
