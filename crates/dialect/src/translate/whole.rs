@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn events(reply: ChatReply, to: Dialect, losses: &mut Losses) -> Vec<ChatEvent> {
     let ChatReply { id, model, created_s, candidates, usage, service_tier, extras } = reply;
     list_extras(&extras, to, losses);
-    if service_tier.is_some() {
+    if service_tier.is_some_and(|tier| !tier.is_empty()) {
         losses.add("service_tier", to, "a stream does not tell it");
     }
     let mut events = vec![ChatEvent::Started { id, model, created_s }];

@@ -1,5 +1,5 @@
 //! No field of an answer disappears unlisted: every field of the published response schemas, and what providers add to
-//! them, one at a time, whole and streamed, into every dialect.
+//! them, one at a time, whole, streamed, and whole for a client that reads a stream, into every dialect.
 //!
 //! `fixtures/answer_fields/<dialect>.tsv` has a row per field, as for [`every_field`](crate::every_field). What is told
 //! must change what the client reads, or the losses, or be on the list of fields without meaning. And the recordings:
@@ -13,7 +13,7 @@ use dialect::{
     chat::{Candidate, ChatReply, Content, Opaque, OpaqueKind, Part, Source, Stop, StopReason},
     loss::Losses,
     meaningless,
-    translate::{StreamDecoder, StreamEncoder, Telling, decode_reply, encode_reply},
+    translate::{StreamDecoder, StreamEncoder, Telling, decode_reply, encode_reply, encode_reply_as_stream},
     tree::Json,
 };
 use serde_json::{Value, json};
@@ -162,6 +162,14 @@ fn whole(from: Dialect, body: &Value, to: Dialect) -> (String, Losses) {
     (String::from_utf8(encoded.body).unwrap(), encoded.losses)
 }
 
+/// The same, told to a client that asked for a stream.
+fn whole_as_stream(from: Dialect, body: &Value, to: Dialect) -> (String, Losses) {
+    let reply = decode_reply(from, body.to_string().as_bytes(), Accounting::Standard)
+        .unwrap_or_else(|error| panic!("{body}: {error:?}"));
+    let encoded = encode_reply_as_stream(to, reply, telling(), drop);
+    (String::from_utf8(encoded.body).unwrap(), encoded.losses)
+}
+
 /// The same as a stream tells it.
 fn in_stream(from: Dialect, stream: &[u8], to: Dialect) -> (String, Losses) {
     let mut decoder = StreamDecoder::new(from, Framing::Sse, Accounting::Standard);
@@ -194,6 +202,13 @@ fn every_field_of_an_answer_arrives_or_is_listed() {
             for to in Dialect::ALL.into_iter().filter(|to| *to != from) {
                 if whole(from, &with, to) == whole(from, &without, to) {
                     wrong.push(format!("{} {name}.{field} {value} to {}", from.name(), to.name()));
+                }
+                if whole_as_stream(from, &with, to) == whole_as_stream(from, &without, to) {
+                    wrong.push(format!(
+                        "{} {name}.{field} {value} as a stream to {}",
+                        from.name(),
+                        to.name()
+                    ));
                 }
                 let [with, without] = [&with, &without].map(|body| streamed(from, body));
                 if in_stream(from, &with, to) == in_stream(from, &without, to) {
