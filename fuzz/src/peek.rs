@@ -2,7 +2,12 @@
 //! force when it is peeked at again.
 
 use bytes::Bytes;
-use dialect::{Dialect, Door, Edits, Operation, OutputLimit, OwnThinking, peek, splice};
+use dialect::{
+    Dialect, Door, Edits, Operation, OutputLimit, OwnThinking, ThinkingEdit,
+    chat::{Effort, Thinking},
+    peek, splice,
+    translate::Target,
+};
 use serde_json::{Map, Value};
 
 use crate::{Choices, DIALECTS, OPERATIONS};
@@ -10,10 +15,12 @@ use crate::{Choices, DIALECTS, OPERATIONS};
 /// Lower than what clients ask for, and not the same as a seed's.
 const TOKENS: u64 = 17;
 
+const HIGH: Thinking = Thinking { mode: None, effort: Some(Effort::High), shown: None };
+
 pub fn check(bytes: &[u8]) {
     let mut choices = Choices(bytes);
     let door = Door::new(choices.of(&DIALECTS), choices.of(&OPERATIONS));
-    let limited = choices.of(&[false, true]);
+    let (limited, thinks) = choices.of(&[(false, false), (true, false), (true, true), (false, true)]);
     let body = Bytes::copy_from_slice(choices.0);
     let Ok(envelope) = peek(door, &body) else { return };
     assert_eq!(splice(&body, &envelope, &Edits::default()).parts.concat(), body, "nothing was asked for");
@@ -24,12 +31,13 @@ pub fn check(bytes: &[u8]) {
         tokens: TOKENS,
         new_name: choices.0.len() % 2 == 0,
     };
+    let wish = ThinkingEdit { dialect: door.dialect, thinking: HIGH, target: Target::default() };
     let edits = Edits {
         model: Some("another"),
         ask_usage: true,
         output_limit: Some(limit).filter(|_| limited && chat),
         one_model: true,
-        thinking: None,
+        thinking: Some(wish).filter(|_| thinks && chat),
         own_thinking: None,
     };
     let edited = splice(&body, &envelope, &edits);
@@ -43,10 +51,14 @@ pub fn check(bytes: &[u8]) {
         assert_eq!(again.model, "another", "{words}");
     }
     assert!(again.fallbacks.is_empty(), "{words}");
-    if limited && chat {
+    // There a budget to think with may raise it.
+    let raised = thinks && door.dialect == Dialect::AnthropicMessages;
+    if limited && chat && !raised {
         assert!(again.max_output.is_some_and(|most| most <= TOKENS), "{words}");
     }
-    same_otherwise(&body, &edited);
+    if !thinks {
+        same_otherwise(&body, &edited);
+    }
     let own_thinking = Some(OwnThinking { dialect: door.dialect, signs_calls: limited });
     let own = splice(&body, &envelope, &Edits { own_thinking, ..Edits::default() }).parts.concat();
     assert!(peek(door, &own).is_ok(), "no JSON without others' thinking: {}", String::from_utf8_lossy(&own));

@@ -395,12 +395,21 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
         changes.extend(told.changes);
         cut.extend(told.cut);
     }
-    if let (Some(limit), false) = (&edits.output_limit, limits_output) {
+    let limit = edits.output_limit.as_ref().filter(|_| !limits_output);
+    if let (Some(limit), None) = (limit, wish) {
         changes.extend(limit::changes(body, limit));
     }
     changes.extend(json::cuts(body, cut).into_iter().map(|span| (span, Bytes::new())));
+    let parts = make(body, changes);
+    let (Some(limit), Some(_)) = (limit, wish) else { return Spliced { parts } };
+    // It may stand in the same object as the wish to think, and is written into what that made.
+    let body = Bytes::from(parts.concat());
+    Spliced { parts: make(&body, limit::changes(&body, limit)) }
+}
+
+fn make(body: &Bytes, mut changes: Vec<(Range<usize>, Bytes)>) -> Vec<Bytes> {
     if changes.is_empty() {
-        return Spliced { parts: vec![body.clone()] };
+        return vec![body.clone()];
     }
     changes.sort_by_key(|(span, _)| (span.start, span.end));
     let mut parts = Vec::with_capacity(2 * changes.len() + 1);
@@ -415,5 +424,5 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     }
     parts.push(body.slice(copied..));
     parts.retain(|part| !part.is_empty());
-    Spliced { parts }
+    parts
 }

@@ -115,6 +115,34 @@ fn told(dialect: Dialect, thinking: Thinking, form: ThinkingForm, body: &str) ->
     edited(chat(dialect), body, &edits)
 }
 
+/// Gemini has both in one object.
+#[test]
+fn a_wish_for_thinking_and_a_limit_of_the_output_stand_beside_each_other() {
+    let door = chat(Dialect::GeminiGenerate);
+    let target = Target { model: "m", thinking: ThinkingForm::Budget, ..Target::default() };
+    let edits = Edits {
+        thinking: Some(ThinkingEdit { dialect: door.dialect, thinking: HIGH, target }),
+        output_limit: Some(OutputLimit {
+            dialect: door.dialect,
+            operation: door.operation,
+            tokens: 17,
+            new_name: false,
+        }),
+        ..ONE
+    };
+    for config in
+        ["", r#","generationConfig":null"#, r#","generationConfig":{}"#, r#","generationConfig":{"topK":3}"#]
+    {
+        let body = format!(r#"{{"contents":[]{config}}}"#);
+        let sent = edited(door, &body, &edits);
+        assert_eq!(sent.matches("generationConfig").count(), 1, "{sent}");
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        let config = &sent["generationConfig"];
+        assert_eq!(config["maxOutputTokens"], 17, "{sent}");
+        assert!(config["thinkingConfig"].is_object(), "{sent}");
+    }
+}
+
 #[test]
 fn a_wish_for_thinking_is_one_field_of_the_dialect() {
     use Dialect::{AnthropicMessages, GeminiGenerate, OpenaiChat, OpenaiResponses};

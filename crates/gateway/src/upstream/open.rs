@@ -27,6 +27,7 @@ use hyper::{
     },
     rt::{Read, Write},
 };
+use tokio::task::unconstrained;
 
 use super::RequestBody;
 
@@ -97,7 +98,8 @@ impl Open {
     ) -> Result<Response<Incoming>, TrySendError<Request<RequestBody>>> {
         // What this wakes is driven at once.
         self.driven.turn.inside.store(true, SeqCst);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        // Polled for nobody, it must not yield for others' sake: nobody would come back for it.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
         poll_fn(|context| self.driven.poll(context, |nobody| answer.as_mut().poll(nobody))).await
     }
 
@@ -113,6 +115,11 @@ impl Open {
     /// Nothing has come since it was found free.
     pub(super) fn is_quiet(&self) -> bool {
         !self.driven.turn.woken.load(SeqCst)
+    }
+
+    /// Whether this is who is woken when something comes.
+    pub(super) fn is_kept_by(&self, keeper: &Waker) -> bool {
+        self.driven.turn.waiting.lock().unwrap_or_else(PoisonError::into_inner).will_wake(keeper)
     }
 
     /// Whether it can take a request now. From here on `keeper` is woken when something comes from the provider: mostly its end.

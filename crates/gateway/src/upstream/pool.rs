@@ -125,6 +125,12 @@ impl Idle {
             return;
         }
         let mut kept = self.lock();
+        if let Some(watch) = &kept.waker
+            && !(open.is_quiet() && open.is_kept_by(watch))
+        {
+            // It began meanwhile, or was told of an end that it did not find here.
+            watch.wake_by_ref();
+        }
         if kept.connections.len() < MAX_IDLE {
             kept.connections.push((Instant::now(), open));
         }
@@ -136,7 +142,10 @@ impl Idle {
     fn sweep(&self, waker: &Waker) -> Option<Instant> {
         let mut kept = self.lock();
         let now = Instant::now();
-        kept.connections.retain_mut(|(since, open)| *since + IDLE > now && open.is_free(waker));
+        kept.connections.retain_mut(|(since, open)| {
+            let is_free = |open: &mut Open| open.is_quiet() && open.is_kept_by(waker) || open.is_free(waker);
+            *since + IDLE > now && is_free(open)
+        });
         let next = kept.connections.first().map(|(since, _)| *since + IDLE);
         kept.waker = next.map(|_| waker.clone());
         if next.is_none() {

@@ -34,7 +34,7 @@ pub struct ReplyBody {
 
 /// What was handed on since the HTTP library last had nothing more to write: it sends only then, or when its buffer is full.
 /// Many small events that come at once go out at once; a large piece goes out before the next is read; and what came before
-/// a break goes out before it.
+/// a break goes out before it, so far as the client takes it at once.
 #[derive(Debug)]
 struct Gathered {
     bytes: usize,
