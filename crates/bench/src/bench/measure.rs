@@ -34,7 +34,8 @@ pub async fn saturated(setup: &Setup, sizes: &Sizes, body: usize) -> Result<Vec<
     let mut apart = Row::new(format!("CPU per {of}, the books apart"), "µs", Better::Less, target);
     let mut busy = Row::new(format!("share of the core used, {of}"), "%", Better::More, Target::None);
     let plan = saturation::Plan { connections, warm_up: sizes.warm_up, window: sizes.window };
-    for round in 0..sizes.rounds {
+    let rounds = if body == 0 { sizes.close_rounds } else { sizes.rounds };
+    for round in 0..rounds {
         for subject in setup.subjects_of_both_lanes(round, Case::Lean) {
             let request = Case::Lean.request(subject.way, false, bytes);
             let before = cost(subject).await?;
@@ -134,7 +135,7 @@ pub async fn events(setup: &Setup, sizes: &Sizes) -> Result<Vec<Row>, String> {
     let mut length = Row::new("bytes per event", "B", Better::Less, Target::None);
     let mut gathered = Row::new("events per piece as the client gets them", "", Better::Less, Target::None);
     let plan = streams::Plan { streams: count, warm_up: sizes.warm_up, window: sizes.window };
-    for round in 0..sizes.rounds {
+    for round in 0..sizes.close_rounds {
         for subject in setup.subjects_of_both_lanes(round, Case::Flowing) {
             let request = Case::Flowing.request(subject.way, true, 1024);
             let found = streams::run(subject.address, &request, plan, subject.meter).await?;

@@ -85,7 +85,7 @@ pub fn document(
     versions: &Versions,
     notes: &[String],
 ) -> String {
-    let Sizes { rounds, window, connections, large_connections, streams, held, .. } = *sizes;
+    let Sizes { rounds, close_rounds, window, connections, large_connections, streams, held, .. } = *sizes;
     let nginx = versions.nginx.as_deref().unwrap_or("not installed: no ratios in this run");
     let notes = match notes {
         [] => String::new(),
@@ -110,13 +110,13 @@ a shared virtual machine vary by 15–20 % from run to run, ratios within a run 
 {notes}
 ## Result
 
-Each cell is best / median of {rounds} rounds; the ratio is the median of the rounds' own ratios, not the ratio of the medians.
+Each cell is best / median of {rounds} rounds, of {close_rounds} for small requests and events, which scatter most; the ratio is the median of the rounds' own ratios, not the ratio of the medians.
 
 {table}
 ## Method
 
 - Three processes: an upstream, nginx or Sluice, and the load generator. The measured one is alone on core
-  0; the other two share the last core (`taskset`). The ways are measured in turn in each of {rounds} rounds, and each round begins
+  0; the other two share the last core (`taskset`). The ways are measured in turn in each round, and each round begins
   with another one; each measurement lasts {window:?} after a warm-up.
 - nginx: one process, upstream keep-alive (256), HTTP/1.1 to the upstream, `proxy_buffering off`, access log off, request bodies
   read whole in memory before they are passed on, as Sluice does. It checks no key, reads no JSON and chooses no channel.

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub struct Sizes {
     /// Every row is measured so often, all ways in each round.
     pub rounds: usize,
+    /// The same for what is judged and scatters most: small requests and events.
+    pub close_rounds: usize,
     pub warm_up: Duration,
     pub window: Duration,
     /// Connections at saturation, for bodies up to 100 KB.
@@ -29,6 +31,7 @@ impl Sizes {
     /// For docs/BENCHMARKS.md.
     pub const FULL: Sizes = Sizes {
         rounds: 5,
+        close_rounds: 9,
         warm_up: Duration::from_millis(500),
         window: Duration::from_secs(3),
         connections: 64,
@@ -43,6 +46,7 @@ impl Sizes {
     /// To see that the benchmark itself works.
     pub const QUICK: Sizes = Sizes {
         rounds: 1,
+        close_rounds: 1,
         warm_up: Duration::from_millis(100),
         window: Duration::from_millis(500),
         streams: 50,

@@ -102,7 +102,7 @@ fn run(Options { mut sizes, write, .. }: Options) -> Result<(), String> {
     }
     let rows = program::runtime()?.block_on(measure_all(&sizes, nginx, cores))?;
     println!("\n{}", report::table(&rows));
-    println!("cells: best / median of {} rounds; took {:.0} s", sizes.rounds, began.elapsed().as_secs_f64());
+    println!("cells: best / median of the rounds; took {:.0} s", began.elapsed().as_secs_f64());
     if let Some(file) = write {
         let text = report::document(&rows, &sizes, &machine, &versions, &notes);
         let before = std::fs::read_to_string(&file).unwrap_or_default();
