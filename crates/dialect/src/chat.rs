@@ -84,9 +84,7 @@ impl ChatRequest {
         let leads = |turn: &&Turn| matches!(turn.role, Role::System | Role::Developer);
         self.turns.split_at(self.turns.iter().take_while(leads).count())
     }
-}
 
-impl ChatRequest {
     /// The request without tokens that another provider of `dialect` gave out; `None`: there are none.
     pub fn without_tokens_of_others(&self, dialect: Dialect, maker: &str) -> Option<ChatRequest> {
         let foreign = |token: &Opaque| {

@@ -74,11 +74,7 @@ impl<'a> Cutter<'a> {
 
     /// Details of thinking in messages and the tokens on calls, in members of their own.
     fn chat(&mut self) -> Option<()> {
-        const HOST: Dialect = Dialect::OpenaiChat;
-        let marked = |detail: &str| {
-            members(detail, ["signature", "data"])
-                .is_some_and(|found| found.iter().any(|token| mark::is_on(*token, HOST)))
-        };
+        let marked = |detail: &str| bears_mark(detail, Dialect::OpenaiChat);
         each_element(self.member("messages")?, |message| {
             let names = ["reasoning_details", "extra_content", "tool_calls"];
             let Some([details, extra, calls]) = members(message, names) else { return };
@@ -115,11 +111,7 @@ impl<'a> Cutter<'a> {
 
     /// Blocks of thinking. A loop of tools that has lost its own cannot go on thinking: the provider demands the block.
     fn anthropic(&mut self) -> Option<()> {
-        const HOST: Dialect = Dialect::AnthropicMessages;
-        let marked = |block: &str| {
-            members(block, ["signature", "data"])
-                .is_some_and(|found| found.iter().any(|token| mark::is_on(*token, HOST)))
-        };
+        let marked = |block: &str| bears_mark(block, Dialect::AnthropicMessages);
         let mut bare = false;
         each_element(self.member("messages")?, |message| {
             let Some([role, Some(content)]) = members(message, ["role", "content"]) else { return };
@@ -182,6 +174,12 @@ impl<'a> Cutter<'a> {
             });
         })
     }
+}
+
+/// A detail or a block of thinking has a token with the mark.
+fn bears_mark(thinking: &str, host: Dialect) -> bool {
+    members(thinking, ["signature", "data"])
+        .is_some_and(|found| found.iter().any(|token| mark::is_on(*token, host)))
 }
 
 /// Of what is left, the first block is thinking.

@@ -47,6 +47,18 @@ impl Losses {
         }
     }
 
+    /// Those fields that were set, where the dialect has none of them.
+    pub(crate) fn add_set<const N: usize>(
+        &mut self,
+        fields: [(&'static str, bool); N],
+        dialect: Dialect,
+        reason: &'static str,
+    ) {
+        for (field, _) in fields.into_iter().filter(|(_, set)| *set) {
+            self.add(field, dialect, reason);
+        }
+    }
+
     pub fn rows(&self) -> &[Loss] {
         &self.rows
     }

@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect, Usage,
-    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, OpaqueKind, Part, Tool, ToolChoice, Turn},
+    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -59,7 +59,7 @@ pub(crate) fn list_usage(usage: &Usage, dialect: Dialect, losses: &mut Losses) {
 /// A part of a request.
 pub(crate) fn list_part(part: &Part, dialect: Dialect, losses: &mut Losses) {
     list_answer_part(part, dialect, losses);
-    if part.opaque.iter().any(|token| token.dialect != dialect && token.kind != OpaqueKind::Id) {
+    if part.opaque.iter().any(|token| token.dialect != dialect && token.stands_alone()) {
         losses.add("messages.content.signature", dialect, OPAQUE);
     }
     match &part.content {

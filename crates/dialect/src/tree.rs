@@ -104,6 +104,13 @@ impl Json {
         }
     }
 
+    pub fn as_u64(&self) -> Option<u64> {
+        match self {
+            Json::Number(number) => number.as_u64(),
+            _ => None,
+        }
+    }
+
     /// `null`, `""`, `[]`, `{}`: said, but nothing said.
     pub fn is_blank(&self) -> bool {
         match self {

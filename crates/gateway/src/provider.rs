@@ -9,7 +9,7 @@ mod table;
 mod tests;
 mod url;
 
-use dialect::{Dialect, Door, Operation};
+use dialect::{Accounting, Dialect, Door, Operation};
 
 pub use family::target;
 pub use url::join;
@@ -113,6 +113,15 @@ impl Provider {
 
     pub fn has(&self, quirk: Quirk) -> bool {
         self.quirks.contains(&quirk)
+    }
+
+    /// How it counts in this dialect.
+    pub fn accounting(&self, dialect: Dialect) -> Accounting {
+        if dialect == Dialect::OpenaiChat && self.has(Quirk::ReasoningApart) {
+            Accounting::ReasoningApart
+        } else {
+            Accounting::Standard
+        }
     }
 
     /// The fields of [`Quirk::FieldsRefused`].

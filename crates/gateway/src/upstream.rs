@@ -1,9 +1,8 @@
 //! The one HTTP client: everything that goes to a provider goes through here.
 //!
 //! In: a request whose body is slices of the caller's. Out: the answer's head and a body to be polled. Dropping either
-//! closes or releases the connection; redirects are not followed, nothing that an upstream may have
-//! seen is sent again. Only this file, its `connector`, its `pool` and what is
-//! `open` name the client library.
+//! closes or releases the connection; redirects are not followed, nothing that an upstream may have seen is sent
+//! again. Only this file and those below it name the client library.
 
 mod connector;
 mod open;

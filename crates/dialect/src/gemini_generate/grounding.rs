@@ -51,10 +51,7 @@ struct Support {
 
 fn read(grounding: &Object) -> Vec<Support> {
     let list = |key: &str| grounding.get(key).and_then(Json::as_array).unwrap_or_default();
-    let number = |value: Option<&Json>| match value {
-        Some(Json::Number(number)) => number.as_u64().and_then(|number| usize::try_from(number).ok()),
-        _ => None,
-    };
+    let number = |value: Option<&Json>| usize::try_from(value?.as_u64()?).ok();
     let chunks = list("groundingChunks");
     let mut supports = Vec::new();
     for support in list("groundingSupports").iter().filter_map(Json::as_object) {

@@ -4,20 +4,22 @@
 use super::{Usage, take};
 use crate::json::{count, each_element, is_string, members};
 
+/// What is read of it.
+pub(super) const NAMES: [&str; 9] = [
+    "promptTokenCount",
+    "cachedContentTokenCount",
+    "toolUsePromptTokenCount",
+    "candidatesTokenCount",
+    "thoughtsTokenCount",
+    "totalTokenCount",
+    "promptTokensDetails",
+    "cacheTokensDetails",
+    "candidatesTokensDetails",
+];
+
 pub(crate) fn read(metadata: &str) -> Option<Usage> {
-    let names = [
-        "promptTokenCount",
-        "cachedContentTokenCount",
-        "toolUsePromptTokenCount",
-        "candidatesTokenCount",
-        "thoughtsTokenCount",
-        "totalTokenCount",
-        "promptTokensDetails",
-        "cacheTokensDetails",
-        "candidatesTokensDetails",
-    ];
     let [prompt, cached, tools, candidates, thoughts, total, prompt_parts, cached_parts, candidate_parts] =
-        members(metadata, names)?;
+        members(metadata, NAMES)?;
     let (prompt, candidates, total) = (count(prompt), count(candidates), count(total));
     prompt.or(candidates).or(total)?;
     let (tools, thoughts) = (count(tools).unwrap_or(0), count(thoughts).unwrap_or(0));

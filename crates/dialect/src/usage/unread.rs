@@ -7,6 +7,7 @@ use crate::{
     chat::Extras,
     json::{any_member, is_blank},
     tree::{Json, Object},
+    usage::gemini,
 };
 
 /// Members that are counted, or sums and divisions of such; those of the objects among them by the object's own name.
@@ -29,18 +30,8 @@ const ANTHROPIC: &[&str] = &[
     "service_tier",
     "inference_geo",
 ];
-const GEMINI: &[&str] = &[
-    "promptTokenCount",
-    "cachedContentTokenCount",
-    "toolUsePromptTokenCount",
-    "candidatesTokenCount",
-    "thoughtsTokenCount",
-    "totalTokenCount",
-    "promptTokensDetails",
-    "cacheTokensDetails",
-    "candidatesTokensDetails",
-    "toolUsePromptTokensDetails",
-];
+/// A division of a count of Gemini's, beside what [`gemini`] reads.
+const TOOL_DETAILS: &str = "toolUsePromptTokensDetails";
 const DETAILS: &[&str] = &[
     "cached_tokens",
     "cache_write_tokens",
@@ -62,31 +53,27 @@ const INNER: [&str; 6] = [
 ];
 
 pub(crate) fn read(dialect: Dialect, usage: &str, extras: &mut Extras) {
-    let (known, at) = match dialect {
+    let (known, at): (&[&str], _) = match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => (CHAT, "usage"),
         Dialect::AnthropicMessages => (ANTHROPIC, "usage"),
-        Dialect::GeminiGenerate => (GEMINI, "usageMetadata"),
+        Dialect::GeminiGenerate => (&gemini::NAMES, "usageMetadata"),
     };
     any_member(usage, |name, value| {
         match INNER.into_iter().find(|at| at.strip_prefix("usage.") == Some(name)) {
+            _ if dialect == Dialect::GeminiGenerate && name == TOOL_DETAILS => {}
             Some(at) if dialect != Dialect::GeminiGenerate => {
-                any_member(value, |name, value| add(dialect, at, DETAILS, (name, value), extras));
+                any_member(value, |name, value| {
+                    add(dialect, at, DETAILS, (name, value), extras);
+                    false
+                });
             }
-            _ => {
-                add(dialect, at, known, (name, value), extras);
-            }
+            _ => add(dialect, at, known, (name, value), extras),
         }
         false
     });
 }
 
-fn add(
-    dialect: Dialect,
-    at: &'static str,
-    known: &[&str],
-    (name, value): (&str, &str),
-    extras: &mut Extras,
-) -> bool {
+fn add(dialect: Dialect, at: &'static str, known: &[&str], (name, value): (&str, &str), extras: &mut Extras) {
     // Nought of something is no news.
     let says = !is_blank(Some(value)) && value.parse::<f64>().ok() != Some(0.0);
     if says
@@ -95,7 +82,6 @@ fn add(
     {
         extras.add(dialect, at, name, value);
     }
-    false
 }
 
 /// Puts what `dialect` itself said back into its usage.

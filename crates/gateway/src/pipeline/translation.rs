@@ -18,9 +18,9 @@ use dialect::{
     chat::{ChatRequest, Extra, Thinking, Tool},
     loss::Losses,
     translate::{
-        FromPath, StreamDecoder, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted,
-        decode_reply, decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request,
-        named_texts, read_count, write_count,
+        FromPath, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted, decode_reply,
+        decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request, named_texts,
+        read_count, write_count,
     },
     tree::Json,
 };
@@ -33,7 +33,7 @@ use crate::{
     catalog::Channel,
     fault::{ClientFault, UpstreamFault},
     pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Wanted},
-    provider::{self, Quirk},
+    provider,
     suffix::Suffix,
     thoughts::Thoughts,
 };
@@ -195,7 +195,6 @@ impl Letter {
             let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
             return Err(ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason });
         }
-        let apart = to == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
         Ok(Translated {
             door: Door { dialect: to, ..self.asked },
             body: encoded.body.into(),
@@ -206,7 +205,7 @@ impl Letter {
             one: request.candidates.is_none_or(|candidates| candidates <= 1),
             keeper: self.names_texts().then(|| self.keeper.clone()),
             listener: listens.then(|| Listener::new(self.keeper.clone(), to, maker.clone(), &target)),
-            accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
+            accounting: channel.provider.accounting(to),
             telling: Telling {
                 model: model.to_owned(),
                 id: format!("sluice-{}", self.request_id.simple()),
@@ -261,11 +260,12 @@ impl Translated {
 
     /// How the caller reads a whole answer.
     pub fn whole_framing(&self) -> Framing {
-        match (self.streams, self.telling.json_array) {
-            (false, _) => Framing::Document,
-            (true, false) => Framing::Sse,
-            (true, true) => Framing::JsonArray,
-        }
+        if self.streams { self.stream_framing() } else { Framing::Document }
+    }
+
+    /// How he reads a stream.
+    fn stream_framing(&self) -> Framing {
+        if self.telling.json_array { Framing::JsonArray } else { Framing::Sse }
     }
 
     /// A whole answer in the caller's dialect, and what it lost.
@@ -302,8 +302,7 @@ impl Translated {
 
     /// For a streamed answer, which came framed so.
     pub fn interpreter(self, framing: Framing) -> Interpreter {
-        let decoder = StreamDecoder::new(self.door.dialect, framing, self.accounting);
-        Interpreter::new(decoder, self.listener, self.keeper, self.from, self.telling, self.maker, self.one)
+        Interpreter::new(self, framing)
     }
 }
 

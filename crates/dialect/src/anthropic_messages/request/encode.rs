@@ -107,16 +107,16 @@ fn put_sampling(
             body.put_some("top_k", top_k);
         }
     }
-    for (name, set) in [
-        ("presence_penalty", wishes.presence_penalty.is_some()),
-        ("frequency_penalty", wishes.frequency_penalty.is_some()),
-        ("seed", request.seed.is_some()),
-        ("verbosity", request.verbosity.is_some()),
-    ] {
-        if set {
-            losses.add(name, OWN, NO_SUCH_SAMPLING);
-        }
-    }
+    losses.add_set(
+        [
+            ("presence_penalty", wishes.presence_penalty.is_some()),
+            ("frequency_penalty", wishes.frequency_penalty.is_some()),
+            ("seed", request.seed.is_some()),
+            ("verbosity", request.verbosity.is_some()),
+        ],
+        OWN,
+        NO_SUCH_SAMPLING,
+    );
 }
 
 fn put_format(
@@ -137,19 +137,15 @@ fn put_format(
             let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
             put_extras(&request.extras, OWN, "output_config.format", &mut format);
             config.put("format", format);
-            for (field, set) in [
-                ("response_format.name", name.is_some()),
-                ("response_format.description", description.is_some()),
-                ("response_format.strict", *strict == Some(false)),
-            ] {
-                if set {
-                    losses.add(
-                        field,
-                        OWN,
-                        "its schemas have neither name nor description, and are always strict",
-                    );
-                }
-            }
+            losses.add_set(
+                [
+                    ("response_format.name", name.is_some()),
+                    ("response_format.description", description.is_some()),
+                    ("response_format.strict", *strict == Some(false)),
+                ],
+                OWN,
+                "its schemas have neither name nor description, and are always strict",
+            );
         }
         Some(Format::JsonObject) => {
             losses.add(

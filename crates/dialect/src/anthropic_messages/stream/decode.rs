@@ -91,8 +91,8 @@ impl Decoder {
     }
 
     fn count(&mut self, usage: Option<&Json>, track: &mut Track) {
-        if let Some(Json::Object(fields)) = usage {
-            let text = Json::Object(fields.clone()).to_string();
+        if let Some(usage @ Json::Object(fields)) = usage {
+            let text = usage.to_string();
             self.counts.overwrite(&text);
             track.usage(self.counts.sum_up());
             track.list_usage(&text, OWN);

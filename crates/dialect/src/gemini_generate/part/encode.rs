@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect,
-    chat::{Content, Opaque, OpaqueKind, Part, Source},
+    chat::{Content, Opaque, Part, Source},
     fields::put_extras,
     loss::Losses,
     mark, shortfall,
@@ -63,7 +63,7 @@ pub(crate) fn no_token() -> String {
 
 /// The signature of a part, as a client keeps it: its own as it is, another's in the same alphabet.
 pub(crate) fn signature(tokens: &[Opaque]) -> Option<String> {
-    let kept = |token: &&Opaque| token.kind != OpaqueKind::Id;
+    let kept = |token: &&Opaque| token.stands_alone();
     let token = tokens.iter().filter(kept).find(|token| token.dialect == OWN).or(tokens.iter().find(kept))?;
     Some(if token.dialect == OWN {
         token.value.clone()

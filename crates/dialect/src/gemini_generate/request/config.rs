@@ -42,15 +42,15 @@ pub(super) fn write_config(request: &ChatRequest, target: &Target<'_>, losses: &
         }
         Some(Format::JsonSchema { name, description, schema, strict }) => {
             config.put("responseMimeType", "application/json").put("responseJsonSchema", schema);
-            for (field, set) in [
-                ("response_format.name", name.is_some()),
-                ("response_format.description", description.is_some()),
-                ("response_format.strict", strict.is_some()),
-            ] {
-                if set {
-                    losses.add(field, OWN, "its schemas are named and described by themselves");
-                }
-            }
+            losses.add_set(
+                [
+                    ("response_format.name", name.is_some()),
+                    ("response_format.description", description.is_some()),
+                    ("response_format.strict", strict.is_some()),
+                ],
+                OWN,
+                "its schemas are named and described by themselves",
+            );
         }
     }
     let mut thinking = write_thinking(request, wishes.thinking, target, losses);

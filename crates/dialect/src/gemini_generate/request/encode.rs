@@ -35,20 +35,20 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     put_tools(request, target, &mut body, losses)?;
     let config = write_config(request, target, losses);
     body.put_some("generationConfig", Some(config).filter(|config| !config.is_empty()));
-    for (field, set) in [
-        ("metadata", request.metadata.is_some()),
-        ("user", request.end_user.is_some()),
-        (
-            "service_tier",
-            request.service_tier.as_ref().is_some_and(|tier| tier != "auto" && tier != "default"),
-        ),
-        ("verbosity", request.verbosity.is_some()),
-        ("cache_control", request.cache.is_some()),
-    ] {
-        if set {
-            losses.add(field, OWN, "it has no such field");
-        }
-    }
+    losses.add_set(
+        [
+            ("metadata", request.metadata.is_some()),
+            ("user", request.end_user.is_some()),
+            (
+                "service_tier",
+                request.service_tier.as_ref().is_some_and(|tier| tier != "auto" && tier != "default"),
+            ),
+            ("verbosity", request.verbosity.is_some()),
+            ("cache_control", request.cache.is_some()),
+        ],
+        OWN,
+        "it has no such field",
+    );
     put_extras(&request.extras, OWN, "", &mut body);
     Ok(body)
 }

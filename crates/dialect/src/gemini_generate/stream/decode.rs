@@ -93,10 +93,7 @@ impl Decoder {
     }
 
     fn read_candidate(&mut self, mut fields: Object, position: usize, track: &mut Track) {
-        let index = match fields.get("index") {
-            Some(Json::Number(number)) => number.as_u64(),
-            _ => None,
-        };
+        let index = fields.get("index").and_then(Json::as_u64);
         let index = u32::try_from(index.unwrap_or(position as u64)).unwrap_or(u32::MAX);
         if index >= CANDIDATE_BOUND {
             return;

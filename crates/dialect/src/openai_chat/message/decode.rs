@@ -190,10 +190,7 @@ fn read_citations(fields: &mut Fields, parts: &mut [Part]) -> Result<()> {
 pub(crate) fn read_citation(annotation: &Json) -> Option<Citation> {
     let outer = annotation.as_object()?;
     let fields = outer.get("url_citation").and_then(Json::as_object).unwrap_or(outer);
-    let place = |key: &str| match fields.get(key) {
-        Some(Json::Number(number)) => number.as_u64(),
-        _ => None,
-    };
+    let place = |key: &str| fields.get(key).and_then(Json::as_u64);
     Some(Citation {
         url: fields.text("url")?.to_owned(),
         title: fields.text("title").map(str::to_owned),

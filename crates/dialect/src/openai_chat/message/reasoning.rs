@@ -88,7 +88,7 @@ pub(crate) fn write_detail(text: &str, opaque: &[Opaque], index: u32, kept: bool
             OpaqueKind::Encrypted => "data",
             OpaqueKind::Id => "id",
         };
-        let kept = kept && token.kind != OpaqueKind::Id;
+        let kept = kept && token.stands_alone();
         detail.put(key, if kept { mark::wrap(token, Dialect::OpenaiChat) } else { token.value.clone() });
     }
     let named =

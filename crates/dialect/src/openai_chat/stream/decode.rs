@@ -5,11 +5,11 @@
 
 use super::{
     input::Input,
-    start::{KNOWN, number, start},
+    start::{KNOWN, start},
 };
 use crate::{
     Accounting, Dialect,
-    chat::{Citation, Content, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, Part, Stop, StopReason},
     event::{Delta, Opening},
     json::members,
     openai_chat::{
@@ -154,7 +154,7 @@ impl Decoder {
     }
 
     fn read_choice(&mut self, mut fields: Object, position: usize, track: &mut Track) {
-        let index = number(fields.get("index")).unwrap_or(position as u64);
+        let index = fields.get("index").and_then(Json::as_u64).unwrap_or(position as u64);
         // Indexes beyond the track's bound are dropped there.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         if index >= CANDIDATE_BOUND {
@@ -291,8 +291,7 @@ impl Choice {
                 let at = format!("messages.reasoning_details.{kind}");
                 track.losses.add(at, OWN, "a token whose dialect is not named");
             }
-            let tokens: Vec<_> =
-                detail.opaque.into_iter().filter(|token| token.kind != OpaqueKind::Id).collect();
+            let tokens: Vec<_> = detail.opaque.into_iter().filter(|token| token.stands_alone()).collect();
             if tokens.is_empty() {
                 self.say(Flow::Reasoning, detail.text, track);
                 continue;
@@ -351,7 +350,7 @@ impl Choice {
     }
 
     fn read_call(&mut self, mut fields: Object, track: &mut Track) {
-        let index = number(fields.get("index"));
+        let index = fields.get("index").and_then(Json::as_u64);
         // `empty-id-repeated`: it says nothing.
         let id = fields.text("id").unwrap_or_default().to_owned();
         let token = message::reasoning::read_google(fields.get("extra_content"));

@@ -6,7 +6,7 @@
 use super::decode::OWN;
 use crate::{
     translate::Track,
-    tree::{Json, Number, Object},
+    tree::{Json, Object},
 };
 
 /// Members of a chunk that are read, or say nothing of the answer.
@@ -26,14 +26,7 @@ pub(super) const KNOWN: [&str; 9] = [
 pub(super) fn start(data: &str, chunk: &Object, track: &mut Track) {
     if !track.is_started() {
         track.list_members(data, "", &KNOWN, OWN);
-        let created = number(chunk.get("created"));
+        let created = chunk.get("created").and_then(Json::as_u64);
         track.start(chunk.text("id").unwrap_or_default(), chunk.text("model").unwrap_or_default(), created);
-    }
-}
-
-pub(super) fn number(value: Option<&Json>) -> Option<u64> {
-    match value {
-        Some(Json::Number(number)) => Number::as_u64(number),
-        _ => None,
     }
 }

@@ -125,7 +125,7 @@ pub(crate) fn write_reasoning(part: &Part, foreign: bool) -> Object {
         let summary = if text.is_empty() || content { Vec::new() } else { vec![summary.into()] };
         item.put("summary", summary);
     }
-    let kept = |token: &&Opaque| token.kind != OpaqueKind::Id && (foreign || token.dialect == OWN);
+    let kept = |token: &&Opaque| token.stands_alone() && (foreign || token.dialect == OWN);
     let token = part.opaque.iter().filter(kept).max_by_key(|token| token.dialect == OWN);
     let token = token.map(|token| mark::wrap(token, OWN));
     item.put_some("encrypted_content", token.or_else(|| foreign.then(|| mark::NO_TOKEN.to_owned())));
@@ -257,7 +257,7 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
     if matches!(&part.content, Content::Text { text, .. } if text.is_empty()) {
         item = None;
     }
-    let token = part.opaque.iter().find(|token| token.dialect != OWN && token.kind != OpaqueKind::Id);
+    let token = part.opaque.iter().find(|token| token.dialect != OWN && token.stands_alone());
     let token = token.map(|token| {
         let holder = Part::reasoning("", vec![token.clone()]);
         let mut item = write_reasoning(&holder, true);

@@ -40,17 +40,17 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     body.put_some("max_output_tokens", wishes.max_output.map(|limit| limit.max(LEAST_OUTPUT)));
     body.put_some("temperature", wishes.temperature);
     body.put_some("top_p", wishes.top_p);
-    for (field, set) in [
-        ("top_k", wishes.top_k.is_some()),
-        ("presence_penalty", wishes.presence_penalty.is_some()),
-        ("frequency_penalty", wishes.frequency_penalty.is_some()),
-        ("seed", request.seed.is_some()),
-        ("cache_control", request.cache.is_some()),
-    ] {
-        if set {
-            losses.add(field, OWN, "it has no such field");
-        }
-    }
+    losses.add_set(
+        [
+            ("top_k", wishes.top_k.is_some()),
+            ("presence_penalty", wishes.presence_penalty.is_some()),
+            ("frequency_penalty", wishes.frequency_penalty.is_some()),
+            ("seed", request.seed.is_some()),
+            ("cache_control", request.cache.is_some()),
+        ],
+        OWN,
+        "it has no such field",
+    );
     put_text(request, &mut body);
     put_reasoning(request, wishes.thinking, target, &mut body, losses);
     let user = request.end_user.as_ref().map(|name| shortfall::user_name(name, OWN, losses));

@@ -4,12 +4,12 @@
 //! that repeat it; what was only told there must not be missed.
 
 use crate::{
-    chat::{Citation, Content, Opaque, OpaqueKind, Part, Stop, StopReason},
+    chat::{Citation, Content, Opaque, Part, Stop, StopReason},
     event::{Delta, Opening},
     openai_chat::message::read_citation,
     openai_responses::{item, namespace, reply},
     translate::Track,
-    tree::{Json, Number, Object},
+    tree::{Json, Object},
 };
 
 const OWN: crate::Dialect = crate::Dialect::OpenaiResponses;
@@ -242,8 +242,7 @@ impl Decoder {
 
     /// What the item says in full and no delta said, and its tokens.
     fn catch_up(&mut self, output: u64, place: u64, part: Part, track: &mut Track) {
-        let tokens: Vec<Opaque> =
-            part.opaque.iter().filter(|token| token.kind != OpaqueKind::Id).cloned().collect();
+        let tokens: Vec<Opaque> = part.opaque.iter().filter(|token| token.stands_alone()).cloned().collect();
         track.list_extras(&part.extras);
         let (opening, text) = match part.content.clone() {
             Content::Text { text, citations } => {
@@ -315,10 +314,7 @@ fn start(event: &Object, track: &mut Track) {
     if let Some(Json::Object(response)) = event.get("response")
         && !track.is_started()
     {
-        let created = match response.get("created_at") {
-            Some(Json::Number(number)) => Number::as_u64(number),
-            _ => None,
-        };
+        let created = response.get("created_at").and_then(Json::as_u64);
         track.start(
             response.text("id").unwrap_or_default(),
             response.text("model").unwrap_or_default(),
@@ -328,8 +324,5 @@ fn start(event: &Object, track: &mut Track) {
 }
 
 fn number(event: &Object, key: &str) -> u64 {
-    match event.get(key) {
-        Some(Json::Number(number)) => number.as_u64().unwrap_or(0),
-        _ => 0,
-    }
+    event.get(key).and_then(Json::as_u64).unwrap_or(0)
 }

@@ -6,9 +6,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{
-    Accounting, Dialect, Edits, Operation, OutputLimit, OwnThinking, TapOptions, ThinkingEdit, splice,
-};
+use dialect::{Dialect, Edits, Operation, OutputLimit, OwnThinking, TapOptions, ThinkingEdit, splice};
 use http::Request;
 
 use super::Asking;
@@ -91,10 +89,9 @@ fn asks_usage(inbound: &Inbound, channel: &Channel) -> bool {
 }
 
 pub(super) fn tap_options(inbound: &Inbound, channel: &Channel) -> TapOptions {
-    let apart = inbound.door.dialect == Dialect::OpenaiChat && channel.provider.has(Quirk::ReasoningApart);
     TapOptions {
         door: inbound.door,
-        accounting: if apart { Accounting::ReasoningApart } else { Accounting::Standard },
+        accounting: channel.provider.accounting(inbound.door.dialect),
         strip_usage: asks_usage(inbound, channel),
     }
 }

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dialect::{
-    Dialect, Framing,
+    Framing,
     event::ChatEvent,
     loss::Losses,
-    translate::{StreamDecoder, StreamEncoder, Telling},
+    translate::{StreamDecoder, StreamEncoder},
 };
 
 use super::{
-    WHOLE_BYTES,
+    Translated, WHOLE_BYTES,
     thinking::{Keeper, Listener},
 };
 
@@ -41,23 +41,16 @@ pub struct Interpreter {
 }
 
 impl Interpreter {
-    pub(super) fn new(
-        decoder: StreamDecoder,
-        listener: Option<Listener>,
-        keeper: Option<Keeper>,
-        to: Dialect,
-        telling: Telling,
-        maker: Arc<str>,
-        one: bool,
-    ) -> Interpreter {
+    /// `came`: how the provider's stream is framed.
+    pub(super) fn new(translated: Translated, came: Framing) -> Interpreter {
         Interpreter {
-            decoder,
-            listener,
-            keeper,
-            maker,
-            one,
-            framing: if telling.json_array { Framing::JsonArray } else { Framing::Sse },
-            encoder: StreamEncoder::new(to, telling),
+            decoder: StreamDecoder::new(translated.door.dialect, came, translated.accounting),
+            framing: translated.stream_framing(),
+            encoder: StreamEncoder::new(translated.from, translated.telling),
+            listener: translated.listener,
+            keeper: translated.keeper,
+            maker: translated.maker,
+            one: translated.one,
             events: Vec::new(),
             wrote_any: false,
             ended: false,
