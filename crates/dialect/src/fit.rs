@@ -91,15 +91,13 @@ fn thinking(wish: Thinking, target: &Target<'_>, dialect: Dialect, losses: &mut 
         };
         return fitted;
     }
+    if matches!(wish.mode, Some(ThinkingMode::Budget(_))) {
+        let reason = "it knows efforts, not budgets: the nearest effort was sent";
+        losses.add("thinking.budget_tokens", dialect, reason);
+    }
     let effort = match (wish.mode, wish.effort) {
         (_, Some(effort)) => effort,
-        (Some(ThinkingMode::Budget(budget)), None) => {
-            if openai {
-                let reason = "it knows efforts, not budgets: the nearest effort was sent";
-                losses.add("thinking.budget_tokens", dialect, reason);
-            }
-            Effort::of_budget(budget)
-        }
+        (Some(ThinkingMode::Budget(budget)), None) => Effort::of_budget(budget),
         (Some(ThinkingMode::Adaptive), None) if openai && !target.always_thinks => {
             losses.add("thinking", dialect, "it cannot be told to think as much as it likes");
             return fitted;

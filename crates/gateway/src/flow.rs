@@ -26,8 +26,14 @@ const GRACE_MS: u64 = 5_000;
 /// Locks of the registry; more than cores, so that two requests seldom meet.
 const SHARDS: usize = 16;
 
-/// Entries by number.
-type Shard = Mutex<HashMap<u64, Arc<Entry>, RandomState>>;
+/// A part of the registry.
+#[derive(Debug, Default)]
+struct Shard {
+    /// By number.
+    entries: HashMap<u64, Arc<Entry>, RandomState>,
+    /// How many of them the books do not know.
+    unbooked: usize,
+}
 
 /// What a request is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -204,7 +210,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Flow {
     pub clock: Clock,
-    shards: [Shard; SHARDS],
+    shards: [Mutex<Shard>; SHARDS],
     started: AtomicU64,
     finished: [AtomicU64; Ending::ALL.len()],
     pub client_sockets: AtomicI64,
@@ -258,7 +264,10 @@ impl Flow {
             drains: AtomicBool::new(false),
             left: AtomicBool::new(false),
         });
-        lock(self.shard(number)).insert(number, entry.clone());
+        let mut shard = lock(self.shard(number));
+        shard.unbooked += 1;
+        shard.entries.insert(number, entry.clone());
+        drop(shard);
         Mark { flow: self.clone(), entry, ending: Ending::ClientLeft }
     }
 
@@ -271,21 +280,29 @@ impl Flow {
     }
 
     pub fn in_flight(&self) -> usize {
-        self.shards.iter().map(|shard| lock(shard).len()).sum()
+        self.shards.iter().map(|shard| lock(shard).entries.len()).sum()
     }
 
     /// Every request in flight, in no order.
     pub fn entries(&self) -> Vec<Arc<Entry>> {
-        self.shards.iter().flat_map(|shard| lock(shard).values().cloned().collect::<Vec<_>>()).collect()
+        self.shards
+            .iter()
+            .flat_map(|shard| lock(shard).entries.values().cloned().collect::<Vec<_>>())
+            .collect()
     }
 
-    /// Visits the requests that the books do not know as open; `book` says whether they do now. Nothing is copied: this runs
-    /// many times a second.
+    /// Visits the requests that the books do not know as open; `book` says whether they do now. Nothing is copied, and long
+    /// streams, which the books know, are not looked at again: this runs many times a second.
     pub fn each_unbooked(&self, mut book: impl FnMut(&Entry) -> bool) {
         for shard in &self.shards {
-            for entry in lock(shard).values().filter(|entry| !entry.booked.load(Ordering::Relaxed)) {
+            let Shard { entries, unbooked } = &mut *lock(shard);
+            if *unbooked == 0 {
+                continue;
+            }
+            for entry in entries.values().filter(|entry| !entry.booked.load(Ordering::Relaxed)) {
                 if book(entry) {
                     entry.booked.store(true, Ordering::Relaxed);
+                    *unbooked -= 1;
                 }
             }
         }
@@ -304,7 +321,7 @@ impl Flow {
         census
     }
 
-    fn shard(&self, number: u64) -> &Shard {
+    fn shard(&self, number: u64) -> &Mutex<Shard> {
         &self.shards[number as usize % SHARDS]
     }
 }
@@ -379,7 +396,12 @@ impl Mark {
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        lock(self.flow.shard(self.entry.number)).remove(&self.entry.number);
+        let mut shard = lock(self.flow.shard(self.entry.number));
+        shard.entries.remove(&self.entry.number);
+        if !self.entry.booked.load(Ordering::Relaxed) {
+            shard.unbooked -= 1;
+        }
+        drop(shard);
         self.flow.finished[self.ending as usize].fetch_add(1, Ordering::Relaxed);
         self.entry.connection.request_ended(self.flow.clock.now_ms());
     }

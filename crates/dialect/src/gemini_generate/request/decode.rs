@@ -2,6 +2,8 @@
 //!
 //! In: the body's tree, and what the path said. Out: a [`ChatRequest`]. What it does not know it must leave in the extras.
 
+use std::mem::take;
+
 use super::schema;
 use crate::{
     Dialect,
@@ -191,19 +193,19 @@ fn read_choice(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
     let at = "toolConfig.functionCallingConfig";
     if let Some(calling) = config.object("functionCallingConfig", at)? {
         let mut calling = calling.camel();
-        let names = calling.texts("allowedFunctionNames")?;
+        let mut names = calling.texts("allowedFunctionNames")?;
         let mode = calling.text("mode")?.unwrap_or_default().to_ascii_uppercase();
         request.tool_choice = match (mode.as_str(), names.len()) {
             ("AUTO", _) => Some(ToolChoice::Auto),
             ("NONE", _) => Some(ToolChoice::None),
             ("ANY", 0) => Some(ToolChoice::Required),
-            ("ANY", 1) => names.into_iter().next().map(ToolChoice::Named),
-            ("ANY", _) => Some(ToolChoice::Subset { names, required: true }),
+            ("ANY", 1) => names.pop().map(ToolChoice::Named),
+            ("ANY", _) => Some(ToolChoice::Subset { names: take(&mut names), required: true }),
             ("VALIDATED", 0) => {
                 calling.put_back("mode", "VALIDATED".into());
                 None
             }
-            ("VALIDATED", _) => Some(ToolChoice::Subset { names, required: false }),
+            ("VALIDATED", _) => Some(ToolChoice::Subset { names: take(&mut names), required: false }),
             ("" | "MODE_UNSPECIFIED", _) => None,
             _ => {
                 return Err(malformed(
@@ -212,6 +214,10 @@ fn read_choice(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
                 ));
             }
         };
+        if !names.is_empty() {
+            // The mode has no use for them.
+            calling.put_back("allowedFunctionNames", Json::Array(names.iter().map(Json::from).collect()));
+        }
         calling.rest(OWN, &mut request.extras);
     }
     config.rest(OWN, &mut request.extras);
