@@ -12,6 +12,7 @@ mod cut_events;
 mod errors;
 mod every_field;
 mod failures;
+mod fate;
 mod fixtures;
 mod found;
 mod gather;
