@@ -11,7 +11,7 @@ use super::{
     setup::Setup,
     sizes::Sizes,
     table::{Better, Row, Target},
-    ways::{Case, SILENT_EVENTS, Subject},
+    ways::{Case, LONG_EVENTS, SILENT_EVENTS, Subject, Way},
 };
 use crate::{load::held, procfs};
 
@@ -43,7 +43,7 @@ pub async fn rows(setup: &mut Setup, sizes: &Sizes) -> Result<Vec<Row>, String> 
         setup.refresh().await?;
         for subject in setup.subjects(round, Case::Silent) {
             let Some(pid) = subject.meter.0 else { continue };
-            let (before, with) = hold(&subject, pid, SMALL_BYTES, small).await?;
+            let (before, with) = hold(&subject, pid, Case::Silent, SMALL_BYTES, small).await?;
             idle.put(subject.way, before / 1e6);
             all.put(subject.way, with / 1e6);
             each.put(subject.way, (with - before) / 1024.0 / small as f64);
@@ -51,7 +51,7 @@ pub async fn rows(setup: &mut Setup, sizes: &Sizes) -> Result<Vec<Row>, String> 
         setup.refresh().await?;
         for subject in setup.subjects(round, Case::Silent) {
             let Some(pid) = subject.meter.0 else { continue };
-            let (before, with) = hold(&subject, pid, LARGE_BYTES, large).await?;
+            let (before, with) = hold(&subject, pid, Case::Silent, LARGE_BYTES, large).await?;
             heavy.put(subject.way, with / 1e6);
             heavy_each.put(subject.way, (with - before) / 1024.0 / large as f64);
         }
@@ -59,12 +59,41 @@ pub async fn rows(setup: &mut Setup, sizes: &Sizes) -> Result<Vec<Row>, String> 
     Ok(vec![idle, each, all, heavy, heavy_each])
 }
 
+/// What a stream needs must not grow with what has passed through it, in either lane.
+pub async fn lengths(setup: &mut Setup, sizes: &Sizes) -> Result<Vec<Row>, String> {
+    let count = sizes.held_long;
+    let mut rows = Vec::new();
+    for (case, events) in [(Case::Silent, SILENT_EVENTS), (Case::Long, LONG_EVENTS)] {
+        let what = format!("memory per stream after {events} events, {count} held");
+        let mut row = Row::new(what, "KB", Better::Less, Target::None);
+        for round in 0..sizes.rounds {
+            for way in [Way::Sluice, Way::Translated] {
+                setup.refresh().await?;
+                let subjects = setup.subjects_of_both_lanes(round, case);
+                let subject = subjects.iter().find(|subject| subject.way == way);
+                let Some((subject, pid)) = subject.and_then(|it| Some((it, it.meter.0?))) else { continue };
+                let (before, with) = hold(subject, pid, case, SMALL_BYTES, count).await?;
+                row.put(way, (with - before) / 1024.0 / count as f64);
+            }
+        }
+        rows.push(row);
+    }
+    Ok(rows)
+}
+
 /// Memory in bytes before the streams and with them.
-async fn hold(subject: &Subject, pid: u32, size: usize, count: usize) -> Result<(f64, f64), String> {
+async fn hold(
+    subject: &Subject,
+    pid: u32,
+    case: Case,
+    size: usize,
+    count: usize,
+) -> Result<(f64, f64), String> {
     sleep(REST).await;
     let before = procfs::resident(pid)?;
-    let request = Case::Silent.request(subject.way, true, size);
-    let held = held::open(subject.address, &request, count, SILENT_EVENTS).await?;
+    let request = case.request(subject.way, true, size);
+    let events = if matches!(case, Case::Long) { LONG_EVENTS } else { SILENT_EVENTS };
+    let held = held::open(subject.address, &request, count, events).await?;
     sleep(REST).await;
     let with = procfs::resident(pid)?;
     drop(held);

@@ -6,7 +6,7 @@
 use super::{
     sizes::Sizes,
     table::{Row, Target},
-    ways::{EVENT_EVERY_MS, Way},
+    ways::{EVENT_EVERY_MS, LONG_EVENTS, Way},
 };
 use crate::machine::Machine;
 
@@ -137,12 +137,14 @@ Each cell is best / median of {rounds} rounds, of {close_rounds} for small reque
   says how far they were gathered on their way: at 1 each event was relayed by itself. Sluice asks the upstream for the usage, whose
   events are then a little longer.
 - *Held streams*: fresh processes; {held} streams that have sent four events and are silent; resident memory (VmRSS) with them minus before,
-  divided by their number.
+  divided by their number. *After {LONG_EVENTS} events*: what a stream needs must not grow with what has passed through it, in
+  either lane. (A client of Responses is told its whole answer once more at the end, so a stream that is translated for one keeps it: at
+  most 16 MiB, then it is broken off.)
 
 ## Again
 
 ```text
-make bench                  # everything, about ten minutes; writes this file
+make bench                  # everything, about a quarter of an hour; writes this file
 target/dist/bench --quick   # a minute, to see that it works; not for numbers
 ```
 

@@ -25,6 +25,8 @@ pub struct Sizes {
     pub held: usize,
     /// The same with large requests.
     pub held_large: usize,
+    /// And of those that were long before they fell silent.
+    pub held_long: usize,
 }
 
 impl Sizes {
@@ -41,6 +43,7 @@ impl Sizes {
         streams: 500,
         held: 5_000,
         held_large: 1_000,
+        held_long: 500,
     };
 
     /// To see that the benchmark itself works.
@@ -52,6 +55,7 @@ impl Sizes {
         streams: 50,
         held: 100,
         held_large: 20,
+        held_long: 20,
         ..Sizes::FULL
     };
 

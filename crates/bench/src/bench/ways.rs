@@ -55,6 +55,8 @@ pub enum Case {
     Flowing,
     /// Three events, then silence.
     Silent,
+    /// Many events at once, then silence.
+    Long,
 }
 
 /// Where the two upstreams are.
@@ -68,7 +70,7 @@ impl Upstreams {
     pub fn of(self, case: Case) -> SocketAddr {
         match case {
             Case::Lean => self.answerer,
-            Case::Prompt | Case::Flowing | Case::Silent => self.sim,
+            Case::Prompt | Case::Flowing | Case::Silent | Case::Long => self.sim,
         }
     }
 }
@@ -77,9 +79,11 @@ impl Upstreams {
 pub const EVENT_EVERY_MS: u64 = 50;
 /// Events of a silent stream: the opening one, and the three that its script asks for.
 pub const SILENT_EVENTS: u64 = 4;
+/// Events of a long one.
+pub const LONG_EVENTS: u64 = 1_000;
 
 impl Case {
-    const ALL: [Case; 4] = [Case::Lean, Case::Prompt, Case::Flowing, Case::Silent];
+    const ALL: [Case; 5] = [Case::Lean, Case::Prompt, Case::Flowing, Case::Silent, Case::Long];
 
     const fn name(self) -> &'static str {
         match self {
@@ -87,6 +91,7 @@ impl Case {
             Case::Prompt => "prompt",
             Case::Flowing => "flowing",
             Case::Silent => "silent",
+            Case::Long => "long",
         }
     }
 
@@ -95,6 +100,7 @@ impl Case {
             Case::Lean | Case::Prompt => "healthy".to_owned(),
             Case::Flowing => format!("events=1000000,every={EVENT_EVERY_MS}"),
             Case::Silent => format!("stall={}", SILENT_EVENTS - 1),
+            Case::Long => format!("stall={LONG_EVENTS}"),
         }
     }
 

@@ -119,6 +119,7 @@ fn fit_open_files(sizes: &mut Sizes, notes: &mut Vec<String>) {
     if limit < sizes.open_files() {
         sizes.held = (limit.saturating_sub(500) / 2) as usize;
         sizes.held_large = sizes.held_large.min(sizes.held);
+        sizes.held_long = sizes.held_long.min(sizes.held);
         notes
             .push(format!("only {limit} files may be open: {} streams are held instead of more", sizes.held));
     }
@@ -137,5 +138,6 @@ async fn measure_all(sizes: &Sizes, nginx: Option<PathBuf>, cores: Cores) -> Res
     rows.extend(measure::events(&setup, sizes).await?);
     println!("measuring: memory");
     rows.extend(memory::rows(&mut setup, sizes).await?);
+    rows.extend(memory::lengths(&mut setup, sizes).await?);
     Ok(rows)
 }
