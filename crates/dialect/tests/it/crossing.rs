@@ -5,10 +5,11 @@ use std::fs;
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Dialect, Door, Edits, Operation, OwnThinking, ThinkingEdit,
+    Accounting, Dialect, Door, Edits, Framing, Operation, OwnThinking, ThinkingEdit,
     chat::{ChatReply, Effort, Opaque, OpaqueKind, Part, Role, Thinking, ThinkingMode},
+    event::{ChatEvent, Delta},
     peek, splice,
-    translate::{FromPath, Target, Telling, decode_reply, decode_request, encode_reply},
+    translate::{FromPath, Target, Telling, decode_reply, decode_request, encode_reply, encode_request},
 };
 use serde_json::{Value, json};
 
@@ -212,4 +213,63 @@ fn what_clears_thinking_goes_with_it() {
     let sent = relayed(Dialect::AnthropicMessages, &body.to_string(), None);
     let sent: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(sent["context_management"], json!({"edits": [{"type": "clear_tool_uses_20250919"}]}));
+}
+
+/// A signature holds for its own words only: several thoughts of one answer are told apart when they come home.
+#[test]
+fn several_thoughts_come_home_each_with_its_own_words() {
+    let content = json!([
+        {"type": "redacted_thinking", "data": "c2VjcmV0"},
+        {"type": "thinking", "thinking": "Über A.", "signature": "c2lnQQ"},
+        {"type": "thinking", "thinking": "Then B.", "signature": "c2lnQg"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    ]);
+    let body = json!({"id": "a", "type": "message", "role": "assistant", "model": "m", "content": content,
+        "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}})
+    .to_string();
+    let home = Dialect::AnthropicMessages;
+    let answer = decode_reply(home, body.as_bytes(), Accounting::Standard).unwrap();
+    for client in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        let whole = encode_reply(client, &answer, &Telling::default()).body;
+        let streamed = encode(client, &play(&answer), &Telling::default());
+        for told in [serde_json::from_slice(&whole).unwrap(), collected(client, &streamed)] {
+            let asked = next_request(client, &told).to_string();
+            let path = FromPath { model: "m", stream: false };
+            let mut request = decode_request(client, asked.as_bytes(), path).unwrap();
+            request.thinking.mode = Some(ThinkingMode::Budget(2000));
+            let sent = encode_request(home, &request, &Target::default()).unwrap().body;
+            let sent: Value = serde_json::from_slice(&sent).unwrap();
+            assert_eq!(sent["messages"][1]["content"], content, "{client:?}: {asked}");
+        }
+    }
+}
+
+/// OpenRouter tells several thoughts in details that follow one another.
+#[test]
+fn details_of_several_thoughts_are_several_parts() {
+    let detail = |detail: Value| {
+        let choice = json!({"index": 0, "delta": {"reasoning_details": [detail]}, "finish_reason": null});
+        format!("data: {}\n\n", json!({"id": "a", "model": "m", "choices": [choice]}))
+    };
+    let format = "anthropic-claude-v1";
+    let said =
+        |text: &str| detail(json!({"type": "reasoning.text", "text": text, "format": format, "index": 0}));
+    let signed = |token: &str| {
+        detail(json!({"type": "reasoning.text", "signature": token, "format": format, "index": 0}))
+    };
+    let stream = [said("A"), said("B"), signed("c2lnQQ"), said("C"), signed("c2lnQg")].concat();
+    let events =
+        crate::gather::decode(Dialect::OpenaiChat, Framing::Sse, Accounting::Standard, &[stream.as_bytes()]);
+    let mut thoughts: Vec<(String, String)> = Vec::new();
+    for event in events {
+        match event {
+            ChatEvent::Opened { .. } => thoughts.push(Default::default()),
+            ChatEvent::Delta { delta: Delta::Text(text), .. } => thoughts.last_mut().unwrap().0 += &text,
+            ChatEvent::Delta { delta: Delta::Opaque(token), .. } => {
+                thoughts.last_mut().unwrap().1 += &token.value
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(thoughts, [("AB".into(), "c2lnQQ".into()), ("C".into(), "c2lnQg".into())]);
 }

@@ -278,13 +278,14 @@ impl Choice {
             Some(Json::Array(details)) => details,
             _ => Vec::new(),
         };
-        if details.is_empty() {
-            if let Some(Json::String(text)) = said.into_iter().flatten().find(|value| !value.is_blank()) {
-                self.say(Flow::Reasoning, text, track);
-            }
-            return;
+        let details: Vec<_> = details.iter().filter_map(Json::as_object).collect();
+        // The same words may stand in both.
+        if details.iter().all(|detail| message::reasoning::read_detail(detail).text.is_empty())
+            && let Some(Json::String(text)) = said.into_iter().flatten().find(|value| !value.is_blank())
+        {
+            self.say(Flow::Reasoning, text, track);
         }
-        for detail in details.iter().filter_map(Json::as_object) {
+        for detail in details {
             let kind = detail.text("type").unwrap_or("reasoning.text").to_owned();
             let detail = message::reasoning::read_detail(detail);
             if detail.unknown {
@@ -301,6 +302,8 @@ impl Choice {
                     track.delta(self.index, part, Delta::Text(detail.text));
                 }
                 tokens.into_iter().for_each(|token| track.delta(self.index, part, Delta::Opaque(token)));
+                // It closes what it signs: the next words are another thought's.
+                self.close_flow(track);
             }
         }
     }
@@ -362,6 +365,9 @@ impl Choice {
             .is_none_or(|function| fields.text("type") == Some("custom") && !says_anything(function));
         let unused = fields.take(if custom { "function" } else { "custom" });
         let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
+            if !id.is_empty() || token.is_some() {
+                track.losses.add("choices.delta.tool_calls", OWN, "a call without a function");
+            }
             return;
         };
         if unused.is_some_and(|body| says_anything(&body)) {
