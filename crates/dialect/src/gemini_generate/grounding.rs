@@ -119,7 +119,8 @@ pub(super) fn cite_streamed(grounding: &Object, words: &Words) -> (Vec<Citation>
     let here =
         supports.into_iter().filter(|support| support.bytes.is_none_or(|(start, _)| start >= words.began));
     let cited: Vec<Citation> = here.map(|support| support.cite(words.part(), words.began)).collect();
-    let left = cited.len() < all;
+    // The rest of a list at its bound was not read.
+    let left = cited.len() < all || all == SOURCE_BOUND;
     (cited, left)
 }
 
