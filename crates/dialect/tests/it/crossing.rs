@@ -159,7 +159,14 @@ fn check(client: Dialect, asked: &str, sent: &str) {
         let stays = |part: &Part| !matches!(part.content, dialect::chat::Content::Reasoning { .. });
         let turns = request.turns.into_iter().map(|turn| {
             let mut parts: Vec<Part> = turn.parts.into_iter().filter(stays).collect();
-            parts.iter_mut().for_each(|part| part.opaque.clear());
+            for part in &mut parts {
+                part.opaque.clear();
+                // Pages that another's search found go, too.
+                if let dialect::chat::Content::Text { citations, .. } = &mut part.content {
+                    citations.clear();
+                    part.extras = Default::default();
+                }
+            }
             (turn.role, parts)
         });
         turns.collect()
@@ -213,6 +220,40 @@ fn what_clears_thinking_goes_with_it() {
     let sent = relayed(Dialect::AnthropicMessages, &body.to_string(), None);
     let sent: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(sent["context_management"], json!({"edits": [{"type": "clear_tool_uses_20250919"}]}));
+}
+
+/// Sources that another's search found stay away from Anthropic, whose own come home as they are.
+#[test]
+fn pages_of_another_search_are_left_out() {
+    let page = |index: &str| {
+        json!({"type": "web_search_result_location", "url": "https://e.com", "title": "T", "cited_text": "t",
+            "encrypted_index": index})
+    };
+    let asked = |blocks: Value| {
+        json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "q"},
+            {"role": "assistant", "content": blocks}, {"role": "user", "content": "and now?"}]})
+        .to_string()
+    };
+    let said = |citations: Value| json!([{"type": "text", "text": "So.", "citations": citations}]);
+    let own = asked(said(json!([page("c2ln")])));
+    assert_eq!(relayed(Dialect::AnthropicMessages, &own, None), own);
+    let both = asked(said(json!([page("c2ln"), page("sluice:unsigned")])));
+    assert_eq!(relayed(Dialect::AnthropicMessages, &both, None), own);
+    let none = asked(json!([{"type": "text", "text": "So."}]));
+    assert_eq!(
+        relayed(Dialect::AnthropicMessages, &asked(said(json!([page("sluice:unsigned")]))), None),
+        none
+    );
+    // That is what an answer has.
+    let reply = json!({"id": "a", "model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": {
+        "role": "assistant", "content": "So.", "annotations": [{"type": "url_citation",
+            "url_citation": {"url": "https://e.com", "title": "T", "start_index": 0, "end_index": 2}}]}}]});
+    let answer =
+        decode_reply(Dialect::OpenaiChat, reply.to_string().as_bytes(), Accounting::Standard).unwrap();
+    let told = encode_reply(Dialect::AnthropicMessages, &answer, &Telling::default()).body;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let sent = relayed(Dialect::AnthropicMessages, &asked(told["content"].clone()), None);
+    assert!(sent.contains("So.") && !sent.contains("citations"), "{sent}");
 }
 
 /// A signature holds for its own words only: several thoughts of one answer are told apart when they come home.
