@@ -54,76 +54,84 @@ impl Thought {
 
 #[derive(Debug, Default)]
 pub struct Thoughts {
-    memory: Mutex<Memory>,
+    memory: Mutex<Memory<Thought>>,
     /// Of texts, which every answer to some clients has: many of them must not drive out the thinking.
-    texts: Mutex<Memory>,
+    texts: Mutex<Memory<str>>,
 }
 
-#[derive(Debug, Default)]
-struct Memory {
-    kept: HashMap<Name, Kept>,
+/// Things by the id that a caller knows them by.
+#[derive(Debug)]
+struct Memory<T: ?Sized> {
+    kept: HashMap<Name, Kept<T>>,
     /// In the order in which they came.
     order: VecDeque<Name>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Kept {
-    thought: Arc<Thought>,
+struct Kept<T: ?Sized> {
+    thing: Arc<T>,
     bytes: usize,
     at_ms: u64,
 }
 
 impl Thoughts {
     pub fn remember(&self, caller: i64, call: &str, thought: Thought, now_ms: u64) {
-        keep(&self.memory, caller, call, thought, now_ms);
-    }
-
-    /// What was said under an id that the client may name in place of the words.
-    pub fn remember_text(&self, caller: i64, id: &str, text: String, now_ms: u64) {
-        let before = vec![Part::text(text)];
-        let thought =
-            Thought { from: Dialect::OpenaiResponses, maker: "".into(), before, on_call: Vec::new() };
-        keep(&self.texts, caller, id, thought, now_ms);
-    }
-
-    pub fn recall_text(&self, caller: i64, id: &str, now_ms: u64) -> Option<String> {
-        match &find(&self.texts, caller, id, now_ms)?.before.first()?.content {
-            Content::Text { text, .. } => Some(text.clone()),
-            _ => None,
-        }
+        let bytes = thought.bytes();
+        keep(&self.memory, caller, call, bytes, || Arc::new(thought), now_ms);
     }
 
     pub fn recall(&self, caller: i64, call: &str, now_ms: u64) -> Option<Arc<Thought>> {
         find(&self.memory, caller, call, now_ms)
     }
+
+    /// What was said under an id that the client may name in place of the words.
+    pub fn remember_text(&self, caller: i64, id: &str, text: &str, now_ms: u64) {
+        keep(&self.texts, caller, id, text.len(), || text.into(), now_ms);
+    }
+
+    pub fn recall_text(&self, caller: i64, id: &str, now_ms: u64) -> Option<Arc<str>> {
+        find(&self.texts, caller, id, now_ms)
+    }
 }
 
-fn keep(memory: &Mutex<Memory>, caller: i64, id: &str, thought: Thought, now_ms: u64) {
-    let bytes = thought.bytes();
+fn keep<T: ?Sized>(
+    memory: &Mutex<Memory<T>>,
+    caller: i64,
+    id: &str,
+    bytes: usize,
+    thing: impl FnOnce() -> Arc<T>,
+    now_ms: u64,
+) {
     if id.is_empty() || id.len() > LONGEST_ID || bytes > LONGEST {
         return;
     }
-    let name = name(caller, id);
+    let (name, bytes) = (name(caller, id), bytes + size_of::<Kept<T>>());
     let mut memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
     memory.bytes += bytes;
-    match memory.kept.insert(name, Kept { thought: Arc::new(thought), bytes, at_ms: now_ms }) {
+    match memory.kept.insert(name, Kept { thing: thing(), bytes, at_ms: now_ms }) {
         Some(before) => memory.bytes -= before.bytes,
         None => memory.order.push_back(name),
     }
     memory.forget(now_ms);
 }
 
-fn find(memory: &Mutex<Memory>, caller: i64, id: &str, now_ms: u64) -> Option<Arc<Thought>> {
+fn find<T: ?Sized>(memory: &Mutex<Memory<T>>, caller: i64, id: &str, now_ms: u64) -> Option<Arc<T>> {
     if id.is_empty() || id.len() > LONGEST_ID {
         return None;
     }
     let memory = memory.lock().unwrap_or_else(PoisonError::into_inner);
     let kept = memory.kept.get(&name(caller, id))?;
-    (!kept.is_old(now_ms)).then(|| kept.thought.clone())
+    (!kept.is_old(now_ms)).then(|| kept.thing.clone())
 }
 
-impl Memory {
+impl<T: ?Sized> Default for Memory<T> {
+    fn default() -> Memory<T> {
+        Memory { kept: HashMap::new(), order: VecDeque::new(), bytes: 0 }
+    }
+}
+
+impl<T: ?Sized> Memory<T> {
     /// Forgets the oldest: what is past its time, or does not fit.
     fn forget(&mut self, now_ms: u64) {
         while let Some(oldest) = self.order.front() {
@@ -137,7 +145,7 @@ impl Memory {
     }
 }
 
-impl Kept {
+impl<T: ?Sized> Kept<T> {
     fn is_old(&self, now_ms: u64) -> bool {
         now_ms.saturating_sub(self.at_ms) > KEPT_MS
     }
@@ -172,7 +180,8 @@ mod tests {
         // The next one that comes takes it out.
         thoughts.remember(BOB, "call", thought("b"), 6 + KEPT_MS);
         let memory = thoughts.memory.lock().unwrap();
-        assert_eq!((memory.kept.len(), memory.order.len(), memory.bytes), (1, 1, thought("b").bytes()));
+        let bytes = thought("b").bytes() + size_of::<Kept<Thought>>();
+        assert_eq!((memory.kept.len(), memory.order.len(), memory.bytes), (1, 1, bytes));
     }
 
     #[test]
@@ -180,13 +189,13 @@ mod tests {
         let thoughts = Thoughts::default();
         thoughts.remember(ALICE, "call", thought("a"), 5);
         for number in 0..=REMEMBERED {
-            thoughts.remember_text(BOB, &format!("msg_{number}"), "words".to_owned(), 5);
+            thoughts.remember_text(BOB, &format!("msg_{number}"), "words", 5);
         }
         assert!(thoughts.recall(ALICE, "call", 6).is_some());
         assert_eq!(thoughts.recall_text(BOB, "msg_0", 6), None);
         assert_eq!(thoughts.recall_text(BOB, "msg_1", 6).as_deref(), Some("words"));
         // A call and a text of one name are two things.
-        thoughts.remember_text(ALICE, "call", "words".to_owned(), 6);
+        thoughts.remember_text(ALICE, "call", "words", 6);
         assert_eq!(thoughts.recall(ALICE, "call", 6).as_deref(), Some(&thought("a")));
     }
 

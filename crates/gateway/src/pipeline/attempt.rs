@@ -328,7 +328,7 @@ async fn attempt(
 fn check_count(dialect: Dialect, answer: &Answer) -> Result<(), UpstreamFault> {
     match answer {
         Answer::Whole { body, .. } if read_count(dialect, body).is_some() => Ok(()),
-        _ => Err(translation::no_count()),
+        _ => Err(count::without()),
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::{
 
 use crate::{
     estimate::{Tokenizer, Unmeasured},
-    fault::Rejection,
+    fault::{Rejection, UpstreamFault},
     flow::Phase,
     pipeline::lease::Lease,
 };
@@ -30,6 +30,11 @@ const ASKED: Duration = Duration::from_secs(10);
 pub fn asked_until(now: Instant, total_at: Option<Instant>) -> Instant {
     let asked = now + ASKED;
     total_at.map_or(asked, |total_at| total_at.min(asked))
+}
+
+/// What was asked for a count has answered, and does not say it.
+pub fn without() -> UpstreamFault {
+    UpstreamFault::Unreadable { detail: "the answer has no count".to_owned() }
 }
 
 /// Counts for those who ask.

@@ -32,7 +32,7 @@ use thinking::{Keeper, Listener};
 use crate::{
     catalog::Channel,
     fault::{ClientFault, UpstreamFault},
-    pipeline::{caller::Caller, inbound::Inbound, lease::Lease, plan::Wanted},
+    pipeline::{caller::Caller, count, inbound::Inbound, lease::Lease, plan::Wanted},
     provider,
     suffix::Suffix,
     thoughts::Thoughts,
@@ -71,14 +71,12 @@ impl Translator {
                 return None;
             }
         };
-        let mut refused = None;
         for to in channel.translates_to(letter.asked.operation) {
             match letter.tell(channel, to, wanted) {
                 Ok(told) => return Some(Box::new(told)),
-                Err(fault) => _ = refused.get_or_insert(fault),
+                Err(fault) => _ = self.refused.get_or_insert(fault),
             }
         }
-        self.refused = self.refused.take().or(refused);
         None
     }
 
@@ -271,7 +269,7 @@ impl Translated {
     /// A whole answer in the caller's dialect, and what it lost.
     pub fn reply(&mut self, body: &[u8]) -> Result<(Bytes, Losses), UpstreamFault> {
         if self.door.operation == Operation::CountTokens {
-            let tokens = read_count(self.door.dialect, body).ok_or_else(no_count)?;
+            let tokens = read_count(self.door.dialect, body).ok_or_else(count::without)?;
             return Ok((write_count(self.from, tokens).into(), Losses::default()));
         }
         let mut reply = decode_reply(self.door.dialect, body, self.accounting).map_err(|error| {
@@ -304,11 +302,6 @@ impl Translated {
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         Interpreter::new(self, framing)
     }
-}
-
-/// An answer to who asked how many tokens there are, that does not say it.
-pub fn no_count() -> UpstreamFault {
-    UpstreamFault::Unreadable { detail: "the answer has no count".to_owned() }
 }
 
 /// Why a request cannot be told, to the caller.

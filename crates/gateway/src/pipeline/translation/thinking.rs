@@ -64,13 +64,13 @@ impl Keeper {
     /// The request with the texts that it only names.
     pub(super) fn put_texts(&self, request: &ChatRequest) -> Option<ChatRequest> {
         let now_ms = self.clock.now_ms();
-        put_named_texts(request, |id| self.thoughts.recall_text(self.caller, id, now_ms))
+        put_named_texts(request, |id| Some(self.thoughts.recall_text(self.caller, id, now_ms)?.to_string()))
     }
 
     pub(super) fn keep_texts(&self, texts: Vec<(String, String)>) {
         let now_ms = self.clock.now_ms();
         for (id, text) in texts {
-            self.thoughts.remember_text(self.caller, &id, text, now_ms);
+            self.thoughts.remember_text(self.caller, &id, &text, now_ms);
         }
     }
 }
