@@ -24,6 +24,8 @@ pub(crate) use frames::{put_frame, put_object};
 pub use names::Renamed;
 pub(crate) use sequence::Sequence;
 
+use std::sync::Arc;
+
 use crate::{
     Accounting, Dialect, anthropic_messages,
     chat::{ChatReply, ChatRequest, Effort},
@@ -305,7 +307,10 @@ pub fn named_texts(dialect: Dialect, answer: &[u8]) -> Vec<(String, String)> {
 }
 
 /// The request with texts in place of their ids, where `find` knows them; `None`: as it is.
-pub fn put_named_texts(request: &ChatRequest, find: impl Fn(&str) -> Option<String>) -> Option<ChatRequest> {
+pub fn put_named_texts(
+    request: &ChatRequest,
+    find: impl FnMut(&str) -> Option<Arc<str>>,
+) -> Option<ChatRequest> {
     openai_responses::reference::resolve(request, find)
 }
 

@@ -39,7 +39,8 @@ pub struct Thought {
 }
 
 impl Thought {
-    fn bytes(&self) -> usize {
+    /// What it takes, near enough for a bound.
+    pub fn bytes(&self) -> usize {
         let tokens = |tokens: &[Opaque]| tokens.iter().map(|token| token.value.len()).sum::<usize>();
         let part = |part: &Part| {
             let text = match &part.content {

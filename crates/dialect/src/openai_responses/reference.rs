@@ -3,6 +3,8 @@
 //! In: items as they were told, or a request that names some. Out: the texts by id, or the request with the texts in
 //! place. It must never guess: what nobody knows stays a reference.
 
+use std::sync::Arc;
+
 use crate::{
     Dialect,
     chat::{ChatRequest, Content, Part},
@@ -23,13 +25,16 @@ pub(crate) fn texts_of(items: &[Json]) -> Vec<(String, String)> {
 }
 
 /// The request with the texts that it names; `None`: it names none that is known.
-pub(crate) fn resolve(request: &ChatRequest, find: impl Fn(&str) -> Option<String>) -> Option<ChatRequest> {
+pub(crate) fn resolve(
+    request: &ChatRequest,
+    mut find: impl FnMut(&str) -> Option<Arc<str>>,
+) -> Option<ChatRequest> {
     let mut resolved: Option<ChatRequest> = None;
     for (turn, said) in request.turns.iter().enumerate() {
         for (at, part) in said.parts.iter().enumerate() {
-            if let Some(text) = named(part).and_then(&find) {
+            if let Some(text) = named(part).and_then(&mut find) {
                 let request = resolved.get_or_insert_with(|| request.clone());
-                request.turns[turn].parts[at] = Part::text(text);
+                request.turns[turn].parts[at] = Part::text(&*text);
             }
         }
     }

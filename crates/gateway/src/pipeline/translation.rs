@@ -92,6 +92,8 @@ struct Letter {
     /// Where it came in.
     asked: Door,
     request: ChatRequest,
+    /// Bytes of the texts in it that the caller only named.
+    put_back: usize,
     /// Tools whose input is free text: where they went out as functions, the answer is told as the caller knows them.
     custom_tools: Vec<String>,
     json_array: bool,
@@ -139,8 +141,9 @@ impl Letter {
             _ => decode_request(asked.dialect, &body, path),
         };
         let mut request = opened.map_err(|error| fault_of(error, &inbound.model))?;
+        let mut put_back = 0;
         if let Some(known) = keeper.put_texts(&request) {
-            request = known;
+            (request, put_back) = known;
         }
         let free_text = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
@@ -150,6 +153,7 @@ impl Letter {
         Ok(Letter {
             asked,
             request,
+            put_back,
             custom_tools,
             json_array: inbound.wants_array(),
             output_limit: inbound.output_limit,
@@ -180,7 +184,7 @@ impl Letter {
         let maker = &channel.maker;
         let own = request.without_tokens_of_others(to, maker);
         let request = own.as_ref().unwrap_or(request);
-        let restored = self.keeper.restore(request, to, maker, &target);
+        let restored = self.keeper.restore(request, self.put_back, to, maker, &target);
         let request = restored.as_ref().unwrap_or(request);
         let encode = if counts { encode_counted } else { encode_request };
         let mut encoded = encode(to, request, &target).map_err(refused)?;

@@ -1,9 +1,10 @@
-//! Clients of Responses that name earlier texts by their ids: the texts go to the provider, and to nobody else's.
+//! Clients of Responses that name earlier texts by their ids: the texts go to the provider, and to nobody else's, and no more
+//! of them than a request can be held to.
 
 use serde_json::{Value, json};
 
 use super::{asked, one_each, said::Said};
-use crate::harness::World;
+use crate::harness::{World, channel};
 
 const OTHER: &str = "sk-another-caller-of-the-test";
 
@@ -48,5 +49,32 @@ async fn a_text_that_is_only_named_is_sent_and_another_callers_is_refused() {
             assert_eq!(refused.json()["error"]["param"], "input.item_reference", "{case}");
         }
     }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_text_named_ten_thousand_times_is_refused_with_its_name() {
+    // An answer of 40,000 bytes.
+    let world = World::start(|sim| {
+        channel("claude", "anthropic_messages", &sim.scripted("events=1,size=40000"), "claude")
+    })
+    .await;
+    let ask = |input: Value| asked::request("openai_responses", "claude", json!({"input": input}), false);
+    let question = json!({"role": "user", "content": "hi"});
+    let first = world.ask(&ask(json!([question]))).await;
+    let name = json!({"type": "item_reference", "id": first.json()["output"][0]["id"]});
+    let times = |count: usize| {
+        let mut input = vec![name.clone(); count];
+        input.push(question.clone());
+        ask(json!(input))
+    };
+    let refused = world.ask(&times(10_000)).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.json()["error"]["param"], "input.item_reference", "{refused:?}");
+    assert_eq!(world.sim.log().len(), 1);
+    // A hundred times is four million bytes, and fits.
+    let served = world.ask(&times(100)).await;
+    assert_eq!(served.status, 200, "{served:?}");
+    assert!(world.sim.log().last().unwrap().body_len > 100 * 40_000);
     world.close().await;
 }
