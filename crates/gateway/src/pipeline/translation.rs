@@ -27,7 +27,7 @@ use dialect::{
 use uuid::Uuid;
 
 pub use interpreter::Interpreter;
-use thinking::{Keeper, Listener};
+use thinking::{Keeper, Listener, MOST_PUT_BACK};
 
 use crate::{
     catalog::Channel,
@@ -57,8 +57,11 @@ pub struct Translator {
 
 impl Translator {
     pub fn new(thoughts: &Arc<Thoughts>, inbound: &Inbound, caller: &Caller, lease: &Lease) -> Translator {
-        let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock() };
-        let letter = Letter::open(inbound, caller.key.refuses_losses, keeper, lease.request_id());
+        let key = &caller.key;
+        // What its request may cost was held by the body as it came.
+        let room = if key.strict && key.pays() { 0 } else { MOST_PUT_BACK };
+        let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock(), room };
+        let letter = Letter::open(inbound, key.refuses_losses, keeper, lease.request_id());
         Translator { letter, refused: None }
     }
 

@@ -20,7 +20,7 @@ use crate::{
 
 /// Bytes that are put into one request in all, texts and thinking together: a million tokens, more than any model reads. A
 /// request names in sixty bytes what may have half a mebibyte, and may name it a hundred thousand times.
-const MOST_PUT_BACK: usize = 4 * 1024 * 1024;
+pub(super) const MOST_PUT_BACK: usize = 4 * 1024 * 1024;
 
 /// Whose thinking, and where it is kept.
 #[derive(Clone, Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Keeper {
     pub(super) thoughts: Arc<Thoughts>,
     pub(super) caller: i64,
     pub(super) clock: Clock,
+    /// Bytes that may be put into one request.
+    pub(super) room: usize,
 }
 
 impl Keeper {
@@ -46,7 +48,7 @@ impl Keeper {
             return None;
         }
         let now_ms = self.clock.now_ms();
-        let mut room = MOST_PUT_BACK.saturating_sub(put_back);
+        let mut room = self.room.saturating_sub(put_back);
         let mut seen: HashSet<&str> = HashSet::new();
         let mut restored: Option<ChatRequest> = None;
         for (at, turn) in request.turns.iter().enumerate().rev() {
@@ -73,13 +75,13 @@ impl Keeper {
     /// The request with the texts that it only names, and how many bytes they have. What does not fit stays a name.
     pub(super) fn put_texts(&self, request: &ChatRequest) -> Option<(ChatRequest, usize)> {
         let now_ms = self.clock.now_ms();
-        let mut room = MOST_PUT_BACK;
+        let mut room = self.room;
         let known = put_named_texts(request, |id| {
             let text = self.thoughts.recall_text(self.caller, id, now_ms)?;
             room = room.checked_sub(text.len())?;
             Some(text)
         });
-        Some((known?, MOST_PUT_BACK - room))
+        Some((known?, self.room - room))
     }
 
     pub(super) fn keep_texts(&self, texts: Vec<(String, String)>) {
@@ -243,7 +245,7 @@ impl Listener {
         if self.held > LONGEST {
             return;
         }
-        let Keeper { thoughts, caller, clock } = &self.keeper;
+        let Keeper { thoughts, caller, clock, .. } = &self.keeper;
         for Call { id, before, on_call, .. } in calls {
             if !before.is_empty() || !on_call.is_empty() {
                 let maker = self.maker.clone();
@@ -269,7 +271,7 @@ mod tests {
     const TIMES: usize = 10_000;
 
     fn keeper() -> Keeper {
-        Keeper { thoughts: Arc::default(), caller: CALLER, clock: Clock::start() }
+        Keeper { thoughts: Arc::default(), caller: CALLER, clock: Clock::start(), room: MOST_PUT_BACK }
     }
 
     fn thought(text: &str) -> Thought {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use upstream_sim::Sim;
 
 use super::{
-    asked::{self, Turn},
+    asked::{self, CALL, Turn},
     one_each, pairs,
     said::Said,
 };
@@ -137,6 +137,48 @@ async fn what_belongs_to_the_callers_dialect_stays_and_the_channels_own_goes_alo
             let named = if from == "gemini_generate" { "modelVersion" } else { "model" };
             assert!(answer.text().contains(&format!("\"{named}\":\"{to}\"")), "{answer:?}");
         }
+    }
+    world.close().await;
+}
+
+/// Its money is held for what it sent: what is remembered of its earlier answers would be more.
+#[tokio::test]
+async fn nothing_is_put_into_a_strict_keys_request() {
+    // A token for each byte that was remembered would be seven times the limit.
+    let text = "[[price]]\nmodel = \"*\"\ninput = 10\noutput = 1\n".to_owned()
+        + &format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\nspend_limit = 0.06\nstrict = true\n");
+    let sim = Sim::start().await;
+    let channels =
+        channel("long", "anthropic_messages", &sim.scripted("events=1,size=40000,usage=1:1"), "long")
+            + &channel("tools", "anthropic_messages", &sim.scripted("tool,reasoning,usage=1:1"), "tools");
+    let world = World::with(sim, &(text + &channels));
+    let limited = |mut body: Value| {
+        body["max_output_tokens"] = json!(3000);
+        body
+    };
+    let ask = |model: &str, body: Value| asked::request("openai_responses", model, limited(body), false);
+    let question = json!({"role": "user", "content": "hi"});
+    let first = world.ask(&ask("long", json!({"input": [question]}))).await;
+    assert_eq!(first.status, 200, "{first:?}");
+    let name = json!({"type": "item_reference", "id": first.json()["output"][0]["id"]});
+    let refused = world.ask(&ask("long", json!({"input": [name, question]}))).await;
+    assert_eq!(refused.status, 400, "{refused:?}");
+    assert_eq!(refused.json()["error"]["param"], "input.item_reference", "{refused:?}");
+
+    let think = |turn| {
+        let mut body = asked::body("openai_responses", turn);
+        body["reasoning"] = json!({"effort": "high"});
+        body
+    };
+    let first = world.ask(&ask("tools", think(Turn::Tool))).await;
+    let said = Said::whole("openai_responses", &first.json());
+    let history = think(Turn::Result).to_string().replace(CALL, &said.ids[0]);
+    let second = world.ask(&ask("tools", serde_json::from_str(&history).unwrap())).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    let sent = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+    assert!(sent.contains(&said.ids[0]) && !sent.contains("signature"), "{sent}");
+    for line in world.settlements(4).await {
+        assert_eq!(line["overrun"], "0", "{line}");
     }
     world.close().await;
 }
