@@ -119,7 +119,7 @@ pub async fn run(
             continue;
         }
         // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
-        let translated = match lane {
+        let mut translated = match lane {
             Lane::Relay => None,
             Lane::Translate => {
                 let translator = translator.get_or_insert_with(|| {
@@ -153,6 +153,9 @@ pub async fn run(
             place,
             now_ms,
         );
+        // However it ends: what was left out may be why.
+        let left_out = translated.as_mut().map(|told| std::mem::take(&mut told.losses));
+        lease.record().losses = left_out.unwrap_or_default();
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
         let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
@@ -334,12 +337,11 @@ fn check_count(dialect: Dialect, answer: &Answer) -> Result<(), UpstreamFault> {
 
 /// The answer in the caller's dialect.
 fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> Result<Answer, UpstreamFault> {
-    let mut losses = std::mem::take(&mut translated.losses);
-    let told = match answer {
+    Ok(match answer {
         Answer::Whole { body, usage, delivered, .. } => {
             let framing = translated.whole_framing();
             let (body, lost) = translated.reply(&body)?;
-            losses.append(lost);
+            lease.record().losses.append(lost);
             Answer::Whole { body, framing, usage, delivered, stored_id: None }
         }
         Answer::Passing { .. } => {
@@ -356,9 +358,7 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
             let framing = interpreter.framing();
             Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
         }
-    };
-    lease.record().losses = losses;
-    Ok(told)
+    })
 }
 
 /// What an upstream calls this exchange; told to its support by the operator.

@@ -102,6 +102,44 @@ fn seeded(request: Request) -> Request {
 }
 
 #[tokio::test]
+async fn what_was_left_out_is_told_of_a_request_that_failed() {
+    let world = World::start(|sim| {
+        let claude = |script: &str| channel(script, "anthropic_messages", &sim.scripted(script), script);
+        ["status=400", "status=500", "body=reset", "silence"].map(claude).concat()
+            + &channel("first", "anthropic_messages", &sim.scripted("status=500"), "both")
+            + "priority = 2\n"
+            + &channel("then", "gemini_generate", &sim.url(), "both")
+    })
+    .await;
+    let ask =
+        |model| seeded(asked::request("openai_chat", model, asked::body("openai_chat", Turn::Text), false));
+    let fields = |line: &Value| -> Vec<String> {
+        let losses = line["losses"].as_array().cloned().unwrap_or_default();
+        losses.iter().map(|loss| format!("{}={}", loss["field"], loss["dialect"])).collect()
+    };
+    for (model, ending) in [("status=400", "refused"), ("status=500", "failed"), ("body=reset", "failed")] {
+        let answer = world.ask(&ask(model)).await;
+        assert_ne!(answer.status, 200, "{answer:?}");
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["ending"], ending, "{line}");
+        assert_eq!(fields(&line), [r#""seed"="anthropic_messages""#], "{line}");
+    }
+    let mut client = world.client().await;
+    client.send(&ask("silence").bytes()).await;
+    eventually("it is asked", || world.sim.open_requests() == 1).await;
+    client.leave();
+    let lines = world.settlements(4).await;
+    let left = lines.iter().find(|line| line["ending"] == "client_left").unwrap();
+    assert_eq!(fields(left), [r#""seed"="anthropic_messages""#], "{left}");
+    // What another channel was not told is no loss of the answer that came.
+    let answer = world.ask(&ask("both")).await;
+    assert_eq!((answer.status, answer.header("x-sluice-losses")), (200, None), "{answer:?}");
+    let line = world.settlement(&answer).await;
+    assert_eq!((&line["channel"], fields(&line).len()), (&json!("then"), 0), "{line}");
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_careful_key_is_served_by_the_channel_that_has_a_place_for_the_field() {
     let world = World::start(|sim| {
         careful()
