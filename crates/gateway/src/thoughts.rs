@@ -11,7 +11,7 @@ use std::{
 
 use dialect::{
     Dialect,
-    chat::{Content, Opaque, Part},
+    chat::{Opaque, Part},
 };
 
 use crate::affinity::{Name, name};
@@ -41,15 +41,11 @@ pub struct Thought {
 impl Thought {
     /// What it takes, near enough for a bound.
     pub fn bytes(&self) -> usize {
-        let tokens = |tokens: &[Opaque]| tokens.iter().map(|token| token.value.len()).sum::<usize>();
-        let part = |part: &Part| {
-            let text = match &part.content {
-                Content::Reasoning { text } | Content::Text { text, .. } => text.len(),
-                _ => 0,
-            };
-            size_of::<Part>() + text + tokens(&part.opaque)
-        };
-        size_of::<Thought>() + self.before.iter().map(part).sum::<usize>() + tokens(&self.on_call)
+        let part = |part: &Part| size_of::<Part>() + part.opaque.len() * size_of::<Opaque>() + part.bytes();
+        let token = |token: &Opaque| size_of::<Opaque>() + token.value.len();
+        size_of::<Thought>()
+            + self.before.iter().map(part).sum::<usize>()
+            + self.on_call.iter().map(token).sum::<usize>()
     }
 }
 
@@ -154,7 +150,7 @@ impl<T: ?Sized> Kept<T> {
 
 #[cfg(test)]
 mod tests {
-    use dialect::chat::OpaqueKind;
+    use dialect::chat::{Content, OpaqueKind, Source};
 
     use super::*;
 
@@ -225,6 +221,14 @@ mod tests {
         assert!(thoughts.recall(ALICE, &format!("c{}", count - 1), 6).is_some());
         thoughts.remember(ALICE, "too long", thought(&"x".repeat(LONGEST)), 6);
         assert_eq!(thoughts.recall(ALICE, "too long", 6), None);
+        // Whatever it is made of, and however small the pieces are.
+        let source = Source::Inline { mime: "image/png".to_owned(), data: "x".repeat(LONGEST) };
+        let picture = Part::new(Content::Image { source, detail: None });
+        let pieces = vec![Part::reasoning("x", Vec::new()); LONGEST / size_of::<Part>()];
+        for before in [vec![picture], pieces] {
+            thoughts.remember(ALICE, "too much", Thought { before, ..thought("a") }, 6);
+            assert_eq!(thoughts.recall(ALICE, "too much", 6), None);
+        }
         // One in the place of another is counted once.
         for _ in 0..3 {
             thoughts.remember(BOB, "again", thought("b"), 7);

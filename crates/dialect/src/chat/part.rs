@@ -37,7 +37,7 @@ impl Part {
     }
 
     /// What it says, in bytes, near enough for a bound.
-    pub(crate) fn bytes(&self) -> usize {
+    pub fn bytes(&self) -> usize {
         let said = match &self.content {
             Content::Text { text, .. } | Content::Reasoning { text } | Content::Refusal { text } => {
                 text.len()
@@ -53,7 +53,8 @@ impl Part {
             Content::ToolResult { parts, .. } => parts.iter().map(Part::bytes).sum(),
             Content::Foreign { value, .. } => value.to_string().len(),
         };
-        said + self.opaque.iter().map(|token| token.value.len()).sum::<usize>()
+        let extras = self.extras.0.iter().map(|extra| extra.key.len() + extra.value.to_string().len());
+        said + extras.sum::<usize>() + self.opaque.iter().map(|token| token.value.len()).sum::<usize>()
     }
 
     /// The token of `kind` that `dialect` gave out with this part.

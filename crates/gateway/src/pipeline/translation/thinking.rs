@@ -171,18 +171,25 @@ impl Listener {
     pub(super) fn hear(&mut self, event: &ChatEvent) {
         match event {
             ChatEvent::Opened { candidate: 0, part, opening } => match opening {
-                Opening::Reasoning => self.open = Some((*part, Part::reasoning("", Vec::new()))),
-                Opening::Whole(whole) => {
-                    self.held += whole.opaque.iter().map(|token| token.value.len()).sum::<usize>();
+                Opening::Reasoning => {
+                    self.held += size_of::<Part>();
+                    self.open = Some((*part, Part::reasoning("", Vec::new())));
+                }
+                Opening::Whole(whole) if matches!(whole.content, Content::Reasoning { .. }) => {
+                    self.held += size_of::<Part>() + whole.bytes();
                     if self.held <= LONGEST {
                         self.keep((**whole).clone());
                     }
                 }
                 Opening::ToolCall { id, .. } => {
-                    let (id, before) = (id.clone(), std::mem::take(&mut self.before));
-                    self.calls.push(Call { part: *part, id, before, on_call: Vec::new() });
+                    self.held += size_of::<Call>() + id.len();
+                    if self.held <= LONGEST {
+                        let (id, before) = (id.clone(), std::mem::take(&mut self.before));
+                        self.calls.push(Call { part: *part, id, before, on_call: Vec::new() });
+                    }
                 }
-                Opening::Text | Opening::Refusal => {}
+                // A picture may be signed, too: the client keeps it, or does without.
+                Opening::Whole(_) | Opening::Text | Opening::Refusal => {}
             },
             ChatEvent::Delta { candidate: 0, part, delta } if self.held <= LONGEST => self.add(*part, delta),
             ChatEvent::Closed { candidate: 0, part } => {
@@ -203,7 +210,7 @@ impl Listener {
                     text.push_str(more);
                 }
                 (Delta::Opaque(token), _) => {
-                    self.held += token.value.len();
+                    self.held += size_of::<Opaque>() + token.value.len();
                     thinking.opaque.push(token.clone());
                 }
                 _ => {}
@@ -211,7 +218,7 @@ impl Listener {
         } else if let Delta::Opaque(token) = delta
             && let Some(call) = self.calls.iter_mut().find(|call| call.part == part)
         {
-            self.held += token.value.len();
+            self.held += size_of::<Opaque>() + token.value.len();
             call.on_call.push(token.clone());
         }
     }
@@ -259,7 +266,7 @@ impl Listener {
 #[cfg(test)]
 mod tests {
     use dialect::{
-        chat::OpaqueKind,
+        chat::{OpaqueKind, Source, Stop, StopReason},
         translate::{FromPath, decode_request},
     };
     use serde_json::json;
@@ -346,5 +353,59 @@ mod tests {
             let said = restored(&keeper, &request, texts).map_or(0, |restored| said(&restored));
             assert_eq!(said, fits * text.len(), "beside {texts}");
         }
+    }
+
+    fn listener(keeper: &Keeper) -> Listener {
+        let to = Dialect::AnthropicMessages;
+        let target = provider::target(Provider::named("anthropic").unwrap(), to, "claude-sonnet-4-5");
+        Listener::new(keeper.clone(), to, "p".into(), &target)
+    }
+
+    fn opened(part: u32, opening: Opening) -> ChatEvent {
+        ChatEvent::Opened { candidate: 0, part, opening }
+    }
+
+    fn calls(part: u32, id: &str) -> ChatEvent {
+        opened(part, Opening::ToolCall { id: id.to_owned(), name: "f".to_owned(), custom: false })
+    }
+
+    fn stopped() -> ChatEvent {
+        ChatEvent::Stopped { candidate: 0, stop: Stop::new(StopReason::ToolCalls) }
+    }
+
+    #[test]
+    fn of_a_stream_thinking_is_kept_and_no_picture_that_is_signed_like_it() {
+        let keeper = keeper();
+        let mut listener = listener(&keeper);
+        let thinking = thought("so it is").before.remove(0);
+        let source = Source::Inline { mime: "image/png".to_owned(), data: "QUJD".repeat(1000) };
+        let picture = Content::Image { source, detail: None };
+        let picture = Part { opaque: thinking.opaque.clone(), ..Part::new(picture) };
+        for event in [
+            opened(0, Opening::Whole(Box::new(picture))),
+            opened(1, Opening::Whole(Box::new(thinking))),
+            calls(2, "call"),
+            stopped(),
+        ] {
+            listener.hear(&event);
+        }
+        let kept = keeper.thoughts.recall(CALLER, "call", keeper.clock.now_ms());
+        assert_eq!(kept.as_deref(), Some(&thought("so it is")));
+    }
+
+    #[test]
+    fn a_stream_that_calls_for_ever_is_heard_to_a_bound_and_not_remembered() {
+        let keeper = keeper();
+        let mut listener = listener(&keeper);
+        let thinking = thought("so it is").before.remove(0);
+        listener.hear(&opened(0, Opening::Whole(Box::new(thinking))));
+        let long = "x".repeat(1000);
+        for part in 1..=1_000_000 {
+            listener.hear(&calls(part, if part == 1 { "call" } else { &long }));
+        }
+        let held: usize = listener.calls.iter().map(|call| size_of::<Call>() + call.id.len()).sum();
+        assert!(held <= LONGEST && held > LONGEST / 2, "{held}");
+        listener.hear(&stopped());
+        assert_eq!(keeper.thoughts.recall(CALLER, "call", keeper.clock.now_ms()), None);
     }
 }
