@@ -5,6 +5,7 @@
 //! silence: what cannot be carried is a loss, or a fault that names it.
 
 mod interpreter;
+mod listener;
 mod thinking;
 
 use std::{
@@ -27,7 +28,8 @@ use dialect::{
 use uuid::Uuid;
 
 pub use interpreter::Interpreter;
-use thinking::{Keeper, Listener, MOST_PUT_BACK};
+use listener::Listener;
+use thinking::{Keeper, MOST_PUT_BACK};
 
 use crate::{
     catalog::Channel,

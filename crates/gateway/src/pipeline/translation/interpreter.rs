@@ -13,10 +13,7 @@ use dialect::{
     translate::{StreamDecoder, StreamEncoder},
 };
 
-use super::{
-    Translated, WHOLE_BYTES,
-    thinking::{Keeper, Listener},
-};
+use super::{Translated, WHOLE_BYTES, listener::Listener, thinking::Keeper};
 
 #[derive(Debug)]
 pub struct Interpreter {
