@@ -207,7 +207,7 @@ pub async fn run(
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
         // Nobody is there to whom it could be told, also not later.
-        (None, Some(fault)) if !busy && soonest_ms == u64::MAX => Fault::Client(fault),
+        (None, Some(fault)) if !busy && soonest_ms == u64::MAX => fault,
         (None, _) if busy => Fault::Rejection(Rejection::ChannelsBusy { model: inbound.model.clone() }),
         (None, _) => Fault::Rejection(Rejection::ChannelsResting {
             model: inbound.model.clone(),

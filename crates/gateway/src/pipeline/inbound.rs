@@ -33,8 +33,9 @@ const BODY_TOTAL: Duration = Duration::from_secs(600);
 pub const RECEIVING_LIMIT: Duration = BODY_TOTAL;
 /// Bodies up to this size are not counted into [`HeldBodies`]: they are no danger and most requests.
 const SMALL_BODY: usize = 64 * 1024;
-/// Request bodies held at once, all together, in bytes; beyond it large requests are shed.
-const HELD_BODIES: usize = 1024 * 1024 * 1024;
+/// Request bodies held at once, all together, in bytes, with what is made of them where they are translated; beyond it large
+/// requests are shed.
+pub const HELD_BODIES: usize = 1024 * 1024 * 1024;
 /// Longer names are no model's: they would be kept in logs and memories.
 const LONGEST_MODEL: usize = 256;
 /// Room for a chunked body to begin with.
@@ -80,7 +81,7 @@ pub struct Inbound {
     pub output_limit: Option<u64>,
     /// Looked through once, by who needs it first.
     prompt: Option<Prompt>,
-    _held: Option<Held>,
+    held: Held,
 }
 
 impl Head {
@@ -109,7 +110,7 @@ fn is_json(content_type: &str) -> bool {
 #[derive(Debug)]
 pub struct Received {
     bytes: Bytes,
-    held: Option<Held>,
+    held: Held,
 }
 
 impl Received {
@@ -127,7 +128,7 @@ impl Received {
         if promised.is_some_and(|promised| promised > limit as u64) {
             return Err(Fault::Client(ClientFault::BodyTooLarge { limit }));
         }
-        let mut holding = Held { seen: 0, bytes: 0, all: held.clone() };
+        let mut holding = held.share();
         if let Some(promised) = promised {
             holding.grow(promised as usize)?;
         }
@@ -138,8 +139,7 @@ impl Received {
             Err(_) => return Err(Fault::Client(ClientFault::BodyTooSlow)),
         };
         lease.mark().entry.bytes_in.store(bytes.len() as u64, Ordering::Relaxed);
-        let held = (holding.bytes > 0).then_some(holding);
-        Ok(Received { bytes, held })
+        Ok(Received { bytes, held: holding })
     }
 }
 
@@ -175,7 +175,7 @@ impl Inbound {
             model,
             output_limit: None,
             prompt: None,
-            _held: held,
+            held,
         }))
     }
 
@@ -212,11 +212,16 @@ impl Inbound {
         self.prompt.take().unwrap_or_else(|| Prompt::of(&self.body))
     }
 
+    /// A share for what is made of the body, beside its own.
+    pub fn share(&self) -> Held {
+        self.held.all.share()
+    }
+
     /// The body is sent and will not be needed again.
     pub fn free_body(&mut self) {
         self.body = Bytes::new();
         self.headers = HeaderMap::new();
-        self._held = None;
+        self.held.release();
     }
 }
 
@@ -291,13 +296,19 @@ where
     }
 }
 
-/// Bytes of large request bodies held by all requests together.
+/// Bytes of large request bodies held by all requests together, and of what is made of them.
 #[derive(Debug, Default)]
 pub struct HeldBodies(AtomicUsize);
 
+impl HeldBodies {
+    pub fn share(self: &Arc<HeldBodies>) -> Held {
+        Held { seen: 0, bytes: 0, all: self.clone() }
+    }
+}
+
 /// One request's share of [`HeldBodies`], given back when dropped.
 #[derive(Debug)]
-struct Held {
+pub struct Held {
     /// Of this request, small or not.
     seen: usize,
     /// Counted into the whole.
@@ -306,7 +317,7 @@ struct Held {
 }
 
 impl Held {
-    fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
+    pub fn grow(&mut self, bytes: usize) -> Result<(), Fault> {
         self.seen += bytes;
         if self.seen <= SMALL_BODY {
             return Ok(());
@@ -316,13 +327,19 @@ impl Held {
         let before = self.all.0.fetch_add(uncounted, Ordering::Relaxed);
         if before + uncounted > HELD_BODIES { Err(Fault::Rejection(Rejection::MemoryFull)) } else { Ok(()) }
     }
+
+    fn release(&mut self) {
+        self.seen = 0;
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes > 0 {
+            self.all.0.fetch_sub(bytes, Ordering::Relaxed);
+        }
+    }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        if self.bytes > 0 {
-            self.all.0.fetch_sub(self.bytes, Ordering::Relaxed);
-        }
+        self.release();
     }
 }
 

@@ -33,8 +33,14 @@ use thinking::{Keeper, MOST_PUT_BACK};
 
 use crate::{
     catalog::Channel,
-    fault::{ClientFault, UpstreamFault},
-    pipeline::{caller::Caller, count, inbound::Inbound, lease::Lease, plan::Wanted},
+    fault::{ClientFault, Fault, UpstreamFault},
+    pipeline::{
+        caller::Caller,
+        count,
+        inbound::{Held, Inbound},
+        lease::Lease,
+        plan::Wanted,
+    },
     provider,
     suffix::Suffix,
     thoughts::Thoughts,
@@ -43,6 +49,8 @@ use crate::{
 /// A whole answer up to this size is translated, and of a streamed one what must be held: more than any answer of words has,
 /// and most pictures.
 pub const WHOLE_BYTES: usize = 16 * 1024 * 1024;
+/// What is made of a body, in its own size: the request opened, and as it goes out. A picture is as long in each.
+const MADE: usize = 2;
 /// Below this limit an Anthropic model cannot be told to think: its least budget, and as much for the answer.
 const LEAST_THINKING: u64 = 2048;
 /// OpenAI's responses refuse a lower limit.
@@ -51,10 +59,10 @@ const LEAST_RESPONSE: u64 = 16;
 /// What a request needs where it is translated: it is opened once, however many channels are tried.
 #[derive(Debug)]
 pub struct Translator {
-    /// Or why it cannot be opened.
-    letter: Result<Letter, ClientFault>,
-    /// Why the first channel could not be told that could not.
-    refused: Option<ClientFault>,
+    /// `None`: it cannot be opened.
+    letter: Option<Letter>,
+    /// Why it could not be opened, or the first channel not be told that could not.
+    refused: Option<Fault>,
 }
 
 impl Translator {
@@ -63,19 +71,15 @@ impl Translator {
         // What its request may cost was held by the body as it came.
         let room = if key.strict && key.pays() { 0 } else { MOST_PUT_BACK };
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock(), room };
-        let letter = Letter::open(inbound, key.refuses_losses, keeper, lease.request_id());
-        Translator { letter, refused: None }
+        match Letter::open(inbound, key.refuses_losses, keeper, lease.request_id()) {
+            Ok(letter) => Translator { letter: Some(letter), refused: None },
+            Err(fault) => Translator { letter: None, refused: Some(fault) },
+        }
     }
 
     /// Tells the request to a channel in the first of its dialects that has a place for it; `None`: it cannot be told.
     pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Option<Box<Translated>> {
-        let letter = match &self.letter {
-            Ok(letter) => letter,
-            Err(fault) => {
-                self.refused.get_or_insert_with(|| fault.clone());
-                return None;
-            }
-        };
+        let letter = self.letter.as_mut()?;
         for to in channel.translates_to(letter.asked.operation) {
             match letter.tell(channel, to, wanted) {
                 Ok(told) => return Some(Box::new(told)),
@@ -86,7 +90,7 @@ impl Translator {
     }
 
     /// Why it could not be told.
-    pub fn refusal(self) -> Option<ClientFault> {
+    pub fn refusal(self) -> Option<Fault> {
         self.refused
     }
 }
@@ -106,6 +110,8 @@ struct Letter {
     output_limit: Option<u64>,
     /// The key wants it told whole, or not at all.
     refuses_losses: bool,
+    /// What it takes beside the body that it came as.
+    held: Held,
     keeper: Keeper,
     /// For answers that come without an id.
     request_id: Uuid,
@@ -138,9 +144,11 @@ impl Letter {
         refuses_losses: bool,
         keeper: Keeper,
         request_id: Uuid,
-    ) -> Result<Letter, ClientFault> {
+    ) -> Result<Letter, Fault> {
         let path = FromPath { model: &inbound.model, stream: inbound.stream };
         let (body, asked) = (inbound.told_body(), inbound.door);
+        let mut held = inbound.share();
+        held.grow(MADE * body.len())?;
         let opened = match asked.operation {
             Operation::CountTokens => decode_counted(asked.dialect, &body, path),
             _ => decode_request(asked.dialect, &body, path),
@@ -149,6 +157,7 @@ impl Letter {
         let mut put_back = 0;
         if let Some(known) = keeper.put_texts(&request) {
             (request, put_back) = known;
+            held.grow(MADE * put_back)?;
         }
         let free_text = |tool: &Tool| match tool {
             Tool::Custom { name, .. } => Some(name.clone()),
@@ -163,12 +172,13 @@ impl Letter {
             json_array: inbound.wants_array(),
             output_limit: inbound.output_limit,
             refuses_losses,
+            held,
             keeper,
             request_id,
         })
     }
 
-    fn tell(&self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Result<Translated, ClientFault> {
+    fn tell(&mut self, channel: &Channel, to: Dialect, wanted: &Wanted) -> Result<Translated, Fault> {
         let model = &*wanted.model;
         let refused = |error| fault_of(error, model);
         let counts = self.asked.operation == Operation::CountTokens;
@@ -190,7 +200,10 @@ impl Letter {
         let own = request.without_tokens_of_others(to, maker);
         let request = own.as_ref().unwrap_or(request);
         let restored = self.keeper.restore(request, self.put_back, to, maker, &target);
-        let request = restored.as_ref().unwrap_or(request);
+        if let Some((_, restored)) = &restored {
+            self.held.grow(*restored)?;
+        }
+        let request = restored.as_ref().map_or(request, |(request, _)| request);
         let encode = if counts { encode_counted } else { encode_request };
         let mut encoded = encode(to, request, &target).map_err(refused)?;
         if own.is_some() {
@@ -200,7 +213,8 @@ impl Letter {
         let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
             let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
-            return Err(ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason });
+            let (dialect, reason) = (loss.dialect, loss.reason);
+            return Err(Fault::Client(ClientFault::WouldLose { model, field, dialect, reason }));
         }
         Ok(Translated {
             door: Door { dialect: to, ..self.asked },
@@ -314,13 +328,13 @@ impl Translated {
 }
 
 /// Why a request cannot be told, to the caller.
-fn fault_of(error: Untranslatable, model: &str) -> ClientFault {
-    match error {
+fn fault_of(error: Untranslatable, model: &str) -> Fault {
+    Fault::Client(match error {
         Untranslatable::Malformed { field, expected } => ClientFault::Malformed { field, expected },
         Untranslatable::Unsupported { field, dialect, reason } => {
             ClientFault::Untranslatable { model: model.to_owned(), field, dialect, reason }
         }
-    }
+    })
 }
 
 /// For the operator's log.

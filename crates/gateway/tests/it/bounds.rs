@@ -1,8 +1,12 @@
 //! What is bounded, and what is said when a bound is reached.
 
+use gateway::pipeline::inbound::HELD_BODIES;
+use serde_json::{Value, json};
+
 use crate::{
     harness::{
-        CHAT, DIALECTS, KEY, SECRET, World, assert_error, channel, eventually, four, plain, post, stream,
+        CHAT, DIALECTS, KEY, RESPONSES, SECRET, World, assert_error, channel, eventually, four, plain, post,
+        stream,
     },
     wire::{Client, End, Request, contains},
 };
@@ -177,5 +181,49 @@ async fn hundreds_of_requests_at_once_all_end() {
         let answer = client.answer().await;
         assert_eq!((answer.status, answer.end), (200, End::Whole));
     }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_is_made_of_a_large_body_is_counted_beside_it() {
+    const MIB: usize = 1024 * 1024;
+    let world = World::start(|sim| {
+        channel("chat", "openai_chat", &sim.url(), "chat")
+            + &channel("claude", "anthropic_messages", &sim.scripted("events=1,size=40000"), "claude")
+    })
+    .await;
+    // As if others held all but this much.
+    let with_left = async |left: usize, request: &Request| {
+        let mut others = world.app.held_bodies.share();
+        others.grow(HELD_BODIES - left).unwrap();
+        let answer = world.ask(request).await;
+        if answer.status != 200 {
+            let said = (answer.status, answer.json()["error"]["code"].clone());
+            assert_eq!(said, (503, "memory_full".into()), "{answer:?}");
+            assert_eq!(world.settlement(&answer).await["ending"], "rejected");
+        }
+        answer
+    };
+    let large = |model: &str| {
+        let messages = json!([{"role": "user", "content": "x".repeat(MIB)}]);
+        post(CHAT, json!({"model": model, "messages": messages}).to_string())
+    };
+    // Relayed it is there once; translated as it came, opened, and as it goes out.
+    assert_eq!(with_left(MIB / 2, &large("chat")).await.status, 503);
+    assert_eq!(with_left(2 * MIB, &large("chat")).await.status, 200);
+    assert_eq!(with_left(5 * MIB / 2, &large("claude")).await.status, 503);
+    assert_eq!(with_left(4 * MIB, &large("claude")).await.status, 200);
+
+    // A small one that names long texts is as large as they are.
+    let ask = |input: Value| post(RESPONSES, json!({"model": "claude", "input": input}).to_string());
+    let first = world.ask(&ask(json!("hi"))).await;
+    let name = json!({"type": "item_reference", "id": first.json()["output"][0]["id"]});
+    let mut input = vec![name; 50];
+    input.push(json!({"role": "user", "content": "hi"}));
+    assert_eq!(with_left(3 * MIB, &ask(json!(input))).await.status, 503);
+    assert_eq!(with_left(5 * MIB, &ask(json!(input))).await.status, 200);
+
+    // All of it is given back.
+    world.app.held_bodies.share().grow(HELD_BODIES).unwrap();
     world.close().await;
 }

@@ -32,8 +32,8 @@ pub(super) struct Keeper {
 }
 
 impl Keeper {
-    /// The request with what its history lacks, the latest first: each call has its thinking once. `None`: nothing is known
-    /// that it lacks, or that fits. `put_back`: bytes of the texts that are in it already.
+    /// The request with what its history lacks, the latest first, and how many bytes that has: each call has its thinking once.
+    /// `None`: nothing is known that it lacks, or that fits. `put_back`: bytes of the texts that are in it already.
     pub(super) fn restore(
         &self,
         request: &ChatRequest,
@@ -41,13 +41,14 @@ impl Keeper {
         to: Dialect,
         maker: &str,
         target: &Target<'_>,
-    ) -> Option<ChatRequest> {
+    ) -> Option<(ChatRequest, usize)> {
         // Where nothing goes back, it would only be listed as lost.
         if to == Dialect::OpenaiChat && target.replay == Replay::Nothing {
             return None;
         }
         let now_ms = self.clock.now_ms();
-        let mut room = self.room.saturating_sub(put_back);
+        let most = self.room.saturating_sub(put_back);
+        let mut room = most;
         let mut seen: HashSet<&str> = HashSet::new();
         let mut restored: Option<ChatRequest> = None;
         for (at, turn) in request.turns.iter().enumerate().rev() {
@@ -68,7 +69,7 @@ impl Keeper {
                 splice(&mut request.turns[at], &thoughts);
             }
         }
-        restored
+        Some((restored?, most - room))
     }
 
     /// The request with the texts that it only names, and how many bytes they have. What does not fit stays a name.
@@ -180,7 +181,7 @@ mod tests {
     fn restored(keeper: &Keeper, request: &ChatRequest, put_back: usize) -> Option<ChatRequest> {
         let to = Dialect::AnthropicMessages;
         let target = provider::target(Provider::named("anthropic").unwrap(), to, "claude-sonnet-4-5");
-        keeper.restore(request, put_back, to, "p", &target)
+        Some(keeper.restore(request, put_back, to, "p", &target)?.0)
     }
 
     #[test]
