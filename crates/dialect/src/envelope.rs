@@ -143,7 +143,7 @@ fn choose_fields(door: Door) -> Reads {
         stream: streams,
         usage_option: streams && door.dialect == Dialect::OpenaiChat,
         stored: !in_path && door.dialect == Dialect::OpenaiResponses,
-        fallbacks: door.operation == Operation::Chat,
+        fallbacks: matches!(door.operation, Operation::Chat | Operation::CountTokens),
     }
 }
 

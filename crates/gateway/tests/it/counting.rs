@@ -129,6 +129,45 @@ async fn tokens_are_counted_for_models_of_every_dialect_and_never_charged() {
     }
 }
 
+/// Another model's tokens are others: of a list the first counts, and the list stays here.
+#[tokio::test]
+async fn a_list_of_models_is_counted_for_its_first_and_does_not_travel() {
+    let world = World::start(|sim| {
+        let each = |dialect: &&str| channel(dialect, dialect, &sim.url(), dialect);
+        DIALECTS[1..].iter().map(each).collect::<String>()
+            + &channel("other", "openai_chat", &sim.url(), "other")
+    })
+    .await;
+    for to in &DIALECTS[1..] {
+        for door in &COUNTS {
+            let ask = |first: bool| {
+                let mut request = door.ask_of(to, FOX);
+                let mut body: Value = serde_json::from_slice(&request.body).unwrap();
+                let listed = if first { json!(["nobody's", to, "other"]) } else { json!(["other"]) };
+                body["models"] = listed;
+                if first {
+                    body.as_object_mut().unwrap().remove("model");
+                }
+                request.body = body.to_string().into_bytes();
+                request
+            };
+            let plain = world.ask(&door.ask_of(to, FOX)).await;
+            let sent = world.sim.log().last().unwrap().body.clone();
+            for request in [ask(true), ask(false)] {
+                let answer = world.ask(&request).await;
+                let case = format!("{} to {to}: {answer:?}", door.dialect);
+                assert_eq!((answer.status, answer.text()), (200, plain.text()), "{case}");
+                assert_eq!(answer.header("x-sluice-estimated"), None, "{case}");
+                let log = world.sim.log();
+                let [read, plain] = [&log.last().unwrap().body, &sent]
+                    .map(|body| serde_json::from_slice::<Value>(body).unwrap());
+                assert_eq!(read, plain, "{case}");
+            }
+        }
+    }
+    world.close().await;
+}
+
 #[tokio::test]
 async fn gemini_is_told_the_model_inside_the_request_that_it_counts() {
     let world = World::start(|sim| {
