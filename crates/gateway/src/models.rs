@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use store::{
     Factor,
     price::{Rate, Rates},
-    price_list::{PriceList, Sizes},
+    price_list::Sizes,
 };
 
 use crate::{
@@ -87,6 +87,8 @@ struct Listed<'a> {
     name: &'a str,
     sizes: Sizes,
     pricing: Option<Value>,
+    /// It chats: what is not known to do something else does.
+    writes: bool,
     /// A channel of it embeds in Gemini's dialect.
     embeds: bool,
 }
@@ -94,8 +96,9 @@ struct Listed<'a> {
 impl<'a> Listed<'a> {
     fn of(name: &'a str, key: &Key, catalog: &Catalog) -> Listed<'a> {
         let sought = catalog.seek(name);
-        let model = sought.iter().find(|sought| sought.may_use(key)).map_or(name, |first| first.model);
-        let sizes = PriceList::bundled().listed(model).map(|listed| listed.sizes).unwrap_or_default();
+        let first = sought.iter().find(|sought| sought.may_use(key));
+        let model = first.map_or(name, |first| first.model);
+        let known = first.and_then(|first| first.listed(key));
         let pricing = catalog.price(model).map(|price| {
             let Rates { input, output, cache_read, .. } = price.base;
             let [prompt, completion, cached] = [input, output, cache_read.unwrap_or(input)]
@@ -103,11 +106,15 @@ impl<'a> Listed<'a> {
             json!({ "prompt": prompt, "completion": completion, "input_cache_read": cached })
         });
         let door = Door::new(Dialect::GeminiGenerate, Operation::Embeddings);
-        let channels = sought.iter().filter(|sought| sought.may_use(key)).flat_map(|sought| &sought.channels);
-        let embeds = channels
-            .filter(|channel| key.group.may_use(channel))
-            .any(|channel| channel.endpoint(door).is_some());
-        Listed { name, sizes, pricing, embeds }
+        let mut channels =
+            sought.iter().filter(|sought| sought.may_use(key)).flat_map(|sought| sought.usable(key));
+        Listed {
+            name,
+            sizes: known.map(|known| known.sizes).unwrap_or_default(),
+            pricing,
+            writes: known.is_none_or(|known| known.writes()),
+            embeds: channels.any(|channel| channel.endpoint(door).is_some()),
+        }
     }
 }
 
@@ -137,7 +144,8 @@ fn list(dialect: Dialect, models: &[Listed<'_>]) -> Value {
 
 /// What is not known is left out. Prices have no field of their own but in the lists of routers, which the others share here.
 fn one(dialect: Dialect, listed: &Listed<'_>) -> Value {
-    let Listed { name: model, sizes: Sizes { context, max_output }, pricing, embeds } = listed;
+    let Listed { name: model, sizes: Sizes { context, max_output }, pricing, writes, embeds } = listed;
+    let methods = METHODS.into_iter().filter(|_| *writes).chain(embeds.then_some(EMBEDS));
     let (mut row, sizes) = match dialect {
         Dialect::OpenaiChat | Dialect::OpenaiResponses => (
             json!({ "id": model, "object": "model", "created": 0, "owned_by": "sluice" }),
@@ -151,8 +159,7 @@ fn one(dialect: Dialect, listed: &Listed<'_>) -> Value {
             json!({
                 "name": format!("models/{model}"),
                 "displayName": model,
-                "supportedGenerationMethods":
-                    METHODS.into_iter().chain(embeds.then_some(EMBEDS)).collect::<Vec<_>>(),
+                "supportedGenerationMethods": methods.collect::<Vec<_>>(),
             }),
             [("inputTokenLimit", context), ("outputTokenLimit", max_output)],
         ),

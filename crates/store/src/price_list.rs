@@ -64,6 +64,14 @@ pub struct Listed {
     pub price: Arc<Price>,
 }
 
+impl Listed {
+    /// Whether it answers in tokens. A model that embeds or moderates is asked nothing for what it writes, and has no most of it;
+    /// one that writes for nothing has.
+    pub fn writes(&self) -> bool {
+        self.price.base.output > 0 || self.sizes.max_output.is_some()
+    }
+}
+
 /// How much a model takes and gives; an absent part is not known.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sizes {

@@ -8,7 +8,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use dialect::{Dialect, Operation};
 use foldhash::fast::RandomState;
-use store::directory::AliasRow;
+use store::{
+    directory::AliasRow,
+    price_list::{Listed, PriceList},
+};
 use tracing::error;
 
 use super::{Catalog, Channel, Key};
@@ -28,7 +31,41 @@ pub struct Sought<'c> {
 impl Sought<'_> {
     /// Whether some channel serves it to this key.
     pub fn may_use(&self, key: &Key) -> bool {
-        key.allows(self.model) && self.channels.iter().any(|channel| key.group.may_use(channel))
+        key.allows(self.model) && self.usable(key).next().is_some()
+    }
+
+    /// Those of its channels that are for this key.
+    pub fn usable(&self, key: &Key) -> impl Iterator<Item = &'_ Channel> {
+        self.channels.iter().filter(|channel| key.group.may_use(channel)).map(|channel| &***channel)
+    }
+
+    /// What the public list knows of it.
+    pub fn listed(&self, key: &Key) -> Option<&'static Listed> {
+        self.usable(key).find_map(|channel| listed(self.model, channel))
+    }
+}
+
+/// What the public list knows of a model: by the name that callers use, else by its name at the channel.
+fn listed(model: &str, channel: &Channel) -> Option<&'static Listed> {
+    let list = PriceList::bundled();
+    list.listed(model).or_else(|| list.listed(channel.rename(model)))
+}
+
+/// Whether a model can be asked for at a channel in a dialect. A chat can be asked for in all of them, where it is translated to
+/// one; what only embeds or moderates has a door in its own.
+fn answers(model: &str, channel: &Channel, dialect: Dialect) -> bool {
+    let writes = listed(model, channel).is_none_or(Listed::writes);
+    let mut doors =
+        channel.endpoints.iter().map(|endpoint| endpoint.door).filter(|door| door.dialect == dialect);
+    if writes {
+        channel.translates_to(Operation::Chat).next().is_some() || doors.next().is_some()
+    } else {
+        doors.any(|door| {
+            matches!(
+                door.operation,
+                Operation::Embeddings | Operation::BatchEmbeddings | Operation::Moderations
+            )
+        })
     }
 }
 
@@ -82,22 +119,21 @@ impl Catalog {
         if others.is_empty() { vec![stem] } else { vec![plain(others), stem] }
     }
 
-    /// Every name that is said in full and by which the key can ask for some model in `dialect`, in order: what can be asked for
-    /// a chat can be asked for it in all dialects.
+    /// Every name that is said in full and by which the key can ask for some model in `dialect`, in order.
     pub fn models(&self, dialect: Dialect, key: &Key) -> Vec<&str> {
-        let speaks = |channel: &Arc<Channel>| {
-            key.group.may_use(channel)
-                && (channel.translates_to(Operation::Chat).next().is_some()
-                    || channel.endpoints.iter().any(|endpoint| endpoint.door.dialect == dialect))
-        };
+        let may_ask =
+            |model: &str, channel: &Channel| key.group.may_use(channel) && answers(model, channel, dialect);
         let named = self
             .by_model
             .iter()
-            .filter(|(model, channels)| key.allows(model) && channels.iter().any(speaks))
+            .filter(|(model, channels)| {
+                key.allows(model) && channels.iter().any(|channel| may_ask(model, channel))
+            })
             .map(|(model, _)| &**model);
         let aliases = self.aliases.keys().map(|alias| &**alias).filter(|alias| {
             self.seek(alias).iter().any(|sought| {
-                key.allows(sought.model) && sought.channels.iter().any(|channel| speaks(channel))
+                key.allows(sought.model)
+                    && sought.channels.iter().any(|channel| may_ask(sought.model, channel))
             })
         });
         let mut models: Vec<&str> = named.chain(aliases).collect();

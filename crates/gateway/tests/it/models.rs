@@ -119,3 +119,49 @@ async fn what_is_known_of_a_model_stands_in_the_format_of_whoever_asks() {
     assert_eq!((&gemini["inputTokenLimit"], &gemini["outputTokenLimit"]), (&json!(200_000), &json!(64_000)));
     world.close().await;
 }
+
+#[tokio::test]
+async fn what_only_embeds_or_moderates_is_listed_where_it_can_be_asked_for() {
+    let world = World::start(|sim| {
+        let url = sim.url();
+        channel("a", "openai_chat", &url, "text-embedding-3-small")
+            + &channel("b", "openai_chat", &url, "omni-moderation-latest")
+            + &channel("c", "openai_chat", &url, "ours")
+            + "rename = { ours = \"text-embedding-3-large\" }\n"
+            + &channel("d", "gemini_generate", &url, "gemini-embedding-001")
+            // It writes, and is free.
+            + &channel("e", "openai_chat", &url, "glm-4.5-flash")
+            + "[[alias]]\nname = \"embed\"\nmodels = [\"text-embedding-3-small\"]\n"
+    })
+    .await;
+    let openai = world.ask(&get("/v1/models")).await.json();
+    let embedding = ["embed", "glm-4.5-flash", "omni-moderation-latest", "ours", "text-embedding-3-small"];
+    assert_eq!(ids(&openai, "data", "id"), embedding);
+    let anthropic = world.ask(&get("/v1/models").header("anthropic-version", "2023-06-01")).await.json();
+    assert_eq!(ids(&anthropic, "data", "id"), ["glm-4.5-flash"]);
+    let gemini = world.ask(&get("/v1beta/models")).await.json();
+    assert_eq!(ids(&gemini, "models", "name"), ["models/gemini-embedding-001", "models/glm-4.5-flash"]);
+    let methods = |row: usize| gemini["models"][row]["supportedGenerationMethods"].clone();
+    assert_eq!(methods(0), json!(["embedContent"]));
+    assert_eq!(methods(1), json!(["generateContent", "streamGenerateContent", "countTokens"]));
+    world.close().await;
+}
+
+#[tokio::test]
+async fn a_renamed_model_has_the_sizes_of_what_it_is_at_its_channel() {
+    let world = World::start(|sim| {
+        channel("c", "openai_chat", &sim.url(), "my-best")
+            + "rename = { my-best = \"claude-sonnet-4-5\" }\n"
+            // A name that is known is what it says.
+            + &channel("d", "openai_chat", &sim.url(), "gpt-4o")
+            + "rename = { gpt-4o = \"claude-sonnet-4-5\" }\n"
+            + "[[alias]]\nname = \"best\"\nmodels = [\"my-best\"]\n"
+    })
+    .await;
+    let listed = world.ask(&get("/v1/models")).await.json();
+    assert_eq!(ids(&listed, "data", "id"), ["best", "gpt-4o", "my-best"]);
+    let contexts: Vec<&Value> = (0..3).map(|row| &listed["data"][row]["context_length"]).collect();
+    assert_eq!(contexts, [200_000, 128_000, 200_000]);
+    assert_eq!(listed["data"][0]["max_completion_tokens"], 64_000);
+    world.close().await;
+}
