@@ -66,7 +66,7 @@ fn a_text_that_is_only_named_is_put_in_its_place() {
     let body = json!({"model": "m", "input": input}).to_string();
     let request = decode_request(Dialect::OpenaiResponses, body.as_bytes(), FromPath::default()).unwrap();
     assert_eq!(put_named_texts(&request, |_| None), None);
-    let known = put_named_texts(&request, |asked| (asked == id).then(|| text.clone())).unwrap();
+    let known = put_named_texts(&request, |asked| (asked == id).then(|| text.as_str().into())).unwrap();
     let sent = encode_request(Dialect::AnthropicMessages, &known, &Target::default()).unwrap();
     let sent: Value = serde_json::from_slice(&sent.body).unwrap();
     assert_eq!(sent["messages"][1], json!({"role": "assistant", "content": "Let me look."}));
