@@ -76,3 +76,58 @@ fn calls_results_and_choices() {
         assert_eq!(again.tools.len(), MANY);
     }
 }
+
+/// Without ids a result finds its call by the name, or finds none; and all calls may have one name.
+#[test]
+fn results_that_find_their_calls_by_name() {
+    let spoken = |role: &str, part: &str, name: &dyn Fn(usize) -> String| {
+        let parts: Vec<Value> = (0..80_000).map(|at| json!({part: {"name": name(at)}})).collect();
+        json!({"role": role, "parts": parts})
+    };
+    let one = |_| "a".to_owned();
+    let another = |_| "b".to_owned();
+    let numbered = |at: usize| format!("f{at}");
+    let backwards = |at: usize| format!("f{}", 79_999 - at);
+    let pairs: [(&dyn Fn(usize) -> String, &dyn Fn(usize) -> String); 3] =
+        [(&one, &one), (&one, &another), (&numbered, &backwards)];
+    for (called, answered) in pairs {
+        let contents =
+            [spoken("model", "functionCall", called), spoken("user", "functionResponse", answered)];
+        let (request, turns) = decode_many(Dialect::GeminiGenerate, &json!({"contents": contents}));
+        let found = called(0) == answered(0) || called(0) == answered(79_999);
+        let ids = |turn: usize| -> Vec<&str> {
+            let parts = request.turns[turn].parts.iter();
+            parts
+                .map(|part| match &part.content {
+                    Content::ToolCall { id, .. } => id.as_str(),
+                    Content::ToolResult { call_id, .. } => call_id.as_str(),
+                    content => panic!("{content:?}"),
+                })
+                .collect()
+        };
+        let (calls, mut results) = (ids(turns - 2), ids(turns - 1));
+        if called(1) != "a" {
+            results.reverse();
+        }
+        assert_eq!(calls == results, found, "{:?} {:?}", &calls[..2], &results[..2]);
+    }
+}
+
+#[test]
+fn results_of_the_old_functions() {
+    let mut messages = Vec::new();
+    messages.extend((0..60_000).map(|_| json!({"role": "assistant", "function_call": {"name": "a"}})));
+    messages.extend((0..60_000).map(|_| json!({"role": "function", "name": "b"})));
+    let (request, _) = decode_many(Dialect::OpenaiChat, &json!({"model": "m", "messages": messages}));
+    let calls = request.turns.iter().flat_map(|turn| &turn.parts);
+    assert_eq!(calls.filter(|part| matches!(part.content, Content::ToolCall { .. })).count(), 60_000);
+}
+
+fn decode_many(from: Dialect, body: &Value) -> (ChatRequest, usize) {
+    let body = body.to_string();
+    let began = Instant::now();
+    let request = decode_request(from, body.as_bytes(), FromPath { model: "m", stream: false }).unwrap();
+    assert!(began.elapsed() < LONGEST, "{from:?}: {:?}", began.elapsed());
+    let turns = request.turns.len();
+    (request, turns)
+}
