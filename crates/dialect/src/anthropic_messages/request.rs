@@ -4,6 +4,7 @@
 
 mod decode;
 mod encode;
+mod schema;
 mod thinking;
 
 pub(crate) use decode::decode;

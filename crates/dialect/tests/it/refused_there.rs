@@ -127,3 +127,46 @@ fn a_nullable_schema_allows_null() {
         assert_eq!(body["tools"][0]["function"]["parameters"]["properties"]["a"], read);
     }
 }
+
+/// Claude's structured outputs take closed objects alone, and no bounds; OpenAI's and Gemini's clients send others.
+#[test]
+fn a_schema_that_claude_is_held_to_is_closed_and_has_no_bounds() {
+    let to = Dialect::AnthropicMessages;
+    let schema = json!({"type": "OBJECT", "properties": {
+        "n": {"type": "INTEGER", "description": "how many", "minimum": 1, "maximum": 9},
+        "list": {"type": "ARRAY", "minItems": "2", "items": {"type": "OBJECT", "properties": {"minimum": {"type": "STRING", "maxLength": 4}}}},
+        "one": {"type": "ARRAY", "minItems": 1, "items": {"anyOf": [{"type": "STRING"}, {"type": "OBJECT", "nullable": true}]}},
+    }});
+    let fitted = json!({"type": "object", "properties": {
+        "n": {"type": "integer", "description": "how many (maximum: 9, minimum: 1)"},
+        "list": {"type": "array", "items": {"type": "object", "properties": {"minimum": {"type": "string", "description": "(maxLength: 4)"}}, "additionalProperties": false}, "description": "(minItems: 2)"},
+        "one": {"type": "array", "minItems": 1, "items": {"anyOf": [{"type": "string"}, {"type": ["object", "null"], "additionalProperties": false}]}},
+    }, "additionalProperties": false});
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+        "generationConfig": {"responseMimeType": "application/json", "responseSchema": schema}});
+    let (body, lost) = told(Dialect::GeminiGenerate, &body, to);
+    assert_eq!(body["output_config"]["format"]["schema"], fitted);
+    assert_eq!(lost, ["response_format.schema"]);
+
+    // What is closed already, and what the client opened by its own word, is sent as it is.
+    for additional in [json!(false), json!(true), json!({"type": "string"})] {
+        let schema = json!({"type": "object", "properties": {}, "additionalProperties": additional});
+        let tool =
+            json!({"type": "function", "function": {"name": "f", "parameters": schema, "strict": true}});
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "tools": [tool], "response_format":
+            {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}});
+        let (body, lost) = told(Dialect::OpenaiChat, &body, to);
+        assert_eq!(body["output_config"]["format"]["schema"], schema);
+        assert_eq!(body["tools"][0]["input_schema"], schema);
+        assert_eq!(lost, ["response_format.name"]);
+    }
+    for (strict, lost) in [(true, vec!["tools.strict"]), (false, vec![])] {
+        let schema = json!({"type": "object", "properties": {}});
+        let tool =
+            json!({"type": "function", "function": {"name": "f", "parameters": schema, "strict": strict}});
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "tools": [tool]});
+        let (body, fields) = told(Dialect::OpenaiChat, &body, to);
+        assert_eq!(body["tools"][0]["input_schema"].get("additionalProperties").is_some(), strict);
+        assert_eq!(fields, lost);
+    }
+}

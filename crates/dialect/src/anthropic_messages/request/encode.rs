@@ -5,7 +5,7 @@
 
 use std::collections::HashSet;
 
-use super::thinking;
+use super::{schema, thinking};
 use crate::{
     Dialect,
     anthropic_messages::block,
@@ -134,6 +134,7 @@ fn put_format(
             });
         }
         Some(Format::JsonSchema { name, description, schema, strict }) => {
+            let (schema, changed) = schema::fit(schema);
             let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
             put_extras(&request.extras, OWN, "output_config.format", &mut format);
             config.put("format", format);
@@ -146,6 +147,7 @@ fn put_format(
                 OWN,
                 "its schemas have neither name nor description, and are always strict",
             );
+            losses.add_set([("response_format.schema", changed)], OWN, schema::CLOSED);
         }
         Some(Format::JsonObject) => {
             losses.add(
@@ -247,9 +249,15 @@ fn write_function(function: &Function, losses: &mut Losses) -> Object {
     list_extras(&function.extras, OWN, losses);
     let mut tool = object([("name", (&function.name).into())]);
     tool.put_some("description", function.description.as_ref());
-    let schema = function.schema.clone().unwrap_or_else(shortfall::empty_schema);
-    tool.put("input_schema", schema);
-    tool.put_some("strict", function.strict.filter(|strict| *strict));
+    let mut input = function.schema.clone().unwrap_or_else(shortfall::empty_schema);
+    let strict = function.strict.filter(|strict| *strict);
+    if strict.is_some() {
+        let changed;
+        (input, changed) = schema::fit(&input);
+        losses.add_set([("tools.strict", changed)], OWN, schema::CLOSED);
+    }
+    tool.put("input_schema", input);
+    tool.put_some("strict", strict);
     tool.put_some("cache_control", function.cache.as_ref().map(block::write_cache));
     put_extras(&function.extras, OWN, "tools", &mut tool);
     tool
