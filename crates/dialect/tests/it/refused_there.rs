@@ -170,3 +170,28 @@ fn a_schema_that_claude_is_held_to_is_closed_and_has_no_bounds() {
         assert_eq!(fields, lost);
     }
 }
+
+/// "text content blocks must contain non-whitespace text": models say a line break beside their calls, and it would be
+/// refused in every later turn.
+#[test]
+fn white_space_alone_is_not_sent_to_anthropic() {
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let body = json!({"model": "m", "messages": [
+        {"role": "system", "content": " "},
+        {"role": "user", "content": [{"type": "text", "text": "q"}, {"type": "text", "text": "\n"}]},
+        {"role": "assistant", "content": "\n", "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c", "content": " \t"},
+        {"role": "user", "content": " "},
+        {"role": "assistant", "content": [{"type": "text", "text": "a "}, {"type": "refusal", "refusal": ""}, {"type": "text", "text": "  "}]}]});
+    let (body, lost) = told(Dialect::OpenaiChat, &body, Dialect::AnthropicMessages);
+    assert_eq!(body.get("system"), None);
+    assert_eq!(
+        body["messages"],
+        json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [{"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c"}]},
+        {"role": "assistant", "content": "a"}])
+    );
+    assert_eq!(lost, Vec::<String>::new());
+}
