@@ -6,6 +6,7 @@ mod decode;
 mod encode;
 mod schema;
 mod thinking;
+mod turns;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;

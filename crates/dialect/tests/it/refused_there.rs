@@ -195,3 +195,49 @@ fn white_space_alone_is_not_sent_to_anthropic() {
     );
     assert_eq!(lost, Vec::<String>::new());
 }
+
+/// "`tool_use` ids were found without `tool_result` blocks immediately after": what was said between a call and its result
+/// stands behind it.
+#[test]
+fn results_follow_their_calls_whatever_was_said_in_between() {
+    let said = |role: &str, words: &str| json!({"type": "message", "role": role, "content": words});
+    let call = |id: &str| json!({"type": "function_call", "call_id": id, "name": "f", "arguments": "{}"});
+    let result = |id: &str| json!({"type": "function_call_output", "call_id": id, "output": "r"});
+    let body = json!({"model": "m", "input": [said("user", "q"), call("c1"), call("c2"), said("user", "also"), result("c1"),
+        said("developer", "d"), result("c2"), said("user", "and"), said("assistant", "a"), said("user", "more")]});
+
+    let used = |id: &str| json!({"type": "tool_use", "id": id, "name": "f", "input": {}});
+    let told_of = |id: &str| json!({"type": "tool_result", "tool_use_id": id, "content": [{"type": "text", "text": "r"}]});
+    let text = |words: &str| json!({"type": "text", "text": words});
+    let (told_there, lost) = told(Dialect::OpenaiResponses, &body, Dialect::AnthropicMessages);
+    assert_eq!(
+        told_there["messages"],
+        json!([
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": [used("c1"), used("c2")]},
+        {"role": "user", "content": [told_of("c1"), told_of("c2"), text("also"), text("<system>d</system>"), text("and")]},
+        {"role": "assistant", "content": "a"}, {"role": "user", "content": "more"}])
+    );
+    assert_eq!(lost, ["messages.role"]);
+
+    // Where instructions have messages of their own, they wait, too.
+    let request =
+        decode_request(Dialect::OpenaiResponses, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    let target = Target { mid_system: true, ..Target::default() };
+    let encoded = encode_request(Dialect::AnthropicMessages, &request, &target).unwrap();
+    let told_there: Value = serde_json::from_slice(&encoded.body).unwrap();
+    assert_eq!(
+        told_there["messages"].as_array().unwrap()[2..5],
+        [
+            json!({"role": "user", "content": [told_of("c1"), told_of("c2"), text("also")]}),
+            json!({"role": "system", "content": "d"}),
+            json!({"role": "user", "content": "and"})
+        ]
+    );
+
+    let (told_there, _) = told(Dialect::OpenaiResponses, &body, Dialect::GeminiGenerate);
+    let parts = told_there["contents"][2]["parts"].as_array().unwrap();
+    let kinds: Vec<&str> =
+        parts.iter().flat_map(|part| part.as_object().unwrap().keys()).map(|key| &**key).collect();
+    assert_eq!(kinds, ["functionResponse", "functionResponse", "text", "text", "text"]);
+}
