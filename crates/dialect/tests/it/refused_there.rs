@@ -241,3 +241,30 @@ fn results_follow_their_calls_whatever_was_said_in_between() {
         parts.iter().flat_map(|part| part.as_object().unwrap().keys()).map(|key| &**key).collect();
     assert_eq!(kinds, ["functionResponse", "functionResponse", "text", "text", "text"]);
 }
+
+/// Only a user's message has pictures, everywhere but at Gemini; an edit of the picture needs it all the same.
+#[test]
+fn a_picture_of_an_earlier_answer_is_the_users() {
+    let body = json!({"contents": [{"role": "user", "parts": [{"text": "a cat"}]},
+        {"role": "model", "parts": [{"text": "Here."}, {"inlineData": {"mimeType": "image/png", "data": "iVBO"}}, {"functionCall": {"name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"name": "f", "response": {"output": "r"}}}, {"text": "now in blue"}]}]});
+    for (to, turns) in [
+        (Dialect::OpenaiChat, "messages"),
+        (Dialect::OpenaiResponses, "input"),
+        (Dialect::AnthropicMessages, "messages"),
+        (Dialect::GeminiGenerate, "contents"),
+    ] {
+        let (body, lost) = told(Dialect::GeminiGenerate, &body, to);
+        let turns: Vec<(&Value, String)> =
+            body[turns].as_array().unwrap().iter().map(|turn| (&turn["role"], turn.to_string())).collect();
+        let showing = turns.iter().position(|(_, turn)| turn.contains("iVBO")).unwrap();
+        let (role, own) = (turns[showing].0, to == Dialect::GeminiGenerate);
+        assert_eq!(role, if own { "model" } else { "user" }, "{to:?}: {turns:?}");
+        assert_eq!(lost, if own { vec![] } else { vec!["messages.content.media"] });
+        // Between a call and its result it would be refused.
+        let shown = body.to_string().find("iVBO");
+        let result = ["\"tool\"", "function_call_output", "tool_result", "functionResponse"];
+        let result = result.iter().find_map(|kind| body.to_string().find(kind));
+        assert_eq!(shown < result, own, "{to:?}: {body}");
+    }
+}

@@ -160,9 +160,6 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
             Content::Foreign { dialect: OWN, at: "messages.content", .. } | Content::Text { .. } => {
                 content.push(*part);
             }
-            Content::Image { .. } | Content::Audio { .. } | Content::File { .. } => {
-                losses.add("messages.content.media", OWN, "an assistant's turn has words and calls only");
-            }
             _ => losses.add("messages.content", OWN, "only its own dialect has such a part"),
         }
     }
