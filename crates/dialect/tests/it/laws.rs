@@ -240,6 +240,11 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
             if responses {
                 request.extras.add(dialect, "", "store", Json::Bool(true));
             }
+            if request.format == Some(Format::JsonObject) {
+                // Else it would be said.
+                let asked = request.turns.iter_mut().find(|turn| turn.role == Role::User);
+                asked.unwrap().parts.push(Part::text("as JSON"));
+            }
             request
         })
         .boxed()

@@ -268,3 +268,40 @@ fn a_picture_of_an_earlier_answer_is_the_users() {
         assert_eq!(shown < result, own, "{to:?}: {body}");
     }
 }
+
+/// "'messages' must contain the word 'json' in some form, to use 'response_format' of type 'json_object'".
+#[test]
+fn json_mode_is_spoken_of() {
+    let asked = |system: &str, words: &str| {
+        json!({"systemInstruction": {"parts": [{"text": system}]}, "contents": [{"role": "user", "parts": [{"text": words}]}],
+            "generationConfig": {"responseMimeType": "application/json"}})
+    };
+    let words = "Answer with one JSON object and nothing else.";
+    for (to, key) in [(Dialect::OpenaiChat, "messages"), (Dialect::OpenaiResponses, "input")] {
+        for (system, asks, added) in [("s", "q", true), ("As Json.", "q", false), ("s", "as JSON", false)] {
+            let (body, lost) = told(Dialect::GeminiGenerate, &asked(system, asks), to);
+            let turns = body[key].as_array().unwrap();
+            let adds = |turn: &Value| turn["role"] == "system" && turn["content"] == words;
+            assert_eq!((turns.iter().any(adds), turns.len()), (added, 2 + usize::from(added)), "{body}");
+            assert_eq!(lost, if added { vec!["response_format"] } else { vec![] });
+            // Responses does not look for it in the instructions.
+            assert_eq!(body.get("instructions"), None);
+        }
+    }
+}
+
+/// Chat takes sound, and is tried next where a provider speaks both.
+#[test]
+fn responses_does_not_listen() {
+    let body = json!({"contents": [{"role": "user", "parts": [{"inlineData": {"mimeType": "audio/wav", "data": "UklG"}}]}]});
+    let path = FromPath { model: "m", stream: false };
+    let request = decode_request(Dialect::GeminiGenerate, body.to_string().as_bytes(), path).unwrap();
+    let sent = |to| encode_request(to, &request, &Target::default());
+    let refused = sent(Dialect::OpenaiResponses).unwrap_err();
+    assert!(
+        matches!(&refused, Untranslatable::Unsupported { field, .. } if field == "messages.content.audio"),
+        "{refused:?}"
+    );
+    let heard = String::from_utf8(sent(Dialect::OpenaiChat).unwrap().body).unwrap();
+    assert!(heard.contains(r#""input_audio":{"data":"UklG","format":"wav"}"#), "{heard}");
+}

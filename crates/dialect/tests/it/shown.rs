@@ -100,3 +100,16 @@ fn what_cannot_be_told_is_refused_by_name() {
         anthropic(json!({"type": "web_search_tool_result", "tool_use_id": "t", "content": []}), "assistant");
     assert!(send(from, &body, Dialect::OpenaiChat, &Target::default()).is_ok());
 }
+
+#[test]
+fn the_title_of_a_plain_document_is_told() {
+    let source = json!({"type": "text", "media_type": "text/plain", "data": "We agree."});
+    let document = json!({"type": "document", "title": "contract.txt", "source": source});
+    let untitled = json!({"type": "document", "source": source});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [document, untitled]}]});
+    for to in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        let sent = send(Dialect::AnthropicMessages, &body, to, &Target::default()).unwrap();
+        assert!(sent.contains(r#""text":"contract.txt\nWe agree.""#), "{to:?}: {sent}");
+        assert!(sent.contains(r#""text":"We agree.""#), "{to:?}: {sent}");
+    }
+}

@@ -124,8 +124,7 @@ pub(super) fn put(
         block::encode_all(&turn.parts, &mut system, losses)?;
     }
     if matches!(request.format, Some(Format::JsonObject)) {
-        let words = "Answer with one JSON object and nothing else.";
-        system.push(object([("type", "text".into()), ("text", words.into())]).into());
+        system.push(object([("type", "text".into()), ("text", shortfall::JSON_IN_WORDS.into())]).into());
     }
     let mut under_way = Conversation::default();
     for turn in conversation {

@@ -7,10 +7,11 @@ use crate::{
     Dialect,
     chat::{
         Content, Part, Source,
-        source::{audio_format, guess_mime, read_url, write_url},
+        source::{guess_mime, read_url, write_url},
     },
     fields::Fields,
     openai_chat::message::read_citation,
+    shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -115,6 +116,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             let mut fields = object([("type", "input_file".into())]);
             match source {
                 Source::Text { text } => {
+                    let text = shortfall::entitle(name.as_deref(), text);
                     return Ok(Some(object([("type", "input_text".into()), ("text", text.into())])));
                 }
                 Source::Stored { dialect: Dialect::OpenaiChat | OWN, id, .. } => fields.put("file_id", id),
@@ -125,11 +127,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             fields.put_some("filename", name.as_ref());
             fields
         }
-        Content::Audio { source: Source::Inline { mime, data } } => {
-            let audio = object([("data", data.into()), ("format", audio_format(mime).into())]);
-            object([("type", "input_audio".into()), ("input_audio", audio.into())])
-        }
-        Content::Audio { .. } => return unsupported("audio", "it takes sound inline only"),
+        Content::Audio { .. } => return unsupported("audio", "it does not listen"),
         Content::Foreign { dialect: OWN, at: AT, value: Json::Object(value) } => value.clone(),
         _ => return Ok(None),
     }))
