@@ -19,6 +19,7 @@ use Dialect::{
 const STORED: &str = "it leans on an object that another provider keeps";
 const OWN_TOOLS: &str = "it gives the model tools that only another provider runs";
 
+const OTHER_FORM: &str = "the answer would not come in the form that was asked for";
 const COMPACTED: &str = "all of the conversation before it stands in it, for its own provider to read";
 const SHOWN: &str = "the user shows something that only its own dialect has";
 
@@ -33,12 +34,9 @@ const FIELDS: &[(Dialect, &str, &str)] = &[
     (Anthropic, "container", STORED),
     (Anthropic, "mcp_servers", OWN_TOOLS),
     (Gemini, "cachedContent", STORED),
-    (Chat, "modalities", "the answer would not come in the form that was asked for"),
-    (
-        Gemini,
-        "generationConfig.responseModalities",
-        "the answer would not come in the form that was asked for",
-    ),
+    (Chat, "modalities", OTHER_FORM),
+    (Gemini, "generationConfig.responseModalities", OTHER_FORM),
+    (Gemini, "generationConfig.responseMimeType", OTHER_FORM),
 ];
 
 /// What is understood of a request, and cannot be told in another dialect's answer: probabilities have a shape of their

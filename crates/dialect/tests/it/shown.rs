@@ -80,6 +80,15 @@ fn what_cannot_be_told_is_refused_by_name() {
             "input.computer_call_output",
         ),
         (chat(json!({"type": "sample"})), "messages.content.sample"),
+        // An answer of one bare word is read as one.
+        (
+            (
+                Dialect::GeminiGenerate,
+                json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+                    "generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a", "b"]}}}),
+            ),
+            "generationConfig.responseMimeType",
+        ),
     ] {
         for to in others(from) {
             assert_eq!(
