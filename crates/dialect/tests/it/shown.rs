@@ -69,6 +69,21 @@ fn what_cannot_be_told_is_refused_by_name() {
             anthropic(json!({"type": "compaction", "content": "all"}), "assistant"),
             "messages.content.compaction",
         ),
+        (
+            anthropic(
+                json!({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "sample"}]}),
+                "user",
+            ),
+            "messages.content.sample",
+        ),
+        (
+            responses(
+                json!({"type": "function_call_output", "call_id": "c", "output": [{"type": "sample"}]}),
+            ),
+            "input.content.sample",
+        ),
+        (responses(json!({"type": null, "id": "msg_1"})), "input.item_reference"),
+        (responses(json!({"id": "msg_1"})), "input.item_reference"),
         (responses(json!({"type": "compaction", "encrypted_content": "all"})), "input.compaction"),
         (
             responses(json!({"type": "compaction_summary", "encrypted_content": "all"})),
@@ -100,6 +115,11 @@ fn what_cannot_be_told_is_refused_by_name() {
         }
         assert!(send(from, &body, from, &Target::default()).is_ok(), "{expected}");
     }
+    // Tools that a search of the client's found are offered all the same.
+    let found = json!({"type": "tool_reference", "tool_name": "f"});
+    let (from, body) =
+        anthropic(json!({"type": "tool_result", "tool_use_id": "t", "content": [found]}), "user");
+    others(from).for_each(|to| assert!(send(from, &body, to, &Target::default()).is_ok()));
     // The operator would rather lose what another provider's tools said.
     let (from, body) = responses(json!({"type": "computer_call_output", "call_id": "c", "output": {}}));
     let target = Target { drops_server_tools: true, ..Target::default() };
