@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use dialect::{
     Dialect,
-    chat::{ChatRequest, Content, Function, Part, Role, Tool, ToolChoice, Turn},
-    translate::{FromPath, Target, decode_request, encode_request},
+    chat::{
+        Candidate, ChatReply, ChatRequest, Citation, Content, Function, Part, Role, Tool, ToolChoice, Turn,
+    },
+    translate::{FromPath, Target, Telling, decode_request, encode_reply, encode_request},
 };
 use serde_json::{Value, json};
 
@@ -80,17 +82,16 @@ fn calls_results_and_choices() {
 /// Without ids a result finds its call by the name, or finds none; and all calls may have one name.
 #[test]
 fn results_that_find_their_calls_by_name() {
-    let spoken = |role: &str, part: &str, name: &dyn Fn(usize) -> String| {
+    let spoken = |role: &str, part: &str, name: fn(usize) -> String| {
         let parts: Vec<Value> = (0..80_000).map(|at| json!({part: {"name": name(at)}})).collect();
         json!({"role": role, "parts": parts})
     };
-    let one = |_| "a".to_owned();
-    let another = |_| "b".to_owned();
-    let numbered = |at: usize| format!("f{at}");
-    let backwards = |at: usize| format!("f{}", 79_999 - at);
-    let pairs: [(&dyn Fn(usize) -> String, &dyn Fn(usize) -> String); 3] =
-        [(&one, &one), (&one, &another), (&numbered, &backwards)];
-    for (called, answered) in pairs {
+    type Name = fn(usize) -> String;
+    let one: Name = |_| "a".to_owned();
+    let another: Name = |_| "b".to_owned();
+    let numbered: Name = |at| format!("f{at}");
+    let backwards: Name = |at| format!("f{}", 79_999 - at);
+    for (called, answered) in [(one, one), (one, another), (numbered, backwards)] {
         let contents =
             [spoken("model", "functionCall", called), spoken("user", "functionResponse", answered)];
         let (request, turns) = decode_many(Dialect::GeminiGenerate, &json!({"contents": contents}));
@@ -121,6 +122,27 @@ fn results_of_the_old_functions() {
     let (request, _) = decode_many(Dialect::OpenaiChat, &json!({"model": "m", "messages": messages}));
     let calls = request.turns.iter().flat_map(|turn| &turn.parts);
     assert_eq!(calls.filter(|part| matches!(part.content, Content::ToolCall { .. })).count(), 60_000);
+}
+
+/// Sources of one long text, and texts of one long answer, are told without counting it anew for each.
+#[test]
+fn sources_and_texts_of_a_long_answer() {
+    let citation = Citation { url: "https://e.com".into(), ..Citation::default() };
+    let cited = Content::Text { text: "a".repeat(32_000_000), citations: vec![citation; 5 * MANY] };
+    let mut parts = vec![Part::new(cited)];
+    parts.extend((0..5 * MANY).map(|_| Part::text("b")));
+    let request = ChatRequest {
+        turns: vec![Turn::new(Role::User, vec![Part::text("q")]), Turn::new(Role::Assistant, parts.clone())],
+        ..ChatRequest::default()
+    };
+    let reply =
+        ChatReply { candidates: vec![Candidate { parts, ..Candidate::default() }], ..ChatReply::default() };
+    for to in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        encode(to, &request);
+        let began = Instant::now();
+        encode_reply(to, &reply, &Telling::default());
+        assert!(began.elapsed() < LONGEST, "{to:?}: {:?}", began.elapsed());
+    }
 }
 
 fn decode_many(from: Dialect, body: &Value) -> (ChatRequest, usize) {

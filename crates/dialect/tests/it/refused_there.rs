@@ -305,3 +305,38 @@ fn responses_does_not_listen() {
     let heard = String::from_utf8(sent(Dialect::OpenaiChat).unwrap().body).unwrap();
     assert!(heard.contains(r#""input_audio":{"data":"UklG","format":"wav"}"#), "{heard}");
 }
+
+/// Gemini refuses a part without words, unless it carries a token.
+#[test]
+fn empty_texts_are_not_sent_to_gemini() {
+    let body = json!({"model": "m", "max_tokens": 9, "system": "", "messages": [
+        {"role": "user", "content": [{"type": "text", "text": ""}, {"type": "text", "text": "q"}]},
+        {"role": "assistant", "content": [{"type": "text", "text": ""}, {"type": "tool_use", "id": "c", "name": "f", "input": {}}]},
+        {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": "r"}, {"type": "text", "text": ""}]}]});
+    let (body, lost) = told(Dialect::AnthropicMessages, &body, Dialect::GeminiGenerate);
+    assert_eq!(body.get("systemInstruction"), None);
+    assert_eq!(
+        body["contents"],
+        json!([
+        {"role": "user", "parts": [{"text": "q"}]},
+        {"role": "model", "parts": [{"functionCall": {"id": "c", "name": "f", "args": {}}}]},
+        {"role": "user", "parts": [{"functionResponse": {"id": "c", "name": "f", "response": {"output": "r"}}}]}])
+    );
+    assert_eq!(lost, Vec::<String>::new());
+
+    let signed = json!([{"role": "user", "parts": [{"text": "q"}]},
+        {"role": "model", "parts": [{"text": "a"}, {"text": "", "thoughtSignature": "c2ln"}]}]);
+    let (body, _) = told(Dialect::GeminiGenerate, &json!({"contents": signed}), Dialect::GeminiGenerate);
+    assert_eq!(body["contents"], signed);
+}
+
+#[test]
+fn a_stop_sequence_of_white_space_is_refused_for_anthropic() {
+    for (stop, taken) in [("\n\n", false), ("", false), ("\nend", true)] {
+        let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}], "stop": [stop]});
+        let request =
+            decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+        let encoded = encode_request(Dialect::AnthropicMessages, &request, &Target::default());
+        assert_eq!(encoded.is_ok(), taken, "{stop:?}: {encoded:?}");
+    }
+}

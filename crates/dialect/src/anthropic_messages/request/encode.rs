@@ -67,6 +67,9 @@ fn refuse_what_is_read(request: &ChatRequest) -> Result<()> {
     if request.candidates.is_some_and(|count| count > 1) {
         return refuse("n", "it gives one answer only");
     }
+    if request.stop.iter().any(|stop| stop.trim().is_empty()) {
+        return refuse("stop", "its stop sequences must be more than white space");
+    }
     Ok(())
 }
 
@@ -135,7 +138,7 @@ fn put_format(
         }
         Some(Format::JsonSchema { name, description, schema, strict }) => {
             let (schema, changed) = schema::fit(schema);
-            let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
+            let mut format = object([("type", "json_schema".into()), ("schema", schema)]);
             put_extras(&request.extras, OWN, "output_config.format", &mut format);
             config.put("format", format);
             losses.add_set(

@@ -64,13 +64,15 @@ fn put_turns(
     let mut writer = Contents { target, names: HashMap::new(), order: HashMap::new(), contents: Vec::new() };
     for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
-        for part in &turn.parts {
-            system.extend(part::encode(part, losses)?.map(Json::Object));
-        }
+        put_said(&turn.parts, &mut system, losses)?;
     }
     for turn in conversation {
         shortfall::list_turn(turn, OWN, losses);
         writer.add(turn, losses)?;
+    }
+    if writer.contents.is_empty() && conversation.iter().any(|turn| turn.role == Role::User) {
+        // A user who says nothing is a user all the same: the provider takes that.
+        writer.put("user", vec![object([("text", "".into())]).into()]);
     }
     if writer.contents.is_empty() && !system.is_empty() {
         losses.add("messages.role", OWN, "a conversation needs a user: the system's words were sent as one");
@@ -86,6 +88,19 @@ fn put_turns(
     });
     body.put("contents", contents.collect::<Vec<Json>>());
     Ok(())
+}
+
+/// What a user or an instruction says.
+fn put_said(said: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+    for part in said.iter().filter(|part| !says_nothing(part)) {
+        parts.extend(part::encode(part, losses)?.map(Json::Object));
+    }
+    Ok(())
+}
+
+/// Without words a part is refused, unless it carries a token.
+fn says_nothing(part: &Part) -> bool {
+    matches!(&part.content, Content::Text { text, .. } | Content::Refusal { text } if text.is_empty())
 }
 
 /// A content under way, while turns of one side are put together.
@@ -123,9 +138,7 @@ impl Contents<'_> {
                 "user"
             }
             Role::User => {
-                for part in &turn.parts {
-                    parts.extend(part::encode(part, losses)?.map(Json::Object));
-                }
+                put_said(&turn.parts, &mut parts, losses)?;
                 "user"
             }
             Role::System | Role::Developer => {
@@ -134,13 +147,14 @@ impl Contents<'_> {
                     OWN,
                     "instructions in mid-conversation were sent as the user's words",
                 );
-                for part in &turn.parts {
-                    let mut part = part.clone();
+                let mut said = turn.parts.clone();
+                said.retain(|part| !says_nothing(part));
+                for part in &mut said {
                     if let Content::Text { text, .. } = &mut part.content {
                         *text = format!("<system>{text}</system>");
                     }
-                    parts.extend(part::encode(&part, losses)?.map(Json::Object));
                 }
+                put_said(&said, &mut parts, losses)?;
                 "user"
             }
         };
@@ -169,6 +183,9 @@ impl Contents<'_> {
         self.order.clear();
         for part in said {
             let own = part.opaque_of(OWN, OpaqueKind::Signature);
+            if own.is_none() && says_nothing(part) {
+                continue;
+            }
             if let Content::Reasoning { text } = &part.content {
                 if text.is_empty() {
                     loose = own.or(loose);

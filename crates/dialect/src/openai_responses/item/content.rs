@@ -2,7 +2,7 @@
 //!
 //! In: a part of a message or of a tool's output. Out: a canonical part, and back. An unknown one is kept as it came.
 
-use super::encode::write_citation;
+use super::encode::write_citations;
 use crate::{
     Dialect,
     chat::{
@@ -94,8 +94,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         }
         Content::Text { text, citations } => {
             let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
-            let annotations: Vec<Json> =
-                citations.iter().map(|citation| write_citation(citation, text)).collect();
+            let annotations = write_citations(citations, text);
             fields.put_some("annotations", Some(annotations).filter(|list| !list.is_empty()));
             fields
         }
