@@ -112,18 +112,21 @@ impl<'a> Cutter<'a> {
     /// Blocks of thinking. A loop of tools that has lost its own cannot go on thinking: the provider demands the block.
     fn anthropic(&mut self) -> Option<()> {
         let marked = |block: &str| bears_mark(block, Dialect::AnthropicMessages);
-        let mut bare = false;
+        let (mut bare, mut since, mut goes_on) = (false, false, false);
         each_element(self.member("messages")?, |message| {
             let Some([role, Some(content)]) = members(message, ["role", "content"]) else { return };
             let cut = self.cut_elements(content, locate(self.body, message), marked);
             let _ = each_element(content, |block| self.cut_sources(block));
             if json::is_string(role, "assistant") {
                 bare = cut && !begins_with_thinking(content, marked);
+                (since, goes_on) = (false, false);
             } else {
-                bare &= brings_result(content);
+                since = true;
+                goes_on |= brings_result(content);
             }
         })?;
-        if bare {
+        // A word of the user's beside the results ends no loop.
+        if bare && (goes_on || !since) {
             self.own.unthinking = true;
             self.stop_thinking();
         }

@@ -5,7 +5,7 @@
 
 use crate::{
     Dialect,
-    chat::{ChatRequest, Content, Extra, Role},
+    chat::{ChatRequest, Content, Extra, Part, Role},
     fields::join,
     translate::{Target, Untranslatable},
     tree::Json,
@@ -19,6 +19,7 @@ use Dialect::{
 const STORED: &str = "it leans on an object that another provider keeps";
 const OWN_TOOLS: &str = "it gives the model tools that only another provider runs";
 
+const OTHER_FORM: &str = "the answer would not come in the form that was asked for";
 const COMPACTED: &str = "all of the conversation before it stands in it, for its own provider to read";
 const SHOWN: &str = "the user shows something that only its own dialect has";
 
@@ -33,12 +34,9 @@ const FIELDS: &[(Dialect, &str, &str)] = &[
     (Anthropic, "container", STORED),
     (Anthropic, "mcp_servers", OWN_TOOLS),
     (Gemini, "cachedContent", STORED),
-    (Chat, "modalities", "the answer would not come in the form that was asked for"),
-    (
-        Gemini,
-        "generationConfig.responseModalities",
-        "the answer would not come in the form that was asked for",
-    ),
+    (Chat, "modalities", OTHER_FORM),
+    (Gemini, "generationConfig.responseModalities", OTHER_FORM),
+    (Gemini, "generationConfig.responseMimeType", OTHER_FORM),
 ];
 
 /// What is understood of a request, and cannot be told in another dialect's answer: probabilities have a shape of their
@@ -77,29 +75,34 @@ pub(crate) fn check(
     }
     for turn in &request.turns {
         for part in &turn.parts {
-            let Content::Foreign { dialect: owner, at, value: Json::Object(value) } = &part.content else {
-                continue;
-            };
-            let kind = value.text("type").unwrap_or_default();
-            let reason = match turn.role {
-                _ if *owner == dialect || value.is_empty() => continue,
-                // Without its earlier thinking a model answers all the same.
-                _ if kind == "item_reference"
-                    && value.text("id").is_some_and(|id| id.starts_with(THOUGHT)) =>
-                {
-                    continue;
-                }
-                _ if kind == "item_reference" => STORED,
-                _ if kind.contains("compaction") => COMPACTED,
-                // Tools that were found: the model is offered those that the request has.
-                _ if kind == "tool_search_output" => continue,
-                Role::User => SHOWN,
-                Role::Tool if !target.drops_server_tools => SHOWN,
-                _ => continue,
-            };
-            let field = if kind.is_empty() { (*at).to_owned() } else { join(at, kind) };
-            return Err(Untranslatable::Unsupported { field, dialect, reason });
+            check_part(part, turn.role, dialect, target)?;
+            if let Content::ToolResult { parts, .. } = &part.content {
+                parts.iter().try_for_each(|part| check_part(part, Role::Tool, dialect, target))?;
+            }
         }
     }
     Ok(())
+}
+
+fn check_part(part: &Part, role: Role, dialect: Dialect, target: &Target<'_>) -> Result<(), Untranslatable> {
+    let Content::Foreign { dialect: owner, at, value: Json::Object(value) } = &part.content else {
+        return Ok(());
+    };
+    let kind = value.text("type").unwrap_or_default();
+    let reason = match role {
+        _ if *owner == dialect || value.is_empty() => return Ok(()),
+        // Without its earlier thinking a model answers all the same.
+        _ if kind == "item_reference" && value.text("id").is_some_and(|id| id.starts_with(THOUGHT)) => {
+            return Ok(());
+        }
+        _ if kind == "item_reference" => STORED,
+        _ if kind.contains("compaction") => COMPACTED,
+        // Tools that were found: the model is offered those that the request has.
+        _ if matches!(kind, "tool_search_output" | "tool_reference") => return Ok(()),
+        Role::User => SHOWN,
+        Role::Tool if !target.drops_server_tools => SHOWN,
+        _ => return Ok(()),
+    };
+    let field = if kind.is_empty() { (*at).to_owned() } else { join(at, kind) };
+    Err(Untranslatable::Unsupported { field, dialect, reason })
 }

@@ -4,7 +4,7 @@
 
 use crate::{
     Dialect, Usage,
-    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, Part, Tool, ToolChoice, Turn},
+    chat::{Candidate, ChatReply, ChatRequest, Citation, Content, Format, Part, Tool, ToolChoice, Turn},
     fields::list_extras,
     loss::Losses,
     translate::{Target, Untranslatable},
@@ -224,6 +224,36 @@ pub(crate) fn input_object(input: &str, custom: bool, dialect: Dialect, losses: 
             losses.add("messages.tool_calls.arguments", dialect, "not a JSON object: sent as text in `_raw`");
             object([("_raw", input.into())])
         }
+    }
+}
+
+/// What a model is told where its answer shall be JSON, and nothing that it is sent says so.
+pub(crate) const JSON_IN_WORDS: &str = "Answer with one JSON object and nothing else.";
+
+/// OpenAI's JSON mode demands the word, and others who speak its language do: whether the words must be added.
+pub(crate) fn lacks_word_json(request: &ChatRequest, dialect: Dialect, losses: &mut Losses) -> bool {
+    fn says(part: &Part) -> bool {
+        match &part.content {
+            Content::Text { text, .. } => {
+                text.as_bytes().windows(4).any(|letters| letters.eq_ignore_ascii_case(b"json"))
+            }
+            Content::ToolResult { parts, .. } => parts.iter().any(says),
+            _ => false,
+        }
+    }
+    let lacks = request.format == Some(Format::JsonObject)
+        && !request.turns.iter().flat_map(|turn| &turn.parts).any(says);
+    if lacks {
+        losses.add("response_format", dialect, "its JSON mode wants to be spoken of: a sentence was added");
+    }
+    lacks
+}
+
+/// A document's title stands over its words where both are one text.
+pub(crate) fn entitle(title: Option<&str>, text: &str) -> String {
+    match title.filter(|title| !title.is_empty()) {
+        Some(title) => format!("{title}\n{text}"),
+        None => text.to_owned(),
     }
 }
 

@@ -12,6 +12,7 @@ mod ids;
 mod names;
 mod retell;
 mod sequence;
+mod shown;
 mod undo;
 mod whole;
 
@@ -230,6 +231,8 @@ fn encode_tree(
         Some((request, fields)) => (request, fields.as_slice()),
         None => (request, [].as_slice()),
     };
+    let handed_over = shown::hand_over(request, dialect);
+    let request = handed_over.as_ref().unwrap_or(request);
     indispensable::check(request, dialect, target)?;
     let fitted = names::fit(request, dialect);
     let (request, renamed) = match &fitted {
@@ -242,6 +245,7 @@ fn encode_tree(
     for field in told_in_words {
         losses.add(*field, dialect, "it has no such block: its words were sent as text");
     }
+    losses.add_set([("messages.content.media", handed_over.is_some())], dialect, shown::SENT_AS_USERS);
     let body = match dialect {
         Dialect::OpenaiChat => openai_chat::request::encode(request, target, &mut losses),
         Dialect::OpenaiResponses => openai_responses::request::encode(request, target, &mut losses),

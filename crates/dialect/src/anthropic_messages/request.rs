@@ -4,7 +4,9 @@
 
 mod decode;
 mod encode;
+mod schema;
 mod thinking;
+mod turns;
 
 pub(crate) use decode::decode;
 pub(crate) use encode::encode;

@@ -4,15 +4,22 @@
 //! found by name and order where a result has none. Ids of two answers must differ, and of one answer be the same however
 //! it was cut.
 
+use std::collections::{HashMap, VecDeque};
+
 use crate::tree::Json;
 
-/// The calls of a conversation that still wait for their results.
+/// The calls of a conversation that still wait for their results. A body has room for a hundred thousand of them, so none is
+/// searched for.
 #[derive(Debug, Default)]
 pub(crate) struct Calls {
     /// What makes ids unique: the answer's own id.
     seed: String,
     minted: u32,
-    waiting: Vec<(String, String)>,
+    /// The ids of all calls; those that were answered are taken out.
+    waiting: Vec<Option<String>>,
+    /// Places of calls, the first one first, also of those that were answered in the meantime.
+    by_name: HashMap<String, VecDeque<usize>>,
+    by_id: HashMap<String, VecDeque<usize>>,
 }
 
 impl Calls {
@@ -37,24 +44,25 @@ impl Calls {
             self.minted += 1;
             mint_call_id(&self.seed, self.minted)
         });
-        self.waiting.push((name.to_owned(), id.clone()));
+        let place = self.waiting.len();
+        self.by_name.entry(name.to_owned()).or_default().push_back(place);
+        self.by_id.entry(id.clone()).or_default().push_back(place);
+        self.waiting.push(Some(id.clone()));
         id
     }
 
     /// The id of the call that a result without one answers.
     pub(crate) fn answer(&mut self, id: Option<String>, name: &str) -> String {
-        let at = match &id {
-            Some(id) => self.waiting.iter().position(|(_, waiting)| waiting == id),
-            None => self.waiting.iter().position(|(called, _)| called == name),
+        let places = match &id {
+            Some(id) => self.by_id.get_mut(id),
+            None => self.by_name.get_mut(name),
         };
-        match (at, id) {
-            (Some(at), _) => self.waiting.remove(at).1,
-            (None, Some(id)) => id,
-            (None, None) => {
-                self.minted += 1;
-                mint_call_id(&self.seed, self.minted)
-            }
-        }
+        let mut places = places.into_iter().flat_map(|places| std::iter::from_fn(|| places.pop_front()));
+        let found = places.find_map(|place| self.waiting[place].take());
+        found.or(id).unwrap_or_else(|| {
+            self.minted += 1;
+            mint_call_id(&self.seed, self.minted)
+        })
     }
 }
 

@@ -314,3 +314,27 @@ fn details_of_several_thoughts_are_several_parts() {
     }
     assert_eq!(thoughts, [("AB".into(), "c2lnQQ".into()), ("C".into(), "c2lnQg".into())]);
 }
+
+/// Words beside the results, or in a message behind them, end no loop; an answer does.
+#[test]
+fn a_word_beside_the_results_lets_nobody_think() {
+    let result = json!({"type": "tool_result", "tool_use_id": "t"});
+    let word = json!({"type": "text", "text": "and hurry"});
+    let user = |content: Value| json!({"role": "user", "content": content});
+    let answer = json!({"role": "assistant", "content": [{"type": "text", "text": "a"}]});
+    for (since, thinks) in [
+        (json!([user(json!([result, word]))]), false),
+        (json!([user(json!([result])), user(json!([word]))]), false),
+        (json!([user(json!([result])), answer, user(json!([word]))]), true),
+        (json!([user(json!([word]))]), true),
+    ] {
+        let mut body = json!({"model": "m", "max_tokens": 9000, "thinking": {"type": "enabled", "budget_tokens": 2000},
+            "messages": [{"role": "user", "content": "q"},
+                {"role": "assistant", "content": [{"type": "redacted_thinking", "data": "sluice:unsigned"},
+                    {"type": "tool_use", "id": "t", "name": "f", "input": {}}]}]});
+        body["messages"].as_array_mut().unwrap().extend(since.as_array().unwrap().iter().cloned());
+        let sent = relayed(Dialect::AnthropicMessages, &body.to_string(), None);
+        let sent: Value = serde_json::from_str(&sent).unwrap();
+        assert_eq!(sent.get("thinking").is_some(), thinks, "{sent}");
+    }
+}

@@ -118,7 +118,7 @@ fn exchange(dialect: Dialect, number: usize) -> BoxedStrategy<Vec<Turn>> {
 fn tools(dialect: Dialect) -> BoxedStrategy<Vec<Tool>> {
     let openai = matches!(dialect, Dialect::OpenaiChat | Dialect::OpenaiResponses);
     let schema =
-        Json::parse(br#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"]}"#).unwrap();
+        Json::parse(br#"{"type":"object","properties":{"a":{"type":"string"}},"required":["a"],"additionalProperties":false}"#).unwrap();
     (vec((names(), option::of(words()), any::<bool>()), 1..4), any::<bool>())
         .prop_map(move |(functions, custom)| {
             let mut tools: Vec<Tool> = functions
@@ -180,7 +180,8 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
             let anthropic = dialect == Dialect::AnthropicMessages;
             let gemini = dialect == Dialect::GeminiGenerate;
             let responses = dialect == Dialect::OpenaiResponses;
-            let schema = Json::parse(br#"{"type":"object","properties":{}}"#).unwrap();
+            let schema =
+                Json::parse(br#"{"type":"object","properties":{},"additionalProperties":false}"#).unwrap();
             let named = tools[0].name().to_owned();
             let both: Vec<String> = tools.iter().map(|tool| tool.name().to_owned()).collect();
             let mut request = ChatRequest {
@@ -238,6 +239,11 @@ fn requests(dialect: Dialect) -> BoxedStrategy<ChatRequest> {
             }
             if responses {
                 request.extras.add(dialect, "", "store", Json::Bool(true));
+            }
+            if request.format == Some(Format::JsonObject) {
+                // Else it would be said.
+                let asked = request.turns.iter_mut().find(|turn| turn.role == Role::User);
+                asked.unwrap().parts.push(Part::text("as JSON"));
             }
             request
         })

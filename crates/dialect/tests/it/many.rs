@@ -4,8 +4,10 @@ use std::time::{Duration, Instant};
 
 use dialect::{
     Dialect,
-    chat::{ChatRequest, Content, Function, Part, Role, Tool, ToolChoice, Turn},
-    translate::{FromPath, Target, decode_request, encode_request},
+    chat::{
+        Candidate, ChatReply, ChatRequest, Citation, Content, Function, Part, Role, Tool, ToolChoice, Turn,
+    },
+    translate::{FromPath, Target, Telling, decode_request, encode_reply, encode_request},
 };
 use serde_json::{Value, json};
 
@@ -75,4 +77,79 @@ fn calls_results_and_choices() {
         assert!(began.elapsed() < LONGEST, "{to:?}: {:?}", began.elapsed());
         assert_eq!(again.tools.len(), MANY);
     }
+}
+
+/// Without ids a result finds its call by the name, or finds none; and all calls may have one name.
+#[test]
+fn results_that_find_their_calls_by_name() {
+    let spoken = |role: &str, part: &str, name: fn(usize) -> String| {
+        let parts: Vec<Value> = (0..80_000).map(|at| json!({part: {"name": name(at)}})).collect();
+        json!({"role": role, "parts": parts})
+    };
+    type Name = fn(usize) -> String;
+    let one: Name = |_| "a".to_owned();
+    let another: Name = |_| "b".to_owned();
+    let numbered: Name = |at| format!("f{at}");
+    let backwards: Name = |at| format!("f{}", 79_999 - at);
+    for (called, answered) in [(one, one), (one, another), (numbered, backwards)] {
+        let contents =
+            [spoken("model", "functionCall", called), spoken("user", "functionResponse", answered)];
+        let (request, turns) = decode_many(Dialect::GeminiGenerate, &json!({"contents": contents}));
+        let found = called(0) == answered(0) || called(0) == answered(79_999);
+        let ids = |turn: usize| -> Vec<&str> {
+            let parts = request.turns[turn].parts.iter();
+            parts
+                .map(|part| match &part.content {
+                    Content::ToolCall { id, .. } => id.as_str(),
+                    Content::ToolResult { call_id, .. } => call_id.as_str(),
+                    content => panic!("{content:?}"),
+                })
+                .collect()
+        };
+        let (calls, mut results) = (ids(turns - 2), ids(turns - 1));
+        if called(1) != "a" {
+            results.reverse();
+        }
+        assert_eq!(calls == results, found, "{:?} {:?}", &calls[..2], &results[..2]);
+    }
+}
+
+#[test]
+fn results_of_the_old_functions() {
+    let mut messages = Vec::new();
+    messages.extend((0..60_000).map(|_| json!({"role": "assistant", "function_call": {"name": "a"}})));
+    messages.extend((0..60_000).map(|_| json!({"role": "function", "name": "b"})));
+    let (request, _) = decode_many(Dialect::OpenaiChat, &json!({"model": "m", "messages": messages}));
+    let calls = request.turns.iter().flat_map(|turn| &turn.parts);
+    assert_eq!(calls.filter(|part| matches!(part.content, Content::ToolCall { .. })).count(), 60_000);
+}
+
+/// Sources of one long text, and texts of one long answer, are told without counting it anew for each.
+#[test]
+fn sources_and_texts_of_a_long_answer() {
+    let citation = Citation { url: "https://e.com".into(), ..Citation::default() };
+    let cited = Content::Text { text: "a".repeat(32_000_000), citations: vec![citation; 5 * MANY] };
+    let mut parts = vec![Part::new(cited)];
+    parts.extend((0..5 * MANY).map(|_| Part::text("b")));
+    let request = ChatRequest {
+        turns: vec![Turn::new(Role::User, vec![Part::text("q")]), Turn::new(Role::Assistant, parts.clone())],
+        ..ChatRequest::default()
+    };
+    let reply =
+        ChatReply { candidates: vec![Candidate { parts, ..Candidate::default() }], ..ChatReply::default() };
+    for to in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        encode(to, &request);
+        let began = Instant::now();
+        encode_reply(to, &reply, &Telling::default());
+        assert!(began.elapsed() < LONGEST, "{to:?}: {:?}", began.elapsed());
+    }
+}
+
+fn decode_many(from: Dialect, body: &Value) -> (ChatRequest, usize) {
+    let body = body.to_string();
+    let began = Instant::now();
+    let request = decode_request(from, body.as_bytes(), FromPath { model: "m", stream: false }).unwrap();
+    assert!(began.elapsed() < LONGEST, "{from:?}: {:?}", began.elapsed());
+    let turns = request.turns.len();
+    (request, turns)
 }

@@ -23,7 +23,7 @@ const PICTURE_IN_RESULT: &str = "openrouter.chat.unary.19e198cfa9";
 const LONG_ID: &str = "openrouter.chat.unary.a0ae486e64";
 
 /// What an encoder adds or settles by itself, taken out on both sides.
-fn settle(mut request: ChatRequest) -> ChatRequest {
+fn settle(mut request: ChatRequest, dialect: Dialect) -> ChatRequest {
     request.wants_usage = true;
     // Functions go out as tools.
     request.old_functions = false;
@@ -45,7 +45,12 @@ fn settle(mut request: ChatRequest) -> ChatRequest {
             }
         }
         // Thoughts that have neither a token nor words of the provider's own are not sent back, and are listed.
-        let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
+        // To Anthropic, nor is white space alone.
+        let blank = |part: &Part| match &part.content {
+            Content::Text { text, .. } if dialect == Dialect::AnthropicMessages => text.trim().is_empty(),
+            Content::Text { text, .. } => text.is_empty(),
+            _ => false,
+        };
         turn.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
         let told = |part: &Part| {
             part.opaque.iter().any(Opaque::stands_alone)
@@ -112,7 +117,7 @@ fn recorded_requests_are_the_same_again() {
         let Ok(encoded) = encode_request(dialect, &before, &target) else { continue };
         requests += 1;
         let after = decode_request(dialect, &encoded.body, path).unwrap();
-        let (before, after) = (settle(before), settle(after));
+        let (before, after) = (settle(before, dialect), settle(after, dialect));
         if before != after && ![PICTURE_IN_RESULT, LONG_ID].contains(&&*recording.id) {
             wrong.push(differ(&recording.id, &before, &after));
         }
@@ -135,7 +140,12 @@ fn settle_reply(mut reply: ChatReply, dialect: Dialect) -> ChatReply {
                 }
             }
         }
-        let blank = |part: &Part| matches!(&part.content, Content::Text { text, .. } if text.is_empty());
+        // To Anthropic, nor is white space alone.
+        let blank = |part: &Part| match &part.content {
+            Content::Text { text, .. } if dialect == Dialect::AnthropicMessages => text.trim().is_empty(),
+            Content::Text { text, .. } => text.is_empty(),
+            _ => false,
+        };
         candidate.parts.retain(|part| !blank(part) || !part.opaque.is_empty());
         // In a stream, a token follows the words that it came with.
         for at in (1..candidate.parts.len()).rev() {

@@ -69,6 +69,21 @@ fn what_cannot_be_told_is_refused_by_name() {
             anthropic(json!({"type": "compaction", "content": "all"}), "assistant"),
             "messages.content.compaction",
         ),
+        (
+            anthropic(
+                json!({"type": "tool_result", "tool_use_id": "t", "content": [{"type": "sample"}]}),
+                "user",
+            ),
+            "messages.content.sample",
+        ),
+        (
+            responses(
+                json!({"type": "function_call_output", "call_id": "c", "output": [{"type": "sample"}]}),
+            ),
+            "input.content.sample",
+        ),
+        (responses(json!({"type": null, "id": "msg_1"})), "input.item_reference"),
+        (responses(json!({"id": "msg_1"})), "input.item_reference"),
         (responses(json!({"type": "compaction", "encrypted_content": "all"})), "input.compaction"),
         (
             responses(json!({"type": "compaction_summary", "encrypted_content": "all"})),
@@ -80,6 +95,15 @@ fn what_cannot_be_told_is_refused_by_name() {
             "input.computer_call_output",
         ),
         (chat(json!({"type": "sample"})), "messages.content.sample"),
+        // An answer of one bare word is read as one.
+        (
+            (
+                Dialect::GeminiGenerate,
+                json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}],
+                    "generationConfig": {"responseMimeType": "text/x.enum", "responseSchema": {"type": "STRING", "enum": ["a", "b"]}}}),
+            ),
+            "generationConfig.responseMimeType",
+        ),
     ] {
         for to in others(from) {
             assert_eq!(
@@ -91,6 +115,11 @@ fn what_cannot_be_told_is_refused_by_name() {
         }
         assert!(send(from, &body, from, &Target::default()).is_ok(), "{expected}");
     }
+    // Tools that a search of the client's found are offered all the same.
+    let found = json!({"type": "tool_reference", "tool_name": "f"});
+    let (from, body) =
+        anthropic(json!({"type": "tool_result", "tool_use_id": "t", "content": [found]}), "user");
+    others(from).for_each(|to| assert!(send(from, &body, to, &Target::default()).is_ok()));
     // The operator would rather lose what another provider's tools said.
     let (from, body) = responses(json!({"type": "computer_call_output", "call_id": "c", "output": {}}));
     let target = Target { drops_server_tools: true, ..Target::default() };
@@ -99,4 +128,17 @@ fn what_cannot_be_told_is_refused_by_name() {
     let (from, body) =
         anthropic(json!({"type": "web_search_tool_result", "tool_use_id": "t", "content": []}), "assistant");
     assert!(send(from, &body, Dialect::OpenaiChat, &Target::default()).is_ok());
+}
+
+#[test]
+fn the_title_of_a_plain_document_is_told() {
+    let source = json!({"type": "text", "media_type": "text/plain", "data": "We agree."});
+    let document = json!({"type": "document", "title": "contract.txt", "source": source});
+    let untitled = json!({"type": "document", "source": source});
+    let body = json!({"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": [document, untitled]}]});
+    for to in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        let sent = send(Dialect::AnthropicMessages, &body, to, &Target::default()).unwrap();
+        assert!(sent.contains(r#""text":"contract.txt\nWe agree.""#), "{to:?}: {sent}");
+        assert!(sent.contains(r#""text":"We agree.""#), "{to:?}: {sent}");
+    }
 }

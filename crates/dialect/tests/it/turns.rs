@@ -25,7 +25,7 @@ pub(crate) fn next_request(client: Dialect, answer: &Value) -> Value {
             messages.extend(
                 calls.iter().map(|call| json!({"role": "tool", "tool_call_id": call["id"], "content": "r"})),
             );
-            json!({"model": "m", "messages": messages})
+            json!({"model": "m", "messages": messages, "reasoning_effort": "low"})
         }
         Dialect::AnthropicMessages => {
             let content = answer["content"].as_array().unwrap();
@@ -61,7 +61,7 @@ pub(crate) fn next_request(client: Dialect, answer: &Value) -> Value {
             let results: Vec<Value> = calls
                 .map(|part| json!({"functionResponse": {"id": part["functionCall"]["id"], "name": part["functionCall"]["name"], "response": {"output": "r"}}}))
                 .collect();
-            json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}, content, {"role": "user", "parts": results}]})
+            json!({"contents": [{"role": "user", "parts": [{"text": "q"}]}, content, {"role": "user", "parts": results}], "generationConfig": {"thinkingConfig": {"thinkingBudget": 2000}}})
         }
     }
 }
@@ -178,8 +178,8 @@ fn thinking_that_has_only_an_id_is_not_sent_back() {
 /// A streamed answer's words and token come in two fields; a client that keeps both gives back one thought.
 #[test]
 fn words_and_token_of_a_streamed_thought_are_one() {
-    let body = json!({"model": "m", "messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a",
-        "reasoning_content": "Hm.",
+    let body = json!({"model": "m", "reasoning_effort": "low", "messages": [{"role": "user", "content": "q"},
+        {"role": "assistant", "content": "a", "reasoning_content": "Hm.",
         "reasoning_details": [{"type": "reasoning.text", "text": "", "signature": "c2ln", "format": "anthropic-claude-v1"}]}]});
     let request =
         decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
@@ -290,4 +290,90 @@ fn thinking_of_which_nothing_is_told_is_no_block() {
     let told = encode_reply(Dialect::AnthropicMessages, &reply, &Telling::default());
     let body: Value = serde_json::from_slice(&told.body).unwrap();
     assert_eq!(body["content"], json!([{"type": "text", "text": "a"}]));
+}
+
+/// An earlier thought, and how a tool loop that began with it goes on.
+fn loop_that_thinks(more: &Value) -> Value {
+    let thought = json!({"type": "reasoning.text", "text": "Hm.", "signature": "c2ln", "format": "anthropic-claude-v1"});
+    let call = json!({"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}});
+    let tool = json!({"type": "function", "function": {"name": "f"}});
+    let mut messages = vec![
+        json!({"role": "user", "content": "q"}),
+        json!({"role": "assistant", "tool_calls": [call], "reasoning_details": [thought]}),
+        json!({"role": "tool", "tool_call_id": "c", "content": "r"}),
+    ];
+    messages.extend(more["messages"].as_array().into_iter().flatten().cloned());
+    let mut body = json!({"model": "m", "tools": [tool]});
+    for (key, value) in more.as_object().unwrap() {
+        body[key] = value.clone();
+    }
+    body["messages"] = json!(messages);
+    body
+}
+
+fn to_anthropic(body: &Value, target: &Target<'_>) -> (Value, Vec<String>) {
+    let request =
+        decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    let encoded = encode_request(Dialect::AnthropicMessages, &request, target).unwrap();
+    let lost = encoded.losses.rows().iter().map(|loss| loss.field.to_string()).collect();
+    (serde_json::from_slice(&encoded.body).unwrap(), lost)
+}
+
+/// "When thinking is disabled, an `assistant` message in the final position cannot contain `thinking`".
+#[test]
+fn a_step_without_thinking_does_not_begin_with_it() {
+    let thinks = |body: &Value| body["messages"][1]["content"][0]["type"] == "thinking";
+    let forced = json!({"type": "function", "function": {"name": "f"}});
+    let goes_on = json!([{"role": "user", "content": "and hurry"}]);
+    let over = json!([{"role": "assistant", "content": "a"}, {"role": "user", "content": "q"}]);
+    for (more, kept) in [
+        (json!({"reasoning_effort": "low"}), true),
+        (json!({"reasoning_effort": "low", "messages": goes_on}), true),
+        (json!({"reasoning_effort": "low", "tool_choice": forced}), false),
+        (json!({"reasoning_effort": "none"}), false),
+        (json!({"reasoning_effort": "none", "messages": goes_on}), false),
+        (json!({}), false),
+        // Of steps that are over, it takes out by itself what it does not need.
+        (json!({"reasoning_effort": "none", "messages": over}), true),
+    ] {
+        let (body, lost) = to_anthropic(&loop_that_thinks(&more), &Target::default());
+        assert_eq!(thinks(&body), kept, "{more}: {body}");
+        assert_eq!(!lost.contains(&"messages.reasoning".to_owned()), kept, "{more}: {lost:?}");
+    }
+    // A newer model thinks unless it is told not to.
+    let newer = Target { thinking: ThinkingForm::Effort, ..Target::default() };
+    assert!(thinks(&to_anthropic(&loop_that_thinks(&json!({})), &newer).0));
+    assert!(!thinks(&to_anthropic(&loop_that_thinks(&json!({"reasoning_effort": "none"})), &newer).0));
+}
+
+/// "The final block in an assistant message cannot be `thinking`".
+#[test]
+fn no_answer_ends_with_thinking() {
+    let thought = json!({"type": "reasoning", "encrypted_content": "sluice:anthropic_messages:signature::c2ln", "summary": [{"type": "summary_text", "text": "Hm."}]});
+    let said = |role: &str, words: &str| json!({"type": "message", "role": role, "content": words});
+    let body = json!({"model": "m", "reasoning": {"effort": "low"}, "input": [said("user", "q"), thought, said("user", "go on"),
+        said("assistant", "a"), thought, said("user", "more")]});
+    let request =
+        decode_request(Dialect::OpenaiResponses, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    let encoded = encode_request(Dialect::AnthropicMessages, &request, &Target::default()).unwrap();
+    let body: Value = serde_json::from_slice(&encoded.body).unwrap();
+    let text = |words: &str| json!({"type": "text", "text": words});
+    assert_eq!(
+        body["messages"],
+        json!([{"role": "user", "content": [text("q"), text("go on")]}, {"role": "assistant", "content": "a"}, {"role": "user", "content": "more"}])
+    );
+    assert!(encoded.losses.rows().iter().any(|loss| loss.field == "messages.reasoning"));
+}
+
+/// The user's word beside the results does not end the loop that began without a thought to verify.
+#[test]
+fn a_word_beside_the_results_ends_no_loop() {
+    for more in [json!({}), json!({"messages": [{"role": "user", "content": "and hurry"}]})] {
+        let mut body = loop_that_thinks(&more);
+        body["messages"][1].as_object_mut().unwrap().remove("reasoning_details");
+        body["reasoning_effort"] = "low".into();
+        let (body, lost) = to_anthropic(&body, &Target::default());
+        assert_eq!(body.get("thinking"), None, "{body}");
+        assert!(lost.contains(&"thinking".to_owned()), "{lost:?}");
+    }
 }

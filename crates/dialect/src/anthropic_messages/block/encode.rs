@@ -1,6 +1,6 @@
 //! From parts to content blocks.
 //!
-//! In: parts. Out: blocks. No empty text, no token of another provider in a request: both are refused.
+//! In: parts. Out: blocks. No text of white space alone, no token of another provider in a request: both are refused.
 
 use crate::{
     Dialect,
@@ -19,6 +19,11 @@ const OWN: Dialect = Dialect::AnthropicMessages;
 /// Parts of a request: only the provider's own tokens go to it.
 pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
     for part in parts {
+        if let Content::Text { text, .. } | Content::Refusal { text } = &part.content
+            && text.trim().is_empty()
+        {
+            continue;
+        }
         if let Content::Reasoning { text } = &part.content
             && !part.opaque.iter().any(|token| token.dialect == OWN)
         {

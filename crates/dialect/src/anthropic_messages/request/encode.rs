@@ -1,15 +1,15 @@
 //! From the canonical request to a messages body.
 //!
-//! In: a [`ChatRequest`] and its target. Out: the body, and the losses. Turns must alternate, results come before words,
-//! and no text block may be empty: the provider refuses what breaks that.
+//! In: a [`ChatRequest`] and its target. Out: the body, and the losses. A tool that only another provider runs is refused,
+//! never left out, unless the operator said so.
 
 use std::collections::HashSet;
 
-use super::thinking;
+use super::{schema, thinking, turns};
 use crate::{
     Dialect,
     anthropic_messages::block,
-    chat::{ChatRequest, Format, Function, Part, Role, Tool, ToolChoice, Turn},
+    chat::{ChatRequest, Format, Function, Tool, ToolChoice},
     fields::{list_extras, put_extras},
     fit::{Wishes, fit},
     loss::Losses,
@@ -51,7 +51,7 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     }
     put_tools(request, target, &mut body, losses)?;
     // Tools, system, messages: the order in which the cache reads the prompt.
-    put_turns(request, target, &mut body, losses)?;
+    turns::put(request, target, plan.forgets, &mut body, losses)?;
     put_extras(&request.extras, OWN, "", &mut body);
     Ok(body)
 }
@@ -66,6 +66,9 @@ fn refuse_what_is_read(request: &ChatRequest) -> Result<()> {
     }
     if request.candidates.is_some_and(|count| count > 1) {
         return refuse("n", "it gives one answer only");
+    }
+    if request.stop.iter().any(|stop| stop.trim().is_empty()) {
+        return refuse("stop", "its stop sequences must be more than white space");
     }
     Ok(())
 }
@@ -134,7 +137,8 @@ fn put_format(
             });
         }
         Some(Format::JsonSchema { name, description, schema, strict }) => {
-            let mut format = object([("type", "json_schema".into()), ("schema", schema.into())]);
+            let (schema, changed) = schema::fit(schema);
+            let mut format = object([("type", "json_schema".into()), ("schema", schema)]);
             put_extras(&request.extras, OWN, "output_config.format", &mut format);
             config.put("format", format);
             losses.add_set(
@@ -146,6 +150,7 @@ fn put_format(
                 OWN,
                 "its schemas have neither name nor description, and are always strict",
             );
+            losses.add_set([("response_format.schema", changed)], OWN, schema::CLOSED);
         }
         Some(Format::JsonObject) => {
             losses.add(
@@ -247,124 +252,16 @@ fn write_function(function: &Function, losses: &mut Losses) -> Object {
     list_extras(&function.extras, OWN, losses);
     let mut tool = object([("name", (&function.name).into())]);
     tool.put_some("description", function.description.as_ref());
-    let schema = function.schema.clone().unwrap_or_else(shortfall::empty_schema);
-    tool.put("input_schema", schema);
-    tool.put_some("strict", function.strict.filter(|strict| *strict));
+    let mut input = function.schema.clone().unwrap_or_else(shortfall::empty_schema);
+    let strict = function.strict.filter(|strict| *strict);
+    if strict.is_some() {
+        let changed;
+        (input, changed) = schema::fit(&input);
+        losses.add_set([("tools.strict", changed)], OWN, schema::CLOSED);
+    }
+    tool.put("input_schema", input);
+    tool.put_some("strict", strict);
     tool.put_some("cache_control", function.cache.as_ref().map(block::write_cache));
     put_extras(&function.extras, OWN, "tools", &mut tool);
     tool
-}
-
-/// A message under way, while turns of one side are put together.
-struct Message {
-    role: &'static str,
-    blocks: Vec<Json>,
-    extras: Object,
-}
-
-fn put_turns(
-    request: &ChatRequest,
-    target: &Target<'_>,
-    body: &mut Object,
-    losses: &mut Losses,
-) -> Result<()> {
-    let (leading, conversation) = request.leading();
-    let mut system = Vec::new();
-    for turn in leading {
-        shortfall::list_turn(turn, OWN, losses);
-        block::encode_all(&turn.parts, &mut system, losses)?;
-    }
-    if matches!(request.format, Some(Format::JsonObject)) {
-        let words = "Answer with one JSON object and nothing else.";
-        system.push(object([("type", "text".into()), ("text", words.into())]).into());
-    }
-    let mut messages: Vec<Message> = Vec::new();
-    for turn in conversation {
-        shortfall::list_turn(turn, OWN, losses);
-        add_turn(turn, target, &mut messages, losses)?;
-    }
-    if messages.is_empty() && !system.is_empty() {
-        losses.add("messages.role", OWN, "a conversation needs a user: the system's words were sent as one");
-        let blocks = std::mem::take(&mut system);
-        messages.push(Message { role: "user", blocks, extras: Object::default() });
-    }
-    trim_prefill(&mut messages);
-    body.put_some("system", Some(shorten(system)).filter(|system| !system.is_blank()));
-    let messages = messages.into_iter().map(|message| {
-        let mut fields = object([("role", message.role.into()), ("content", shorten(message.blocks))]);
-        fields.0.extend(message.extras.0);
-        Json::Object(fields)
-    });
-    body.put("messages", messages.collect::<Vec<_>>());
-    Ok(())
-}
-
-fn add_turn(
-    turn: &Turn,
-    target: &Target<'_>,
-    messages: &mut Vec<Message>,
-    losses: &mut Losses,
-) -> Result<()> {
-    let role = match turn.role {
-        Role::User | Role::Tool => "user",
-        Role::Assistant => "assistant",
-        Role::System | Role::Developer if target.mid_system => "system",
-        Role::System | Role::Developer => {
-            losses.add(
-                "messages.role",
-                OWN,
-                "instructions in mid-conversation were sent as the user's words",
-            );
-            "user"
-        }
-    };
-    let instructs = matches!(turn.role, Role::System | Role::Developer) && role == "user";
-    let mut blocks = Vec::new();
-    if instructs {
-        let mut parts: Vec<Part> = turn.parts.clone();
-        for part in &mut parts {
-            if let crate::chat::Content::Text { text, .. } = &mut part.content {
-                *text = format!("<system>{text}</system>");
-            }
-        }
-        block::encode_all(&parts, &mut blocks, losses)?;
-    } else {
-        block::encode_all(&turn.parts, &mut blocks, losses)?;
-    }
-    if blocks.is_empty() {
-        return Ok(());
-    }
-    let mut extras = Object::default();
-    put_extras(&turn.extras, OWN, "messages", &mut extras);
-    match messages.last_mut() {
-        Some(last) if last.role == role => {
-            last.blocks.extend(blocks);
-            last.extras.0.extend(extras.0);
-        }
-        _ => messages.push(Message { role, blocks, extras }),
-    }
-    Ok(())
-}
-
-/// The provider refuses an answer begun with white space at its end.
-fn trim_prefill(messages: &mut [Message]) {
-    let Some(Message { role: "assistant", blocks, .. }) = messages.last_mut() else { return };
-    let Some(Json::Object(block)) = blocks.last_mut() else { return };
-    for (key, value) in &mut block.0 {
-        if let ("text", Json::String(text)) = (&**key, value) {
-            text.truncate(text.trim_end().len());
-        }
-    }
-}
-
-/// One block that is nothing but text is written as a string.
-fn shorten(mut blocks: Vec<Json>) -> Json {
-    if let [Json::Object(block)] = blocks.as_mut_slice()
-        && block.0.len() == 2
-        && block.text("type") == Some("text")
-        && let Some(text) = block.take("text")
-    {
-        return text;
-    }
-    Json::Array(blocks)
 }

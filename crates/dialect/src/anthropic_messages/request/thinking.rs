@@ -30,6 +30,8 @@ pub(super) struct Plan {
     pub(super) max_tokens: u64,
     /// With thinking on, the provider takes no sampling options.
     pub(super) thinks: bool,
+    /// Without thinking, the step under way must not have begun with it.
+    pub(super) forgets: bool,
 }
 
 pub(super) fn plan(
@@ -62,6 +64,9 @@ pub(super) fn plan(
     if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
         losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
     }
+    // Newer models may think although nothing was said of it.
+    let silent = mode.is_none() && target.thinking == ThinkingForm::Effort;
+    plan.forgets = !plan.thinks && !silent && !target.always_thinks;
     // Newer models take an effort also without thinking.
     plan.effort = wish
         .effort
@@ -118,14 +123,17 @@ fn forces_tool(request: &ChatRequest) -> bool {
     )
 }
 
-/// A call whose result is sent now stands without a thinking block that the provider could verify.
+/// A call whose result is sent now stands without a thinking block that the provider could verify. What the user says
+/// beside the results changes nothing, as in [`crate::foreign`], which judges bodies of this dialect.
 fn lacks_signature(request: &ChatRequest) -> bool {
-    let mut turns = request.turns.iter().rev();
-    if turns.next().map(|turn| turn.role) != Some(Role::Tool) {
+    let Some(answer) = request.turns.iter().rposition(|turn| turn.role == Role::Assistant) else {
+        return false;
+    };
+    let (answer, since) = (&request.turns[answer], &request.turns[answer + 1..]);
+    if !since.iter().any(|turn| turn.role == Role::Tool) {
         return false;
     }
-    let Some(turn) = turns.find(|turn| turn.role == Role::Assistant) else { return false };
-    let signed = turn.parts.first().is_some_and(|part| {
+    let signed = answer.parts.first().is_some_and(|part| {
         matches!(part.content, Content::Reasoning { .. })
             && [OpaqueKind::Signature, OpaqueKind::Encrypted]
                 .into_iter()

@@ -69,6 +69,9 @@ pub(crate) fn decode(body: Json, path: FromPath<'_>) -> Result<ChatRequest> {
     Ok(request)
 }
 
+/// One value of a schema's `enum`, as it is and not as JSON: no other dialect answers in that form.
+const BARE_VALUE: &str = "text/x.enum";
+
 fn read_parts(content: &mut Fields, calls: &mut Calls) -> Result<Vec<Part>> {
     let parts = match content.json("parts") {
         Some(Json::Array(parts)) => parts,
@@ -116,11 +119,25 @@ fn read_config(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
         config.json("responseLogprobs");
         request.logprobs = Some(config.count("logprobs")?.unwrap_or(0));
     }
+    request.format = read_format(&mut config)?;
+    if let Some(thinking) = config.object("thinkingConfig", "generationConfig.thinkingConfig")? {
+        read_thinking(thinking.camel(), request)?;
+    }
+    config.rest(OWN, &mut request.extras);
+    Ok(())
+}
+
+fn read_format(config: &mut Fields) -> Result<Option<Format>> {
+    let mime = config.text("responseMimeType")?;
+    if mime.as_deref() == Some(BARE_VALUE) {
+        config.put_back("responseMimeType", BARE_VALUE.into());
+        return Ok(None);
+    }
     let schema = match config.json("responseJsonSchema") {
         Some(schema) => Some(schema),
         None => config.json("responseSchema").map(schema::read),
     };
-    request.format = match (config.text("responseMimeType")?.as_deref(), schema) {
+    Ok(match (mime.as_deref(), schema) {
         (_, Some(schema)) => Some(Format::JsonSchema { name: None, description: None, schema, strict: None }),
         (Some("application/json"), None) => Some(Format::JsonObject),
         (Some("text/plain"), None) => Some(Format::Text),
@@ -129,12 +146,7 @@ fn read_config(mut config: Fields, request: &mut ChatRequest) -> Result<()> {
             None
         }
         (None, None) => None,
-    };
-    if let Some(thinking) = config.object("thinkingConfig", "generationConfig.thinkingConfig")? {
-        read_thinking(thinking.camel(), request)?;
-    }
-    config.rest(OWN, &mut request.extras);
-    Ok(())
+    })
 }
 
 fn read_thinking(mut thinking: Fields, request: &mut ChatRequest) -> Result<()> {

@@ -64,26 +64,52 @@ fn put_turns(
     let mut writer = Contents { target, names: HashMap::new(), order: HashMap::new(), contents: Vec::new() };
     for turn in leading {
         shortfall::list_turn(turn, OWN, losses);
-        for part in &turn.parts {
-            system.extend(part::encode(part, losses)?.map(Json::Object));
-        }
+        put_said(&turn.parts, &mut system, losses)?;
     }
     for turn in conversation {
         shortfall::list_turn(turn, OWN, losses);
         writer.add(turn, losses)?;
     }
+    if writer.contents.is_empty() && conversation.iter().any(|turn| turn.role == Role::User) {
+        // A user who says nothing is a user all the same: the provider takes that.
+        writer.put("user", vec![object([("text", "".into())]).into()]);
+    }
     if writer.contents.is_empty() && !system.is_empty() {
         losses.add("messages.role", OWN, "a conversation needs a user: the system's words were sent as one");
-        writer.contents.push(("user", std::mem::take(&mut system)));
+        writer.put("user", std::mem::take(&mut system));
     }
     if !system.is_empty() {
         body.put("systemInstruction", object([("parts", system.into())]));
     }
     let contents = writer.contents.into_iter();
-    let contents =
-        contents.map(|(role, parts)| object([("role", role.into()), ("parts", parts.into())]).into());
+    let contents = contents.map(|mut content| {
+        content.results.append(&mut content.parts);
+        object([("role", content.role.into()), ("parts", content.results.into())]).into()
+    });
     body.put("contents", contents.collect::<Vec<Json>>());
     Ok(())
+}
+
+/// What a user or an instruction says.
+fn put_said(said: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
+    for part in said.iter().filter(|part| !says_nothing(part)) {
+        parts.extend(part::encode(part, losses)?.map(Json::Object));
+    }
+    Ok(())
+}
+
+/// Without words a part is refused, unless it carries a token.
+fn says_nothing(part: &Part) -> bool {
+    matches!(&part.content, Content::Text { text, .. } | Content::Refusal { text } if text.is_empty())
+}
+
+/// A content under way, while turns of one side are put together.
+#[derive(Default)]
+struct Spoken {
+    role: &'static str,
+    /// They follow their calls at once, whatever was said in between.
+    results: Vec<Json>,
+    parts: Vec<Json>,
 }
 
 /// The contents under way.
@@ -93,7 +119,7 @@ struct Contents<'a> {
     names: HashMap<String, String>,
     /// The calls of the last answer, with their places: results stand in the same order.
     order: HashMap<String, usize>,
-    contents: Vec<(&'static str, Vec<Json>)>,
+    contents: Vec<Spoken>,
 }
 
 impl Contents<'_> {
@@ -105,13 +131,14 @@ impl Contents<'_> {
                 "model"
             }
             Role::Tool => {
-                self.put_results(&turn.parts, &mut parts, losses)?;
+                let results = self.write_results(&turn.parts, &mut parts, losses)?;
+                if !results.is_empty() {
+                    self.under_way("user").results.extend(results);
+                }
                 "user"
             }
             Role::User => {
-                for part in &turn.parts {
-                    parts.extend(part::encode(part, losses)?.map(Json::Object));
-                }
+                put_said(&turn.parts, &mut parts, losses)?;
                 "user"
             }
             Role::System | Role::Developer => {
@@ -120,22 +147,33 @@ impl Contents<'_> {
                     OWN,
                     "instructions in mid-conversation were sent as the user's words",
                 );
-                for part in &turn.parts {
-                    let mut part = part.clone();
+                let mut said = turn.parts.clone();
+                said.retain(|part| !says_nothing(part));
+                for part in &mut said {
                     if let Content::Text { text, .. } = &mut part.content {
                         *text = format!("<system>{text}</system>");
                     }
-                    parts.extend(part::encode(&part, losses)?.map(Json::Object));
                 }
+                put_said(&said, &mut parts, losses)?;
                 "user"
             }
         };
-        match self.contents.last_mut() {
-            _ if parts.is_empty() => {}
-            Some((last, before)) if *last == role => before.extend(parts),
-            _ => self.contents.push((role, parts)),
-        }
+        self.put(role, parts);
         Ok(())
+    }
+
+    fn put(&mut self, role: &'static str, parts: Vec<Json>) {
+        if !parts.is_empty() {
+            self.under_way(role).parts.extend(parts);
+        }
+    }
+
+    fn under_way(&mut self, role: &'static str) -> &mut Spoken {
+        if self.contents.last().is_none_or(|last| last.role != role) {
+            self.contents.push(Spoken { role, ..Spoken::default() });
+        }
+        let last = self.contents.len() - 1;
+        &mut self.contents[last]
     }
 
     fn put_answer(&mut self, said: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
@@ -145,6 +183,9 @@ impl Contents<'_> {
         self.order.clear();
         for part in said {
             let own = part.opaque_of(OWN, OpaqueKind::Signature);
+            if own.is_none() && says_nothing(part) {
+                continue;
+            }
             if let Content::Reasoning { text } = &part.content {
                 if text.is_empty() {
                     loose = own.or(loose);
@@ -175,8 +216,14 @@ impl Contents<'_> {
         Ok(())
     }
 
-    fn put_results(&mut self, results: &[Part], parts: &mut Vec<Json>, losses: &mut Losses) -> Result<()> {
-        let mut shown = Vec::new();
+    /// `shown`: gets what a model does not take in a result.
+    fn write_results(
+        &self,
+        results: &[Part],
+        shown: &mut Vec<Json>,
+        losses: &mut Losses,
+    ) -> Result<Vec<Json>> {
+        let mut parts = Vec::new();
         let place = |part: &Part| match &part.content {
             Content::ToolResult { call_id, .. } => self.order.get(call_id).copied(),
             _ => None,
@@ -212,8 +259,7 @@ impl Contents<'_> {
             put_extras(&result.extras, OWN, "contents.parts", &mut outer);
             parts.push(outer.into());
         }
-        parts.extend(shown);
-        Ok(())
+        Ok(parts)
     }
 }
 

@@ -9,6 +9,7 @@ use crate::{
         source::{audio_format, guess_mime, read_url, write_url},
     },
     fields::{Fields, malformed, put_extras},
+    shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -147,6 +148,7 @@ pub(crate) fn write_part(part: &Part) -> std::result::Result<Object, Untranslata
                     file.put("file_id", id)
                 }
                 Source::Text { text } => {
+                    let text = shortfall::entitle(name.as_deref(), text);
                     return Ok(object([("type", "text".into()), ("text", text.into())]));
                 }
                 Source::Url { url, mime } if mime.as_deref().is_some_and(|m| m.starts_with("video/")) => {

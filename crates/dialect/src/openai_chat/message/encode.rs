@@ -160,9 +160,6 @@ fn put_said(said: &[&Part], target: &Target<'_>, message: &mut Object, losses: &
             Content::Foreign { dialect: OWN, at: "messages.content", .. } | Content::Text { .. } => {
                 content.push(*part);
             }
-            Content::Image { .. } | Content::Audio { .. } | Content::File { .. } => {
-                losses.add("messages.content.media", OWN, "an assistant's turn has words and calls only");
-            }
             _ => losses.add("messages.content", OWN, "only its own dialect has such a part"),
         }
     }
@@ -237,6 +234,7 @@ fn write_results(results: &[Part], named: bool, messages: &mut Vec<Json>, losses
 /// An answer's message, with everything that a client may read and keep.
 pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Losses) {
     let (mut text, mut thinking, mut refusal) = (String::new(), String::new(), String::new());
+    let mut characters = 0;
     let (mut calls, mut details, mut annotations, mut images) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let signed = parts.iter().any(|part| match &part.content {
@@ -248,9 +246,10 @@ pub(crate) fn put_answer(parts: &[Part], message: &mut Object, losses: &mut Loss
         shortfall::list_answer_part(part, OWN, losses);
         match &part.content {
             Content::Text { text: more, citations } => {
-                let before = text.chars().count() as u64;
                 let said = more.chars().count() as u64;
-                annotations.extend(citations.iter().map(|citation| write_citation(citation, before, said)));
+                annotations
+                    .extend(citations.iter().map(|citation| write_citation(citation, characters, said)));
+                characters += said;
                 message.put_some("extra_content", write_google(&part.opaque, true));
                 list_tokens(part, "messages.content.signature", losses);
                 text.push_str(more);

@@ -26,7 +26,15 @@ pub(crate) fn encode(request: &ChatRequest, target: &Target<'_>, losses: &mut Lo
     list_extras(&request.extras, OWN, losses);
     let mut body = object([("model", target.model.into())]);
     let mut messages = Vec::new();
-    for turn in &request.turns {
+    let (leading, conversation) = request.leading();
+    for turn in leading {
+        message::encode(turn, target, &mut messages, losses)?;
+    }
+    if shortfall::lacks_word_json(request, OWN, losses) {
+        let words = [("role", "system".into()), ("content", shortfall::JSON_IN_WORDS.into())];
+        messages.push(object(words).into());
+    }
+    for turn in conversation {
         message::encode(turn, target, &mut messages, losses)?;
     }
     body.put("messages", messages);

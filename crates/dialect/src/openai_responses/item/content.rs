@@ -2,15 +2,16 @@
 //!
 //! In: a part of a message or of a tool's output. Out: a canonical part, and back. An unknown one is kept as it came.
 
-use super::encode::write_citation;
+use super::encode::write_citations;
 use crate::{
     Dialect,
     chat::{
         Content, Part, Source,
-        source::{audio_format, guess_mime, read_url, write_url},
+        source::{guess_mime, read_url, write_url},
     },
     fields::Fields,
     openai_chat::message::read_citation,
+    shortfall,
     translate::Untranslatable,
     tree::{Json, Object, object},
 };
@@ -93,8 +94,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
         }
         Content::Text { text, citations } => {
             let mut fields = object([("type", "output_text".into()), ("text", text.into())]);
-            let annotations: Vec<Json> =
-                citations.iter().map(|citation| write_citation(citation, text)).collect();
+            let annotations = write_citations(citations, text);
             fields.put_some("annotations", Some(annotations).filter(|list| !list.is_empty()));
             fields
         }
@@ -115,6 +115,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             let mut fields = object([("type", "input_file".into())]);
             match source {
                 Source::Text { text } => {
+                    let text = shortfall::entitle(name.as_deref(), text);
                     return Ok(Some(object([("type", "input_text".into()), ("text", text.into())])));
                 }
                 Source::Stored { dialect: Dialect::OpenaiChat | OWN, id, .. } => fields.put("file_id", id),
@@ -125,11 +126,7 @@ pub(super) fn write_part(part: &Part, assistant: bool) -> Result<Option<Object>>
             fields.put_some("filename", name.as_ref());
             fields
         }
-        Content::Audio { source: Source::Inline { mime, data } } => {
-            let audio = object([("data", data.into()), ("format", audio_format(mime).into())]);
-            object([("type", "input_audio".into()), ("input_audio", audio.into())])
-        }
-        Content::Audio { .. } => return unsupported("audio", "it takes sound inline only"),
+        Content::Audio { .. } => return unsupported("audio", "it does not listen"),
         Content::Foreign { dialect: OWN, at: AT, value: Json::Object(value) } => value.clone(),
         _ => return Ok(None),
     }))

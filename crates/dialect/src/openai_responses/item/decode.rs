@@ -30,7 +30,11 @@ pub(crate) enum Kind {
 
 pub(crate) fn decode(item: Json) -> Result<(Kind, Vec<Part>)> {
     let mut fields = Fields::of(item, AT)?;
-    let kind = fields.text("type")?.unwrap_or_else(|| "message".to_owned());
+    let kind = fields.text("type")?.unwrap_or_else(|| {
+        // Both may come without their type; nobody speaks in a reference.
+        let names = fields.peek("id").is_some() && fields.peek("role").is_none();
+        if names { "item_reference" } else { "message" }.to_owned()
+    });
     match kind.as_str() {
         "message" => read_message(fields),
         "reasoning" => Ok((Kind::Deed, vec![read_reasoning(fields)?])),

@@ -3,7 +3,7 @@
 //! In: a turn, or the parts of an answer. Out: items. In a request no token of another provider may stand; in an answer
 //! they ride in `encrypted_content`, for the client to bring back.
 
-use std::collections::HashSet;
+use std::{cell::LazyCell, collections::HashSet};
 
 use super::content::write_part;
 use crate::{
@@ -207,8 +207,7 @@ pub(crate) fn put_output(part: &Part, ids: &mut Ids, items: &mut Vec<Json>, loss
     let mut item = match &part.content {
         Content::Text { text, citations } => {
             citations.iter().for_each(|citation| shortfall::list_quote(citation, OWN, losses));
-            let annotations: Vec<Json> =
-                citations.iter().map(|citation| write_citation(citation, text)).collect();
+            let annotations = write_citations(citations, text);
             let own = |key: &str| part.extras.0.iter().any(|extra| extra.dialect == OWN && extra.key == key);
             let mut content = object([("type", "output_text".into()), ("text", text.into())]);
             for (key, list) in [("annotations", annotations), ("logprobs", Vec::new())] {
@@ -294,10 +293,16 @@ pub(crate) fn write_image(source: &Source, id: String) -> Option<Object> {
     ]))
 }
 
+/// The sources of a text, whose characters are counted once.
+pub(super) fn write_citations(citations: &[Citation], text: &str) -> Vec<Json> {
+    let characters = LazyCell::new(|| text.chars().count() as u64);
+    citations.iter().map(|citation| write_citation(citation, || *characters)).collect()
+}
+
 /// Flat here, where chat completions nest it.
-pub(crate) fn write_citation(citation: &Citation, text: &str) -> Json {
+pub(crate) fn write_citation(citation: &Citation, characters: impl FnOnce() -> u64) -> Json {
     // Without a place of its own it is the whole text that leans on it: clients refuse one without.
-    let (start, end) = citation.span.unwrap_or_else(|| (0, text.chars().count() as u64));
+    let (start, end) = citation.span.unwrap_or_else(|| (0, characters()));
     object([
         ("type", "url_citation".into()),
         ("start_index", start.into()),

@@ -99,6 +99,8 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     let mut turns = request.turns.as_slice();
     if let Some((first, rest)) = turns.split_first()
         && let Some(text) = instructions(first)
+        // JSON mode looks for its word in the input alone.
+        && request.format != Some(Format::JsonObject)
     {
         shortfall::list_turn(first, OWN, losses);
         body.put("instructions", text);
@@ -110,6 +112,10 @@ fn put_turns(request: &ChatRequest, body: &mut Object, losses: &mut Losses) -> R
     });
     let customs: HashSet<&str> = calls.collect();
     let mut items = Vec::new();
+    if shortfall::lacks_word_json(request, OWN, losses) {
+        let words = [("role", "system".into()), ("content", shortfall::JSON_IN_WORDS.into())];
+        items.push(object(words).into());
+    }
     for turn in turns {
         shortfall::list_turn(turn, OWN, losses);
         item::encode_input(turn, &customs, &mut items, losses)?;

@@ -205,7 +205,7 @@ impl Encoder {
             }
             Delta::Citation(citation) => {
                 shortfall::list_quote(citation, OWN, losses);
-                let annotation = item::write_citation(citation, &current.said);
+                let annotation = item::write_citation(citation, || current.said.chars().count() as u64);
                 let number = current.annotations.len() as u64;
                 current.annotations.push(annotation.clone());
                 let id = self.begin_item(out);
