@@ -7,6 +7,7 @@
 
 mod gain;
 mod outbound;
+mod turns;
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
@@ -20,6 +21,7 @@ use tokio::time::{Instant, timeout_at};
 use self::{
     gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error},
     outbound::{build, tap_options},
+    turns::Turns,
 };
 use crate::{
     app::App,
@@ -105,7 +107,9 @@ pub async fn run(
     let mut soonest_ms = plan.soonest_ms;
     let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
-    for Candidate { channel, lane, wanted } in &plan.candidates {
+    let mut turns = Turns::new(&plan.candidates);
+    while let Some(candidate) = turns.next(attempts.max - tried) {
+        let Candidate { channel, lane, wanted } = candidate;
         // However long the request itself took to come in: one attempt it has.
         let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
@@ -146,6 +150,7 @@ pub async fn run(
             break;
         }
         tried += 1;
+        turns.attempted(candidate);
         lease.attempt_began(
             channel,
             (&wanted.model, &wanted.price),
