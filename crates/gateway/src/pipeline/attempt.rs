@@ -20,7 +20,7 @@ use tokio::time::{Instant, timeout_at};
 
 use self::{
     gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error},
-    outbound::{build, tap_options},
+    outbound::{Worded, build, tap_options},
     turns::Turns,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{Fault, Rejection, UpstreamFault},
+    fault::{ClientFault, Fault, Rejection, UpstreamFault},
     flow::Phase,
     pipeline::{
         caller::Caller,
@@ -104,6 +104,8 @@ pub async fn run(
     let counts = inbound.door.operation == Operation::CountTokens;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
+    // Why the first channel was not asked that could not be told the request.
+    let mut untold: Option<ClientFault> = None;
     let mut soonest_ms = plan.soonest_ms;
     let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
@@ -123,17 +125,22 @@ pub async fn run(
             continue;
         }
         // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
-        let translated = match lane {
-            Lane::Relay => None,
+        let worded = match lane {
+            Lane::Relay => Worded::edited(&inbound, channel, wanted, caller.key.refuses_losses).map_err(Some),
             Lane::Translate => {
-                let translator = translator.get_or_insert_with(|| {
-                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
-                });
-                let Some(told) = translator.tell(channel, wanted) else { continue };
-                Some(told)
+                let open = || Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease));
+                translator.get_or_insert_with(open).tell(channel, wanted).map(Worded::translated)
             }
         };
-        let door = translated.as_ref().map_or(inbound.door, |told| told.door);
+        let mut worded = match worded {
+            Ok(worded) => worded,
+            Err(refusal) => {
+                untold = untold.or(refusal);
+                continue;
+            }
+        };
+        let spoken = worded.translated.as_ref().map(|translated| translated.door);
+        let door = spoken.unwrap_or(inbound.door);
         let Some(endpoint) = channel.endpoint(door) else { continue };
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
@@ -154,13 +161,15 @@ pub async fn run(
         lease.attempt_began(
             channel,
             (&wanted.model, &wanted.price),
-            translated.as_ref().map(|told| told.door.dialect),
+            spoken.map(|door| door.dialect),
             place,
             now_ms,
         );
+        // Of the attempt under way: also where nothing comes of it, it may be why.
+        lease.record().losses = std::mem::take(&mut worded.losses);
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
-        let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
+        let attempt = attempt(&inbound, worded, asking, (now, total_at), &mut lease);
         let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
@@ -205,7 +214,6 @@ pub async fn run(
         lease.end(Ending::Shutdown, Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
-    let untold = translator.and_then(|translator| translator.refusal());
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
         // Nobody is there to whom it could be told, also not later.
@@ -254,7 +262,7 @@ struct Asking<'a> {
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
-    mut translated: Option<Box<Translated>>,
+    worded: Worded,
     asking: Asking<'_>,
     (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
@@ -272,7 +280,8 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, translated.as_deref_mut(), asking, &entry)
+    let Worded { parts, translated, .. } = worded;
+    let request = build(inbound, parts, translated.is_some(), asking, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -339,13 +348,12 @@ fn check_count(dialect: Dialect, answer: &Answer) -> Result<(), UpstreamFault> {
 
 /// The answer in the caller's dialect.
 fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> Result<Answer, UpstreamFault> {
-    let mut losses = std::mem::take(&mut translated.losses);
-    let told = match answer {
+    match answer {
         Answer::Whole { body, usage, delivered, .. } => {
             let framing = translated.whole_framing();
             let (body, lost) = translated.reply(&body)?;
-            losses.append(lost);
-            Answer::Whole { body, framing, usage, delivered, stored_id: None }
+            lease.record().losses.append(lost);
+            Ok(Answer::Whole { body, framing, usage, delivered, stored_id: None })
         }
         Answer::Passing { .. } => {
             let detail = "the answer is longer than what is held to be translated".to_owned();
@@ -359,11 +367,9 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
                 return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
             }
             let framing = interpreter.framing();
-            Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
+            Ok(Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) })
         }
-    };
-    lease.record().losses = losses;
-    Ok(told)
+    }
 }
 
 /// What an upstream calls this exchange; told to its support by the operator.

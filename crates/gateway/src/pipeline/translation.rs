@@ -16,7 +16,7 @@ use bytes::Bytes;
 use dialect::{
     Accounting, Dialect, Door, Framing, Operation,
     chat::{ChatRequest, Extra, Thinking, Tool},
-    loss::Losses,
+    loss::{Loss, Losses},
     translate::{
         FromPath, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted, decode_reply,
         decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request, named_texts,
@@ -51,40 +51,27 @@ const LEAST_RESPONSE: u64 = 16;
 pub struct Translator {
     /// Or why it cannot be opened.
     letter: Result<Letter, ClientFault>,
-    /// Why the first channel could not be told that could not.
-    refused: Option<ClientFault>,
 }
 
 impl Translator {
     pub fn new(thoughts: &Arc<Thoughts>, inbound: &Inbound, caller: &Caller, lease: &Lease) -> Translator {
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock() };
         let letter = Letter::open(inbound, caller.key.refuses_losses, keeper, lease.request_id());
-        Translator { letter, refused: None }
+        Translator { letter }
     }
 
-    /// Tells the request to a channel in the first of its dialects that has a place for it; `None`: it cannot be told.
-    pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Option<Box<Translated>> {
-        let letter = match &self.letter {
-            Ok(letter) => letter,
-            Err(fault) => {
-                self.refused.get_or_insert_with(|| fault.clone());
-                return None;
-            }
-        };
+    /// Tells the request to a channel in the first of its dialects that has a place for it; `Err`: it cannot be told. `None` in
+    /// it: the channel speaks no dialect for that, which a plan does not hold.
+    pub fn tell(&self, channel: &Channel, wanted: &Wanted) -> Result<Box<Translated>, Option<ClientFault>> {
+        let letter = self.letter.as_ref().map_err(|fault| Some(fault.clone()))?;
         let mut refused = None;
         for to in channel.translates_to(letter.asked.operation) {
             match letter.tell(channel, to, wanted) {
-                Ok(told) => return Some(Box::new(told)),
+                Ok(told) => return Ok(Box::new(told)),
                 Err(fault) => _ = refused.get_or_insert(fault),
             }
         }
-        self.refused = self.refused.take().or(refused);
-        None
-    }
-
-    /// Why it could not be told.
-    pub fn refusal(self) -> Option<ClientFault> {
-        self.refused
+        Err(refused)
     }
 }
 
@@ -192,8 +179,7 @@ impl Letter {
         // Who offers no tools has no loop that goes on.
         let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
-            let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
-            return Err(ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason });
+            return Err(would_lose(model, loss));
         }
         Ok(Translated {
             door: Door { dialect: to, ..self.asked },
@@ -309,6 +295,12 @@ impl Translated {
 /// An answer to who asked how many tokens there are, that does not say it.
 pub fn no_count() -> UpstreamFault {
     UpstreamFault::Unreadable { detail: "the answer has no count".to_owned() }
+}
+
+/// Why a request is not sent to a channel, for a key that wants it whole.
+pub fn would_lose(model: &str, loss: &Loss) -> ClientFault {
+    let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
+    ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason }
 }
 
 /// Why a request cannot be told, to the caller.

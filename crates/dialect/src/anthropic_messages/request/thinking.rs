@@ -7,6 +7,7 @@ use crate::{
     Dialect,
     chat::{ChatRequest, Content, Effort, OpaqueKind, Role, Shown, Thinking, ThinkingMode, ToolChoice},
     fit::Wishes,
+    foreign::BARE,
     loss::Losses,
     translate::{Target, ThinkingForm},
     tree::{Object, object},
@@ -52,7 +53,7 @@ pub(super) fn plan(
             losses.add("thinking", OWN, "a forced tool call cannot think first");
         }
         Some(_) if target.thinking == ThinkingForm::Budget && lacks_signature(request) => {
-            losses.add("thinking", OWN, "the tool loop under way began without this provider's thinking");
+            losses.add("thinking", OWN, BARE);
         }
         Some(mode) => {
             plan.thinks = true;

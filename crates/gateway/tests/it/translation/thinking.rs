@@ -164,6 +164,9 @@ async fn a_step_that_comes_home_brings_nobody_elses_tokens() {
             assert!(!body.contains(mark), "{case}: {mark} in {body}");
         }
         assert_eq!(read.get("thinking"), None, "{case}: {body}");
+        // Who asked for thinking and gets none is told so.
+        let told = (from == "anthropic_messages").then_some("thinking=anthropic_messages");
+        assert_eq!(second.header("x-sluice-losses"), told, "{case}");
     }
     world.close().await;
 }
