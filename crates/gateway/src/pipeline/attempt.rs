@@ -28,7 +28,7 @@ use crate::{
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{ClientFault, Fault, Rejection, UpstreamFault},
+    fault::{ClientFault, Fault, Help, Rejection, UpstreamFault},
     flow::Phase,
     pipeline::{
         caller::Caller,
@@ -189,10 +189,11 @@ pub async fn run(
             Some(Err(fault)) => {
                 let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
-                let (effect, next_may_help) = if counts {
-                    (fault.count_health_effect(), !fault.refuses_count())
+                let (effect, help) = if counts {
+                    let help = if fault.refuses_count() { Help::Nobody } else { Help::Anybody };
+                    (fault.count_health_effect(), help)
                 } else {
-                    (fault.health_effect(), fault.next_channel_may_help())
+                    (fault.health_effect(), fault.who_may_help(*lane == Lane::Translate))
                 };
                 channel.health.failed(&secret.health, &wanted.model, effect, lease.mark().now_ms());
                 told = Some(worth_telling(told, fault));
@@ -204,7 +205,7 @@ pub async fn run(
                     );
                     break;
                 }
-                if !next_may_help {
+                if !turns.failed(candidate, help) {
                     break;
                 }
             }
@@ -232,12 +233,13 @@ pub async fn run(
     Err(Box::new(Failed { fault, lease }))
 }
 
-/// Of two failures the one the caller should read: the last real answer of an upstream, but rather one about the
-/// request or the load than one about our own account, and rather any answer than none.
+/// Of two failures the one the caller should read: the first that is about the request; else the last real answer of an
+/// upstream, but rather one about the load than one about our own account, and rather any answer than none.
 fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamFault {
     fn rank(fault: &UpstreamFault) -> u8 {
         match fault {
             UpstreamFault::Answered(answered) => match answered.blame {
+                blame if blame.is_of_request() => 3,
                 blame if blame.is_ours() => 1,
                 _ => 2,
             },
@@ -245,7 +247,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
         }
     }
     match before {
-        Some(before) if rank(&before) > rank(&now) => before,
+        Some(before) if rank(&before) > rank(&now) || rank(&before) == 3 => before,
         _ => now,
     }
 }
@@ -355,16 +357,17 @@ fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> R
             lease.record().losses.append(lost);
             Ok(Answer::Whole { body, framing, usage, delivered, stored_id: None })
         }
-        Answer::Passing { .. } => {
-            let detail = "the answer is longer than what is held to be translated".to_owned();
-            return Err(UpstreamFault::Unreadable { detail });
+        Answer::Passing { tap, .. } => {
+            lease.measured(tap.usage(), None);
+            Err(UpstreamFault::TooLong)
         }
         Answer::Stream { start: came, framing, source, tap, .. } => {
             let mut interpreter = Box::new(translated.interpreter(framing));
             let mut start = Vec::new();
             interpreter.pass(came.into_iter(), &mut start);
-            if let Some(detail) = interpreter.failed() {
-                return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
+            if let Some(failure) = interpreter.failed() {
+                lease.measured(tap.usage(), None);
+                return Err(failure.fault());
             }
             let framing = interpreter.framing();
             Ok(Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) })

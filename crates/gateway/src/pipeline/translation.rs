@@ -26,7 +26,7 @@ use dialect::{
 };
 use uuid::Uuid;
 
-pub use interpreter::Interpreter;
+pub use interpreter::{Failure, Interpreter};
 use thinking::{Keeper, Listener};
 
 use crate::{

@@ -13,6 +13,8 @@ use dialect::{
     translate::{StreamDecoder, StreamEncoder},
 };
 
+use crate::fault::UpstreamFault;
+
 use super::{
     Translated, WHOLE_BYTES,
     thinking::{Keeper, Listener},
@@ -36,8 +38,25 @@ pub struct Interpreter {
     one: bool,
     wrote_any: bool,
     ended: bool,
-    /// What the provider sent that is no answer in its dialect.
-    failed: Option<String>,
+    failed: Option<Failure>,
+}
+
+/// Why an answer cannot be told any further.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// What the provider sent is no answer in its dialect.
+    NoAnswer(String),
+    /// More of it would have to be held than is.
+    TooLong,
+}
+
+impl Failure {
+    pub fn fault(&self) -> UpstreamFault {
+        match self {
+            Failure::NoAnswer(detail) => UpstreamFault::Unreadable { detail: detail.clone() },
+            Failure::TooLong => UpstreamFault::TooLong,
+        }
+    }
 }
 
 impl Interpreter {
@@ -80,7 +99,7 @@ impl Interpreter {
             }
             event.made_by(&self.maker);
             match &event {
-                ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
+                ChatEvent::Failed(error) => self.failed = Some(Failure::NoAnswer(error.message.clone())),
                 ChatEvent::Ended => {
                     self.ended = true;
                     if let Some(keeper) = &self.keeper {
@@ -94,7 +113,7 @@ impl Interpreter {
             }
             self.encoder.write(&event, &mut frames);
             if self.encoder.held() > WHOLE_BYTES {
-                self.failed = Some("the answer is longer than what is held to be translated".to_owned());
+                self.failed = Some(Failure::TooLong);
             }
         }
         if !frames.is_empty() {
@@ -118,8 +137,8 @@ impl Interpreter {
     }
 
     /// Why what came cannot be told.
-    pub fn failed(&self) -> Option<&str> {
-        self.failed.as_deref()
+    pub fn failed(&self) -> Option<&Failure> {
+        self.failed.as_ref()
     }
 
     pub fn wrote_any(&self) -> bool {

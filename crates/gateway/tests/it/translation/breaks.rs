@@ -229,13 +229,21 @@ async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     let world = World::start(|sim| {
         channel("long", "openai_chat", &sim.scripted("large-reply=3000000"), "long")
             + &channel("longer", "openai_chat", &sim.scripted("large-reply=17000000"), "longer")
+            + "priority = 1\n"
+            + &channel("next", "openai_chat", &sim.url(), "longer")
     })
     .await;
     let answer = world.ask(&text("anthropic_messages", "long", false)).await;
     assert_eq!(Said::whole("anthropic_messages", &answer.json()).text.len(), 3_000_000);
-    let answer = world.ask(&text("anthropic_messages", "longer", false)).await;
-    assert_eq!(answer.status, 502, "{answer:?}");
-    assert_eq!(world.settlement(&answer).await["ending"], "failed");
+    // Whoever is asked would say as much: no other is, and nothing is held against the one that was.
+    for _ in 0..4 {
+        let answer = world.ask(&text("anthropic_messages", "longer", false)).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(answer.text().contains("too long"), "{answer:?}");
+        let line = world.settlement(&answer).await;
+        assert_eq!((&line["ending"], &line["channel"]), (&json!("failed"), &json!("longer")), "{line}");
+        assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "{line}");
+    }
     world.close().await;
 }
 
@@ -269,6 +277,7 @@ async fn a_stream_is_held_up_to_the_same_size() {
             assert_eq!(Said::streamed(from, &answer.body).text.len(), 18_000_000, "{from}");
         } else {
             assert_broken("held", from, &answer);
+            assert!(answer.text().contains("too long"), "{from}");
             assert!(line["cause"].as_str().unwrap().contains("longer than what is held"), "{line}");
         }
         world.close().await;
