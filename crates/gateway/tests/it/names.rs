@@ -249,8 +249,8 @@ async fn a_suffix_asks_for_thinking_in_the_channels_dialect() {
                 _ => "/generationConfig/thinkingConfig/thinkingBudget",
             };
             let expected = match to {
-                // Of a model that nobody knows, with room for the answer.
-                "anthropic_messages" => json!(7_168),
+                // The least, as the caller's limit leaves no room for more.
+                "anthropic_messages" => json!(1_024),
                 "gemini_generate" => json!(24_576),
                 _ => json!("high"),
             };
