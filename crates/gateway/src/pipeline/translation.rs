@@ -166,7 +166,7 @@ impl Letter {
         let target = target(channel, to, channel.rename(model), self.output_limit);
         let wished = wanted.suffix.and_then(|suffix| wished(&self.request, suffix, to));
         let request = wished.as_ref().unwrap_or(&self.request);
-        let maker = &channel.maker;
+        let maker = channel.makers.in_dialect(to);
         let own = request.without_tokens_of_others(to, maker);
         let request = own.as_ref().unwrap_or(request);
         let restored = self.keeper.restore(request, to, maker, &target);
@@ -174,7 +174,11 @@ impl Letter {
         let encode = if counts { encode_counted } else { encode_request };
         let mut encoded = encode(to, request, &target).map_err(refused)?;
         if own.is_some() {
-            encoded.losses.add("messages.reasoning", to, "another provider of this dialect gave it out");
+            encoded.losses.add(
+                "messages.reasoning",
+                to,
+                "another provider of this dialect, or another account there, gave it out",
+            );
         }
         // Who offers no tools has no loop that goes on.
         let listens = !counts && !request.tools.is_empty();
