@@ -122,6 +122,7 @@ impl<'a> Cutter<'a> {
         each_element(self.member("messages")?, |message| {
             let Some([role, Some(content)]) = members(message, ["role", "content"]) else { return };
             let cut = self.cut_elements(content, locate(self.body, message), marked);
+            let _ = each_element(content, |block| self.cut_sources(block));
             if json::is_string(role, "assistant") {
                 bare = cut && !begins_with_thinking(content, marked);
             } else {
@@ -133,6 +134,17 @@ impl<'a> Cutter<'a> {
             self.stop_thinking();
         }
         Some(())
+    }
+
+    /// Pages that another's search found: their places in it are nothing that this provider could read.
+    fn cut_sources(&mut self, block: &'a str) {
+        let Some([Some(citations)]) = members(block, ["citations"]) else { return };
+        let foreign = |citation: &str| {
+            let token = members(citation, ["encrypted_index"]).and_then(|[token]| token);
+            mark::is_on(token, Dialect::AnthropicMessages)
+        };
+        let member = json::member_span(self.body, locate(self.body, citations));
+        self.cut_elements(citations, member, foreign);
     }
 
     /// Models that think by themselves need no block, and no word against it.

@@ -33,7 +33,6 @@ const FIELDS: &[(Dialect, &str, &str)] = &[
     (Anthropic, "container", STORED),
     (Anthropic, "mcp_servers", OWN_TOOLS),
     (Gemini, "cachedContent", STORED),
-    (Chat, "web_search_options", OWN_TOOLS),
     (Chat, "modalities", "the answer would not come in the form that was asked for"),
     (
         Gemini,

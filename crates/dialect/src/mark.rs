@@ -18,6 +18,9 @@ pub(crate) const MARK: &str = "sluice:";
 /// In place of a token where the dialect demands one, and the provider of the thinking gave none.
 pub(crate) const NO_TOKEN: &str = "sluice:unsigned";
 
+/// Before the number of characters that a token belongs to.
+const SHARE: char = '@';
+
 /// How the mark begins in base64, in which Gemini has its tokens.
 const MARK_IN_BASE64: &str = "c2x1aWNlO";
 
@@ -30,6 +33,21 @@ pub(crate) fn wrap(opaque: &Opaque, host: Dialect) -> String {
     format!("{MARK}{dialect}:{kind}:{}:{}", opaque.maker.as_deref().unwrap_or_default(), opaque.value)
 }
 
+/// The same for a host whose stream tells words and tokens apart: with how many characters of them the token belongs to.
+pub(crate) fn wrap_with_share(opaque: &Opaque, host: Dialect, characters: u64) -> String {
+    if opaque.dialect == host {
+        return opaque.value.clone();
+    }
+    let kind = opaque.kind.name();
+    wrap(opaque, host).replacen(&format!(":{kind}:"), &format!(":{kind}{SHARE}{characters}:"), 1)
+}
+
+/// How many characters [`wrap_with_share`] was told.
+pub(crate) fn share(value: &str) -> Option<usize> {
+    let kind = value.strip_prefix(MARK)?.split(':').nth(1)?;
+    kind.split_once(SHARE)?.1.parse().ok()
+}
+
 /// What [`wrap`] made, or a token of `host` itself; `None`: it stands for no token.
 pub(crate) fn unwrap(value: String, host: Dialect, kind: OpaqueKind) -> Option<Opaque> {
     let Some(rest) = value.strip_prefix(MARK) else {
@@ -38,6 +56,7 @@ pub(crate) fn unwrap(value: String, host: Dialect, kind: OpaqueKind) -> Option<O
     let (dialect, rest) = rest.split_once(':')?;
     let (kind, rest) = rest.split_once(':')?;
     let (maker, value) = rest.split_once(':')?;
+    let kind = kind.split_once(SHARE).map_or(kind, |(kind, _)| kind);
     let (dialect, kind) = (Dialect::from_name(dialect)?, OpaqueKind::from_name(kind)?);
     let maker = Some(maker).filter(|maker| !maker.is_empty()).map(Arc::from);
     Some(Opaque { dialect, kind, value: value.to_owned(), maker })

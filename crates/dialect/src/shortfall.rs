@@ -143,6 +143,9 @@ pub(crate) fn empty_schema() -> Json {
     object([("type", "object".into()), ("properties", Object::default().into())]).into()
 }
 
+/// Where OpenAI's chat has its web search: beside the tools.
+pub(crate) const CHAT_SEARCH: &str = "web_search_options";
+
 /// Server tools that look the answer up in the web: every provider has one of its own.
 pub(crate) fn searches_web(kind: &str) -> bool {
     kind.starts_with("web_search") || matches!(kind, "googleSearch" | "google_search")

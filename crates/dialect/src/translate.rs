@@ -92,7 +92,7 @@ impl Target<'_> {
         max_output: None,
         ceiling: None,
         thinking: ThinkingForm::Budget,
-        efforts: &Effort::ALL,
+        efforts: &[Effort::Low, Effort::Medium, Effort::High],
         budgets: (0, u64::MAX),
         always_thinks: false,
         sampling: Sampling::Free,

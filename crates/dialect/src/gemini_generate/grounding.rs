@@ -49,6 +49,9 @@ struct Support {
     bytes: Option<(usize, usize)>,
 }
 
+/// The most pages that are told of one answer: an answer cites some dozens, and each is counted through its words.
+const SOURCE_BOUND: usize = 1_000;
+
 fn read(grounding: &Object) -> Vec<Support> {
     let list = |key: &str| grounding.get(key).and_then(Json::as_array).unwrap_or_default();
     let number = |value: Option<&Json>| usize::try_from(value?.as_u64()?).ok();
@@ -62,6 +65,9 @@ fn read(grounding: &Object) -> Vec<Support> {
             let chunk = number(Some(index)).and_then(|index| chunks.get(index)).and_then(Json::as_object);
             let web = chunk.and_then(|chunk| chunk.get("web")?.as_object());
             let Some(url) = web.and_then(|web| web.text("uri")) else { continue };
+            if supports.len() == SOURCE_BOUND {
+                return supports;
+            }
             let title = web.and_then(|web| web.text("title")).map(str::to_owned);
             supports.push(Support { url: url.to_owned(), title, part: place("partIndex"), bytes });
         }
@@ -113,7 +119,8 @@ pub(super) fn cite_streamed(grounding: &Object, words: &Words) -> (Vec<Citation>
     let here =
         supports.into_iter().filter(|support| support.bytes.is_none_or(|(start, _)| start >= words.began));
     let cited: Vec<Citation> = here.map(|support| support.cite(words.part(), words.began)).collect();
-    let left = cited.len() < all;
+    // The rest of a list at its bound was not read.
+    let left = cited.len() < all || all == SOURCE_BOUND;
     (cited, left)
 }
 

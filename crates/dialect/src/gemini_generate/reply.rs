@@ -71,6 +71,15 @@ fn decode_candidate(mut fields: Fields, calls: &mut Calls) -> Result<Candidate, 
     Ok(candidate)
 }
 
+/// Whether a word stands where the reason would be that says there is none yet.
+pub(super) fn is_unspecified(reason: &Json) -> bool {
+    match reason {
+        Json::String(word) => word == "FINISH_REASON_UNSPECIFIED",
+        Json::Number(number) => number.as_str() == "0",
+        other => other.is_blank(),
+    }
+}
+
 pub(super) fn read_stop(reason: &Json, detail: Option<String>, called: bool) -> Stop {
     let word = match reason {
         Json::String(word) => word.as_str(),

@@ -77,11 +77,13 @@ pub(super) fn read_stop(status: &str, details: Option<&Json>, called: bool, refu
     })
 }
 
-/// The status, and the reason of an incomplete one.
-fn write_stop(stop: Option<&Stop>) -> (&'static str, Option<&'static str>) {
+/// The status, and the reason of an incomplete one. `refusal`: the answer says in words that it refuses.
+fn write_stop(stop: Option<&Stop>, refusal: bool) -> (&'static str, Option<&'static str>) {
     match stop.map(|stop| stop.reason) {
         Some(StopReason::MaxOutput | StopReason::ContextFull) => ("incomplete", Some("max_output_tokens")),
         Some(StopReason::Filtered) => ("incomplete", Some("content_filter")),
+        // Without such words it would read as an answer that is done, and has nothing to say.
+        Some(StopReason::Refused) if !refusal => ("incomplete", Some("content_filter")),
         Some(StopReason::BrokenCall) => ("failed", None),
         // It may be gone on with: it is not done.
         Some(StopReason::Paused) | None => ("incomplete", None),
@@ -144,7 +146,7 @@ pub(super) fn write(
 ) -> Object {
     let (status, reason) = match progress {
         Progress::Under => ("in_progress", None),
-        Progress::Over(stop) => write_stop(stop),
+        Progress::Over(stop) => write_stop(stop, output.iter().any(is_refusal)),
     };
     let details = reason.map_or(Json::Null, |reason| object([("reason", reason.into())]).into());
     let error = if status == "failed" {
@@ -171,6 +173,13 @@ pub(super) fn write(
         ("metadata", Object::default().into()),
         ("usage", usage.map_or(Json::Null, |usage| write_usage(usage).into())),
     ])
+}
+
+/// Whether an item of the output has a refusal in it.
+fn is_refusal(item: &Json) -> bool {
+    let content = item.as_object().and_then(|item| item.get("content")).and_then(Json::as_array);
+    let kinds = content.into_iter().flatten().filter_map(|part| part.as_object()?.text("type"));
+    kinds.into_iter().any(|kind| kind == "refusal")
 }
 
 fn write_usage(usage: &Usage) -> Object {

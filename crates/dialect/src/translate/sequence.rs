@@ -21,7 +21,7 @@ impl Sequence {
         if self.current.is_some_and(|current| current != part)
             || (self.current.is_none() && !self.waiting.is_empty())
         {
-            self.waited += event.bytes();
+            self.waited += event.bytes() + size_of::<ChatEvent>();
             self.waiting.push_back(event.clone());
             return;
         }

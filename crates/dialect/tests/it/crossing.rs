@@ -5,10 +5,11 @@ use std::fs;
 
 use bytes::Bytes;
 use dialect::{
-    Accounting, Dialect, Door, Edits, Operation, OwnThinking, ThinkingEdit,
+    Accounting, Dialect, Door, Edits, Framing, Operation, OwnThinking, ThinkingEdit,
     chat::{ChatReply, Effort, Opaque, OpaqueKind, Part, Role, Thinking, ThinkingMode},
+    event::{ChatEvent, Delta},
     peek, splice,
-    translate::{FromPath, Target, Telling, decode_reply, decode_request, encode_reply},
+    translate::{FromPath, Target, Telling, decode_reply, decode_request, encode_reply, encode_request},
 };
 use serde_json::{Value, json};
 
@@ -158,7 +159,14 @@ fn check(client: Dialect, asked: &str, sent: &str) {
         let stays = |part: &Part| !matches!(part.content, dialect::chat::Content::Reasoning { .. });
         let turns = request.turns.into_iter().map(|turn| {
             let mut parts: Vec<Part> = turn.parts.into_iter().filter(stays).collect();
-            parts.iter_mut().for_each(|part| part.opaque.clear());
+            for part in &mut parts {
+                part.opaque.clear();
+                // Pages that another's search found go, too.
+                if let dialect::chat::Content::Text { citations, .. } = &mut part.content {
+                    citations.clear();
+                    part.extras = Default::default();
+                }
+            }
             (turn.role, parts)
         });
         turns.collect()
@@ -212,4 +220,97 @@ fn what_clears_thinking_goes_with_it() {
     let sent = relayed(Dialect::AnthropicMessages, &body.to_string(), None);
     let sent: Value = serde_json::from_str(&sent).unwrap();
     assert_eq!(sent["context_management"], json!({"edits": [{"type": "clear_tool_uses_20250919"}]}));
+}
+
+/// Sources that another's search found stay away from Anthropic, whose own come home as they are.
+#[test]
+fn pages_of_another_search_are_left_out() {
+    let page = |index: &str| {
+        json!({"type": "web_search_result_location", "url": "https://e.com", "title": "T", "cited_text": "t",
+            "encrypted_index": index})
+    };
+    let asked = |blocks: Value| {
+        json!({"model": "m", "max_tokens": 9000, "messages": [{"role": "user", "content": "q"},
+            {"role": "assistant", "content": blocks}, {"role": "user", "content": "and now?"}]})
+        .to_string()
+    };
+    let said = |citations: Value| json!([{"type": "text", "text": "So.", "citations": citations}]);
+    let own = asked(said(json!([page("c2ln")])));
+    assert_eq!(relayed(Dialect::AnthropicMessages, &own, None), own);
+    let both = asked(said(json!([page("c2ln"), page("sluice:unsigned")])));
+    assert_eq!(relayed(Dialect::AnthropicMessages, &both, None), own);
+    let none = asked(json!([{"type": "text", "text": "So."}]));
+    assert_eq!(
+        relayed(Dialect::AnthropicMessages, &asked(said(json!([page("sluice:unsigned")]))), None),
+        none
+    );
+    // That is what an answer has.
+    let reply = json!({"id": "a", "model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": {
+        "role": "assistant", "content": "So.", "annotations": [{"type": "url_citation",
+            "url_citation": {"url": "https://e.com", "title": "T", "start_index": 0, "end_index": 2}}]}}]});
+    let answer =
+        decode_reply(Dialect::OpenaiChat, reply.to_string().as_bytes(), Accounting::Standard).unwrap();
+    let told = encode_reply(Dialect::AnthropicMessages, &answer, &Telling::default()).body;
+    let told: Value = serde_json::from_slice(&told).unwrap();
+    let sent = relayed(Dialect::AnthropicMessages, &asked(told["content"].clone()), None);
+    assert!(sent.contains("So.") && !sent.contains("citations"), "{sent}");
+}
+
+/// A signature holds for its own words only: several thoughts of one answer are told apart when they come home.
+#[test]
+fn several_thoughts_come_home_each_with_its_own_words() {
+    let content = json!([
+        {"type": "redacted_thinking", "data": "c2VjcmV0"},
+        {"type": "thinking", "thinking": "Über A.", "signature": "c2lnQQ"},
+        {"type": "thinking", "thinking": "Then B.", "signature": "c2lnQg"},
+        {"type": "tool_use", "id": "t", "name": "f", "input": {}}
+    ]);
+    let body = json!({"id": "a", "type": "message", "role": "assistant", "model": "m", "content": content,
+        "stop_reason": "tool_use", "usage": {"input_tokens": 1, "output_tokens": 1}})
+    .to_string();
+    let home = Dialect::AnthropicMessages;
+    let answer = decode_reply(home, body.as_bytes(), Accounting::Standard).unwrap();
+    for client in [Dialect::OpenaiChat, Dialect::OpenaiResponses] {
+        let whole = encode_reply(client, &answer, &Telling::default()).body;
+        let streamed = encode(client, &play(&answer), &Telling::default());
+        for told in [serde_json::from_slice(&whole).unwrap(), collected(client, &streamed)] {
+            let asked = next_request(client, &told).to_string();
+            let path = FromPath { model: "m", stream: false };
+            let mut request = decode_request(client, asked.as_bytes(), path).unwrap();
+            request.thinking.mode = Some(ThinkingMode::Budget(2000));
+            let sent = encode_request(home, &request, &Target::default()).unwrap().body;
+            let sent: Value = serde_json::from_slice(&sent).unwrap();
+            assert_eq!(sent["messages"][1]["content"], content, "{client:?}: {asked}");
+        }
+    }
+}
+
+/// OpenRouter tells several thoughts in details that follow one another.
+#[test]
+fn details_of_several_thoughts_are_several_parts() {
+    let detail = |detail: Value| {
+        let choice = json!({"index": 0, "delta": {"reasoning_details": [detail]}, "finish_reason": null});
+        format!("data: {}\n\n", json!({"id": "a", "model": "m", "choices": [choice]}))
+    };
+    let format = "anthropic-claude-v1";
+    let said =
+        |text: &str| detail(json!({"type": "reasoning.text", "text": text, "format": format, "index": 0}));
+    let signed = |token: &str| {
+        detail(json!({"type": "reasoning.text", "signature": token, "format": format, "index": 0}))
+    };
+    let stream = [said("A"), said("B"), signed("c2lnQQ"), said("C"), signed("c2lnQg")].concat();
+    let events =
+        crate::gather::decode(Dialect::OpenaiChat, Framing::Sse, Accounting::Standard, &[stream.as_bytes()]);
+    let mut thoughts: Vec<(String, String)> = Vec::new();
+    for event in events {
+        match event {
+            ChatEvent::Opened { .. } => thoughts.push(Default::default()),
+            ChatEvent::Delta { delta: Delta::Text(text), .. } => thoughts.last_mut().unwrap().0 += &text,
+            ChatEvent::Delta { delta: Delta::Opaque(token), .. } => {
+                thoughts.last_mut().unwrap().1 += &token.value
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(thoughts, [("AB".into(), "c2lnQQ".into()), ("C".into(), "c2lnQg".into())]);
 }

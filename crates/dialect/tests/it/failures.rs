@@ -71,6 +71,74 @@ fn a_turn_that_is_only_paused_is_not_completed() {
     assert!(String::from_utf8(told).unwrap().contains("event: response.incomplete\n"));
 }
 
+/// Nothing was said, and it is not done: who refuses without words is not told as an answer that is complete.
+#[test]
+fn a_refusal_without_words_is_not_completed() {
+    for (content, status) in
+        [(json!([]), "incomplete"), (json!([{"type": "text", "text": "Half of"}]), "incomplete")]
+    {
+        let body = json!({"id": "m", "model": "m", "content": content, "stop_reason": "refusal"});
+        let reply = whole(Dialect::AnthropicMessages, &body).unwrap();
+        let told: Value =
+            serde_json::from_slice(&encode_reply(Dialect::OpenaiResponses, &reply, &Telling::default()).body)
+                .unwrap();
+        assert_eq!(
+            (&told["status"], &told["incomplete_details"]["reason"]),
+            (&json!(status), &json!("content_filter"))
+        );
+        let told = encode(Dialect::OpenaiResponses, &play(&reply), &Telling::default());
+        let told = String::from_utf8(told).unwrap();
+        assert!(
+            told.contains("event: response.incomplete\n") && !told.contains("response.completed"),
+            "{told}"
+        );
+    }
+    let said = json!({"id": "c", "model": "m", "choices": [{"index": 0, "finish_reason": "stop",
+        "message": {"role": "assistant", "content": null, "refusal": "I will not."}}]});
+    let reply = whole(Dialect::OpenaiChat, &said).unwrap();
+    let told = encode_reply(Dialect::OpenaiResponses, &reply, &Telling::default()).body;
+    assert_eq!(serde_json::from_slice::<Value>(&told).unwrap()["status"], "completed");
+}
+
+/// Drafts of a picture are thoughts: no other client could tell them from the answer.
+#[test]
+fn a_draft_of_a_picture_is_not_the_answer() {
+    let picture = |data: &str| json!({"mimeType": "image/png", "data": data});
+    let parts =
+        json!([{"inlineData": picture("ZHJhZnQ="), "thought": true}, {"inlineData": picture("aGk=")}]);
+    let body =
+        json!({"candidates": [{"content": {"role": "model", "parts": parts}, "finishReason": "STOP"}]});
+    let reply = whole(Dialect::GeminiGenerate, &body).unwrap();
+    for client in [Dialect::OpenaiChat, Dialect::OpenaiResponses, Dialect::AnthropicMessages] {
+        let told = encode_reply(client, &reply, &Telling::default());
+        let body = String::from_utf8(told.body).unwrap();
+        assert!(body.contains("aGk=") && !body.contains("ZHJhZnQ="), "{body}");
+        assert!(!told.losses.is_empty());
+    }
+    let own = encode_reply(Dialect::GeminiGenerate, &reply, &Telling::default()).body;
+    let own: Value = serde_json::from_slice(&own).unwrap();
+    assert_eq!(own["candidates"][0]["content"]["parts"], parts);
+}
+
+/// A stream that broke off while no reason had been told has not ended.
+#[test]
+fn a_reason_that_is_none_yet_is_no_end() {
+    for reason in [json!("FINISH_REASON_UNSPECIFIED"), json!(0)] {
+        let content = json!({"role": "model", "parts": [{"text": "Half"}]});
+        let chunk = json!({"candidates": [{"content": content, "finishReason": reason}]});
+        let events = crate::gather::decode(
+            Dialect::GeminiGenerate,
+            dialect::Framing::Sse,
+            Accounting::Standard,
+            &[format!("data: {chunk}\n\n").as_bytes()],
+        );
+        assert!(
+            !events.iter().any(|event| matches!(event, ChatEvent::Stopped { .. } | ChatEvent::Ended)),
+            "{events:?}"
+        );
+    }
+}
+
 /// The model's own mistake is told in the one dialect that has a word for it.
 #[test]
 fn a_call_that_the_provider_could_not_read_is_a_failed_response() {

@@ -51,7 +51,11 @@ fn media(dialect: Dialect) -> BoxedStrategy<Content> {
     select(vec![
         Content::Image { source: image, detail: None },
         Content::Image { source: link, detail: None },
-        Content::File { source: file, name: Some("a.pdf".into()) },
+        // Gemini has no name for a file.
+        Content::File {
+            source: file,
+            name: Some("a.pdf".into()).filter(|_| dialect != Dialect::GeminiGenerate),
+        },
     ])
     .boxed()
 }
@@ -316,7 +320,8 @@ proptest! {
             Dialect::OpenaiChat | Dialect::OpenaiResponses => ThinkingForm::Effort,
             _ => ThinkingForm::Budget,
         };
-        let target = Target { model: "m", replay: Replay::Text, thinking, ..Target::default() };
+        let efforts = &Effort::ALL;
+        let target = Target { model: "m", replay: Replay::Text, thinking, efforts, ..Target::default() };
         let encoded = encode_request(dialect, &request, &target).unwrap();
         let path = FromPath { model: "m", stream: request.stream };
         let again = decode_request(dialect, &encoded.body, path).unwrap();

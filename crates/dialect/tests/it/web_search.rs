@@ -15,6 +15,29 @@ fn to_chat(tools: Value, choice: Value) -> Result<(Value, Vec<String>), Untransl
     Ok((serde_json::from_slice(&encoded.body).unwrap(), lost))
 }
 
+/// Chat has it beside its tools, the others among theirs.
+#[test]
+fn the_search_of_chat_is_the_search_of_the_others() {
+    let options = json!({"search_context_size": "low"});
+    let body =
+        json!({"model": "m", "messages": [{"role": "user", "content": "hi"}], "web_search_options": options});
+    let request =
+        decode_request(Dialect::OpenaiChat, body.to_string().as_bytes(), FromPath::default()).unwrap();
+    for (to, tool) in [
+        (Dialect::OpenaiResponses, json!({"type": "web_search"})),
+        (Dialect::AnthropicMessages, json!({"type": "web_search_20250305", "name": "web_search"})),
+        (Dialect::GeminiGenerate, json!({"googleSearch": {}})),
+    ] {
+        let sent = encode_request(to, &request, &Target::default()).unwrap();
+        assert!(sent.losses.rows().iter().any(|loss| loss.field == "tools.web_search"));
+        let sent: Value = serde_json::from_slice(&sent.body).unwrap();
+        assert_eq!(sent["tools"], json!([tool]), "{to:?}");
+    }
+    let own = encode_request(Dialect::OpenaiChat, &request, &Target::default()).unwrap();
+    let own: Value = serde_json::from_slice(&own.body).unwrap();
+    assert_eq!((&own["web_search_options"], &own["tools"]), (&options, &Value::Null));
+}
+
 #[test]
 fn beside_tools_of_ones_own_it_is_left_out_and_listed() {
     let own = json!({"type": "function", "name": "look_up"});

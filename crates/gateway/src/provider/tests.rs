@@ -228,8 +228,9 @@ fn a_model_that_thinks_much_or_not_at_all_is_told_so() {
             (body["reasoning_effort"].clone(), encoded.losses.is_empty())
         };
         assert_eq!(told("mistral-small-latest"), (json!(sent), effort == sent), "{effort}");
-        // Others take more of them.
-        assert_eq!(told("mistral-large-4-0"), (json!(effort), true), "{effort}");
+        // A model that nobody here knows is told what most take.
+        let usual = if effort == "minimal" { "low" } else { effort };
+        assert_eq!(told("mistral-large-4-0"), (json!(usual), effort == usual), "{effort}");
     }
 }
 

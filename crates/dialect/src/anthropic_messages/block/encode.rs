@@ -165,6 +165,6 @@ pub(crate) fn write_citation(citation: &Citation) -> Json {
     let mut fields = object([("type", "web_search_result_location".into()), ("url", (&citation.url).into())]);
     fields.put("title", citation.title.as_ref().map_or(Json::Null, Json::from));
     fields.put("cited_text", citation.quote.clone().unwrap_or_default());
-    fields.put("encrypted_index", "");
+    fields.put("encrypted_index", mark::NO_TOKEN);
     fields.into()
 }

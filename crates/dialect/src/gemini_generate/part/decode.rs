@@ -23,7 +23,11 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
     let token = signature.and_then(read_token);
     let thought = fields.bool("thought")?.unwrap_or(false);
     let mut extras = Extras::default();
-    let content = if let Some(text) = fields.text("text")? {
+    // A picture in a thought is a draft: nobody else can tell it from the answer's own.
+    let draft = thought && (fields.peek("inlineData").is_some() || fields.peek("fileData").is_some());
+    let content = if draft {
+        return Ok(its_own(fields, thought, token));
+    } else if let Some(text) = fields.text("text")? {
         if thought { Content::Reasoning { text } } else { Content::Text { text, citations: Vec::new() } }
     } else if let Some(call) = fields.object("functionCall", "contents.parts.functionCall")? {
         read_call(call, calls, &mut extras)?
@@ -50,16 +54,20 @@ pub(crate) fn decode(part: Json, calls: &mut Calls) -> Result<Part> {
     } else if fields.peek("thought").is_some() || (thought || signed) && fields.is_empty() {
         Content::Reasoning { text: String::new() }
     } else {
-        let mut value = fields.into_object();
-        if let Some(token) = &token {
-            value.put("thoughtSignature", &token.value);
-        }
-        return Ok(Part::new(Content::Foreign { dialect: OWN, at: AT, value: value.into() }));
+        return Ok(its_own(fields, thought, token));
     };
     let mut part = Part { extras, ..Part::new(content) };
     part.opaque.extend(token);
     fields.rest(OWN, &mut part.extras);
     Ok(part)
+}
+
+/// A part that only this dialect has, with what was taken out of it.
+fn its_own(fields: Fields, thought: bool, token: Option<Opaque>) -> Part {
+    let mut value = fields.into_object();
+    value.put_some("thought", thought.then_some(true));
+    value.put_some("thoughtSignature", token.map(|token| token.value));
+    Part::new(Content::Foreign { dialect: OWN, at: AT, value: value.into() })
 }
 
 fn medium(source: Source, mime: Option<&str>, name: Option<String>) -> Content {

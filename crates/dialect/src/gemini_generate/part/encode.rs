@@ -25,10 +25,16 @@ pub(crate) fn encode(part: &Part, losses: &mut Losses) -> Result<Option<Object>>
             if detail.is_some() {
                 losses.add("messages.content.image_url.detail", OWN, "it decides itself how closely to look");
             }
-            write_source(source, None, "image/png", "image")?
+            write_source(source, "image/png", "image")?
         }
-        Content::Audio { source } => write_source(source, None, "audio/wav", "audio")?,
-        Content::File { source, name } => write_source(source, name.as_deref(), "application/pdf", "file")?,
+        Content::Audio { source } => write_source(source, "audio/wav", "audio")?,
+        Content::File { source, name } => {
+            if name.is_some() {
+                // Vertex has one; here a field that is not known is refused.
+                losses.add("messages.content.file.filename", OWN, "it has no name for a file");
+            }
+            write_source(source, "application/pdf", "file")?
+        }
         Content::ToolCall { id, name, input, custom } => {
             let mut call = write_call(id, name, input, *custom, losses);
             put_extras(&part.extras, OWN, "contents.parts.functionCall", &mut call);
@@ -72,7 +78,7 @@ pub(crate) fn signature(tokens: &[Opaque]) -> Option<String> {
     })
 }
 
-fn write_source(source: &Source, name: Option<&str>, usual: &str, field: &str) -> Result<Object> {
+fn write_source(source: &Source, usual: &str, field: &str) -> Result<Object> {
     let file = |url: &str, mime: &Option<String>| {
         let mut file = Object::default();
         let guess = || guess_mime(url).unwrap_or(usual).to_owned();
@@ -80,8 +86,7 @@ fn write_source(source: &Source, name: Option<&str>, usual: &str, field: &str) -
         object([("fileData", file.into())])
     };
     let blob = |mime: &str, data: String| {
-        let mut blob = object([("mimeType", mime.into()), ("data", data.into())]);
-        blob.put_some("displayName", name);
+        let blob = object([("mimeType", mime.into()), ("data", data.into())]);
         object([("inlineData", blob.into())])
     };
     Ok(match source {

@@ -126,7 +126,7 @@ impl Decoder {
         }
         let known = ["index", "finishReason", "finishMessage"];
         track.list_rest(&fields, "candidates", &known, OWN);
-        if let Some(reason) = fields.get("finishReason").filter(|reason| !reason.is_blank()) {
+        if let Some(reason) = fields.get("finishReason").filter(|reason| !reply::is_unspecified(reason)) {
             let detail = fields.text("finishMessage").map(str::to_owned);
             candidate.stop = Some(reply::read_stop(reason, detail, candidate.called));
         }

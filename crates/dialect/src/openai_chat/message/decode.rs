@@ -99,7 +99,11 @@ pub(crate) fn read_assistant(fields: &mut Fields, parts: &mut Vec<Part>, calls: 
 
 /// A body of a call with more than empty fields.
 pub(crate) fn says_anything(body: &Json) -> bool {
-    body.as_object().is_none_or(|body| body.iter().any(|(_, value)| !value.is_blank()))
+    match body {
+        Json::Object(body) => body.0.iter().any(|(_, value)| !value.is_blank()),
+        Json::Null => false,
+        _ => true,
+    }
 }
 
 fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
@@ -110,7 +114,7 @@ fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
         _ => None,
     });
     let before = parts.len();
-    reasoning::read_details(details, parts);
+    let shares = reasoning::read_details(details, parts);
     let words = parts[before..].iter_mut().filter_map(|part| match &mut part.content {
         Content::Reasoning { text } => Some(text),
         _ => None,
@@ -120,9 +124,17 @@ fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
     if let Some(text) = text
         && words.iter().all(|words| words.is_empty())
     {
-        match words.first_mut() {
-            Some(first) => **first = text,
-            None => parts.insert(before, Part::reasoning(text, Vec::new())),
+        let told = shares.iter().flatten().sum::<usize>();
+        if words.len() > 1 && told == text.chars().count() {
+            let mut rest = text.chars();
+            for (words, share) in words.into_iter().zip(shares) {
+                words.extend(rest.by_ref().take(share.unwrap_or_default()));
+            }
+        } else {
+            match words.first_mut() {
+                Some(first) => **first = text,
+                None => parts.insert(before, Part::reasoning(text, Vec::new())),
+            }
         }
     }
     Ok(())

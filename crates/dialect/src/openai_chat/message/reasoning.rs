@@ -20,6 +20,8 @@ const FORMATS: [(&str, Dialect); 3] = [
 pub(crate) struct Detail {
     pub(crate) text: String,
     pub(crate) opaque: Vec<Opaque>,
+    /// How many characters of the words that were told beside the details are this one's.
+    pub(crate) share: Option<usize>,
     /// Tokens whose language is not known.
     pub(crate) unknown: bool,
 }
@@ -29,7 +31,7 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
     let format = detail.text("format").unwrap_or_default();
     let dialect = FORMATS.iter().find(|(name, _)| *name == format).map(|(_, dialect)| *dialect);
     let mut opaque = Vec::new();
-    let mut unknown = false;
+    let (mut unknown, mut share) = (false, None);
     let tokens =
         [("signature", OpaqueKind::Signature), ("data", OpaqueKind::Encrypted), ("id", OpaqueKind::Id)];
     for (key, kind) in tokens {
@@ -43,32 +45,49 @@ pub(crate) fn read_detail(detail: &Object) -> Detail {
             Some(Dialect::OpenaiResponses) | None if kind == OpaqueKind::Id && dialect.is_none() => {}
             Some(Dialect::AnthropicMessages | Dialect::GeminiGenerate) if kind == OpaqueKind::Id => {}
             Some(_) if value.starts_with(mark::MARK) => {
+                share = share.or(mark::share(value));
                 opaque.extend(mark::unwrap(value.to_owned(), Dialect::OpenaiChat, kind));
             }
             Some(dialect) => opaque.push(Opaque { dialect, kind, value: value.to_owned(), maker: None }),
             None => unknown = true,
         }
     }
-    Detail { text, opaque, unknown }
+    Detail { text, opaque, share, unknown }
 }
 
-/// The details of a message as parts.
-pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) {
+/// The details of a message as parts, and the share of each in the words beside them.
+pub(crate) fn read_details(details: Vec<Json>, parts: &mut Vec<Part>) -> Vec<Option<usize>> {
+    let mut shares = Vec::new();
     for mut object in details.into_iter().filter_map(Json::into_object) {
         let detail = read_detail(&object);
         if !detail.unknown {
             parts.push(Part::reasoning(detail.text, detail.opaque));
+            shares.push(detail.share);
             continue;
         }
         // A token of nobody's (`details-unnamed`) stays as it came; the words beside it are anybody's.
         if !detail.text.is_empty() {
             parts.push(Part::reasoning(detail.text, Vec::new()));
+            shares.push(None);
             object.take("text");
             object.take("summary");
         }
         let at = "messages.reasoning_details";
         parts.push(Part::new(Content::Foreign { dialect: Dialect::OpenaiChat, at, value: object.into() }));
     }
+    shares
+}
+
+/// A detail for a token in a stream, to which that many characters of the words beside it belong.
+pub(crate) fn write_token(token: &Opaque, index: u32, characters: u64) -> Object {
+    let mut detail = write_detail("", std::slice::from_ref(token), index, true);
+    let wrapped = |value: &Json| matches!(value, Json::String(text) if text.starts_with(mark::MARK));
+    if characters > 0
+        && let Some((_, value)) = detail.0.iter_mut().find(|(_, value)| wrapped(value))
+    {
+        *value = mark::wrap_with_share(token, Dialect::OpenaiChat, characters).into();
+    }
+    detail
 }
 
 /// A detail for a reasoning part's tokens of one dialect. `kept`: for a client, who keeps them for us.

@@ -10,6 +10,7 @@ use crate::{
     },
     fields::{Fields, malformed},
     openai_chat::message,
+    shortfall,
     translate::{Calls, Untranslatable},
     tree::Json,
 };
@@ -128,6 +129,11 @@ fn read_thinking(fields: &mut Fields, extras: &mut Extras) -> Result<Thinking> {
 fn read_tools(fields: &mut Fields, request: &mut ChatRequest) -> Result<()> {
     for tool in fields.array("tools")?.unwrap_or_default() {
         request.tools.push(read_tool(tool)?);
+    }
+    // A tool in all but its place.
+    if let Some(definition) = fields.json("web_search_options") {
+        let kind = shortfall::CHAT_SEARCH.to_owned();
+        request.tools.push(Tool::Server { dialect: OWN, kind, definition });
     }
     for function in fields.array("functions")?.unwrap_or_default() {
         request.old_functions = true;

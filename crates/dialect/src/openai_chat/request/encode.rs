@@ -138,7 +138,11 @@ fn put_tools(
 ) -> Result<()> {
     let mut tools = Vec::new();
     for tool in &request.tools {
-        if shortfall::may_go_without(tool, request) {
+        if let Tool::Server { dialect: OWN, kind, definition } = tool
+            && kind == shortfall::CHAT_SEARCH
+        {
+            body.put(shortfall::CHAT_SEARCH, definition);
+        } else if shortfall::may_go_without(tool, request) {
             losses.add("tools.web_search", OWN, "it has no such tool: the model has the others");
         } else {
             tools.extend(write_tool(tool, target, losses)?.map(Json::Object));

@@ -4,7 +4,7 @@
 //! may overlap until their arguments are whole JSON.
 
 use super::{
-    input::Input,
+    calls::Call,
     start::{KNOWN, start},
 };
 use crate::{
@@ -35,13 +35,13 @@ pub(crate) struct Decoder {
 
 /// What is open of one choice.
 #[derive(Debug, Default)]
-struct Choice {
-    index: u32,
+pub(super) struct Choice {
+    pub(super) index: u32,
     flow: Option<(Flow, u32)>,
-    calls: Vec<Call>,
+    pub(super) calls: Vec<Call>,
     /// Anything at all was said.
-    said: bool,
-    called: bool,
+    pub(super) said: bool,
+    pub(super) called: bool,
     refused: bool,
     /// Told at the end: providers send more in and after the finish chunk (`finish-with-content`, `usage-after-finish`).
     stop: Option<Stop>,
@@ -52,14 +52,6 @@ enum Flow {
     Text,
     Reasoning,
     Refusal,
-}
-
-#[derive(Debug)]
-struct Call {
-    index: Option<u64>,
-    id: String,
-    part: u32,
-    input: Input,
 }
 
 impl Decoder {
@@ -278,13 +270,14 @@ impl Choice {
             Some(Json::Array(details)) => details,
             _ => Vec::new(),
         };
-        if details.is_empty() {
-            if let Some(Json::String(text)) = said.into_iter().flatten().find(|value| !value.is_blank()) {
-                self.say(Flow::Reasoning, text, track);
-            }
-            return;
+        let details: Vec<_> = details.iter().filter_map(Json::as_object).collect();
+        // The same words may stand in both.
+        if details.iter().all(|detail| message::reasoning::read_detail(detail).text.is_empty())
+            && let Some(Json::String(text)) = said.into_iter().flatten().find(|value| !value.is_blank())
+        {
+            self.say(Flow::Reasoning, text, track);
         }
-        for detail in details.iter().filter_map(Json::as_object) {
+        for detail in details {
             let kind = detail.text("type").unwrap_or("reasoning.text").to_owned();
             let detail = message::reasoning::read_detail(detail);
             if detail.unknown {
@@ -301,6 +294,8 @@ impl Choice {
                     track.delta(self.index, part, Delta::Text(detail.text));
                 }
                 tokens.into_iter().for_each(|token| track.delta(self.index, part, Delta::Opaque(token)));
+                // It closes what it signs: the next words are another thought's.
+                self.close_flow(track);
             }
         }
     }
@@ -324,7 +319,7 @@ impl Choice {
         Some(part)
     }
 
-    fn close_flow(&mut self, track: &mut Track) {
+    pub(super) fn close_flow(&mut self, track: &mut Track) {
         if let Some((_, part)) = self.flow.take() {
             track.close(self.index, part);
         }
@@ -346,75 +341,6 @@ impl Choice {
                 (Some(citation), Some((_, part))) => track.delta(self.index, part, Delta::Citation(citation)),
                 _ => track.losses.add("choices.delta.annotations", OWN, "it cites no address, or no words"),
             }
-        }
-    }
-
-    fn read_call(&mut self, mut fields: Object, track: &mut Track) {
-        let index = fields.get("index").and_then(Json::as_u64);
-        // `empty-id-repeated`: it says nothing.
-        let id = fields.text("id").unwrap_or_default().to_owned();
-        let token = message::reasoning::read_google(fields.get("extra_content"));
-        if token.is_some() {
-            fields.take("extra_content");
-        }
-        let custom = fields
-            .get("function")
-            .is_none_or(|function| fields.text("type") == Some("custom") && !says_anything(function));
-        let unused = fields.take(if custom { "function" } else { "custom" });
-        let Some(Json::Object(mut body)) = fields.take(if custom { "custom" } else { "function" }) else {
-            return;
-        };
-        if unused.is_some_and(|body| says_anything(&body)) {
-            track.losses.add("choices.delta.tool_calls.custom", OWN, "a call is a function or a custom tool");
-        }
-        let name = body.text("name").unwrap_or_default().to_owned();
-        let input = match body.take(if custom { "input" } else { "arguments" }) {
-            Some(Json::String(text)) => text,
-            Some(Json::Null) | None => String::new(),
-            Some(other) => other.to_string(),
-        };
-        track.list_rest(&fields, "choices.delta.tool_calls", &["index", "id", "type"], OWN);
-        track.list_rest(&body, "choices.delta.tool_calls.function", &["name"], OWN);
-        // Without an index (`call-without-index`), another id or a name begins another call; a position says nothing across chunks.
-        let known = match index {
-            Some(_) => self.calls.iter().rposition(|call| call.index == index),
-            None if !id.is_empty() => self.calls.iter().rposition(|call| call.id == id),
-            None if name.is_empty() => self.calls.len().checked_sub(1),
-            None => None,
-        };
-        // Some number every call nought: a new id with a name is a new call, whatever came of the one before.
-        let same = |at: &usize| id.is_empty() || name.is_empty() || self.calls[*at].id == id;
-        if let Some(before) = known.filter(|at| !same(at)) {
-            track.close(self.index, self.calls[before].part);
-        }
-        let known = known.filter(same);
-        let at = match known {
-            Some(at) => at,
-            None => {
-                self.close_flow(track);
-                self.close_whole_calls(track);
-                let id = if id.is_empty() { track.mint_call_id() } else { id };
-                let opening = Opening::ToolCall { id: id.clone(), name, custom };
-                let Some(part) = track.open(self.index, opening) else { return };
-                (self.said, self.called) = (true, true);
-                self.calls.push(Call { index, id, part, input: Input::default() });
-                self.calls.len() - 1
-            }
-        };
-        let call = &mut self.calls[at];
-        if let Some(token) = token {
-            track.delta(self.index, call.part, Delta::Opaque(token));
-        }
-        if !input.is_empty() {
-            call.input.follow(&input);
-            track.delta(self.index, call.part, Delta::Input(input));
-        }
-    }
-
-    /// A client that cannot take overlapping calls need not wait for those that are complete.
-    fn close_whole_calls(&mut self, track: &mut Track) {
-        for call in self.calls.iter().filter(|call| call.input.whole) {
-            track.close(self.index, call.part);
         }
     }
 }

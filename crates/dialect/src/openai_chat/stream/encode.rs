@@ -7,11 +7,14 @@ use std::slice;
 
 use crate::{
     Usage,
-    chat::{Content, Opaque, Part},
+    chat::{Content, Part},
     event::{ChatEvent, Delta, Opening},
     fields::NO_PLACE,
     loss::Losses,
-    openai_chat::{message, reply},
+    openai_chat::{
+        message::{self, reasoning::write_token},
+        reply,
+    },
     shortfall,
     translate::{Telling, put_frame},
     tree::{Json, Object, object},
@@ -39,6 +42,8 @@ struct Books {
     calls: u64,
     /// Details of thinking so far.
     details: u32,
+    /// Characters of thinking that no token belongs to yet.
+    unsigned: u64,
     /// Characters of text so far, where a citation's place begins.
     characters: u64,
     /// The text part under way began here.
@@ -142,7 +147,10 @@ impl Encoder {
                 books.text_began = books.characters;
                 Open::Text
             }
-            Opening::Reasoning => Open::Reasoning,
+            Opening::Reasoning => {
+                books.unsigned = 0;
+                Open::Reasoning
+            }
             Opening::Refusal => {
                 books.refused = true;
                 Open::Refusal
@@ -191,6 +199,7 @@ impl Encoder {
                 fields.put("content", text);
             }
             (Open::Reasoning, Delta::Text(text)) => {
+                books.unsigned += text.chars().count() as u64;
                 fields.put("reasoning_content", text);
             }
             (Open::Refusal, Delta::Text(text)) => {
@@ -224,7 +233,8 @@ impl Encoder {
                 }
             }
             (Open::Reasoning, Delta::Opaque(token)) => {
-                let detail = detail_of(token, books.details);
+                let characters = if token.stands_alone() { std::mem::take(&mut books.unsigned) } else { 0 };
+                let detail = write_token(token, books.details, characters);
                 books.details += 1;
                 fields.put("reasoning_details", vec![detail.into()]);
             }
@@ -262,10 +272,6 @@ fn write_head(id: &str, model: &str, created_s: u64) -> String {
     text + ",\"choices\":"
 }
 
-fn detail_of(token: &Opaque, index: u32) -> Object {
-    message::reasoning::write_detail("", slice::from_ref(token), index, true)
-}
-
 fn put_whole(part: &Part, books: &mut Books, delta: &mut Object, losses: &mut Losses) {
     shortfall::list_answer_part(part, OWN, losses);
     match &part.content {
@@ -283,7 +289,8 @@ fn put_whole(part: &Part, books: &mut Books, delta: &mut Object, losses: &mut Lo
         }
         Content::Reasoning { .. } => {
             let numbered = part.opaque.iter().zip(books.details..);
-            let details: Vec<Json> = numbered.map(|(token, index)| detail_of(token, index).into()).collect();
+            let details: Vec<Json> =
+                numbered.map(|(token, index)| write_token(token, index, 0).into()).collect();
             books.details += part.opaque.len() as u32;
             delta.put("reasoning_details", details);
         }
