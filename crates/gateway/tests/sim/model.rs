@@ -246,7 +246,7 @@ impl Story<'_> {
     pub(crate) fn told(faults: &[Fault]) -> Option<Fault> {
         let best = faults.iter().map(|fault| fault.rank()).max()?;
         let mut those = faults.iter().filter(|fault| fault.rank() == best);
-        if best == 3 { those.next().copied() } else { those.last().copied() }
+        if best == 3 { those.next().copied() } else { those.next_back().copied() }
     }
 
     /// The faults of the calls that came to nothing.
