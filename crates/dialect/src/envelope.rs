@@ -7,7 +7,10 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::{Dialect, Door, Operation, OutputLimit, ThinkingEdit, foreign, json, limit, mark, thinking};
+use crate::{
+    Dialect, Door, Operation, OutputLimit, ThinkingEdit, chat::ThinkingMode, foreign, json, limit,
+    loss::Losses, mark, thinking,
+};
 
 /// What the outside of a request body says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -93,6 +96,8 @@ pub struct OwnThinking {
 #[derive(Clone, Debug, Default)]
 pub struct Spliced {
     pub parts: Vec<Bytes>,
+    /// What the edits had to leave out, or could not say.
+    pub losses: Losses,
 }
 
 impl Spliced {
@@ -384,9 +389,16 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     }
     let own = edits.own_thinking.filter(|_| envelope.marked).map(|own| foreign::changes(body, own));
     let unthinking = own.as_ref().is_some_and(|own| own.unthinking);
+    let mut losses = Losses::default();
     if let Some(own) = own {
         changes.extend(own.changes);
         cut.extend(own.cut);
+        losses.append(own.losses);
+    }
+    if let (true, Some(wish)) = (unthinking, &edits.thinking)
+        && wish.thinking.mode != Some(ThinkingMode::Off)
+    {
+        losses.add("thinking", wish.dialect, foreign::BARE);
     }
     let wish = edits.thinking.as_ref().filter(|_| !unthinking);
     let thinking = wish.map(|edit| thinking::changes(body, envelope.max_output, edit));
@@ -394,6 +406,7 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     if let Some(told) = thinking {
         changes.extend(told.changes);
         cut.extend(told.cut);
+        losses.append(told.losses);
     }
     let limit = edits.output_limit.as_ref().filter(|_| !limits_output);
     if let (Some(limit), None) = (limit, wish) {
@@ -401,10 +414,10 @@ pub fn splice(body: &Bytes, envelope: &Envelope, edits: &Edits<'_>) -> Spliced {
     }
     changes.extend(json::cuts(body, cut).into_iter().map(|span| (span, Bytes::new())));
     let parts = make(body, changes);
-    let (Some(limit), Some(_)) = (limit, wish) else { return Spliced { parts } };
+    let (Some(limit), Some(_)) = (limit, wish) else { return Spliced { parts, losses } };
     // It may stand in the same object as the wish to think, and is written into what that made.
     let body = Bytes::from(parts.concat());
-    Spliced { parts: make(&body, limit::changes(&body, limit)) }
+    Spliced { parts: make(&body, limit::changes(&body, limit)), losses }
 }
 
 fn make(body: &Bytes, mut changes: Vec<(Range<usize>, Bytes)>) -> Vec<Bytes> {

@@ -12,8 +12,12 @@ use crate::{
     envelope::locate,
     gemini_generate,
     json::{self, each_element, members},
+    loss::Losses,
     mark,
 };
+
+/// Why a model is not told to think.
+pub(crate) const BARE: &str = "the tool loop under way began without this provider's thinking";
 
 /// What becomes of a body.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub(crate) struct Own {
     pub(crate) cut: Vec<Range<usize>>,
     /// The model must not be told to think: the step under way began with another's thinking.
     pub(crate) unthinking: bool,
+    /// What had to go with that thinking.
+    pub(crate) losses: Losses,
 }
 
 pub(crate) fn changes(body: &[u8], own: OwnThinking) -> Own {
@@ -152,6 +158,7 @@ impl<'a> Cutter<'a> {
             return None;
         }
         self.cut_member(thinking);
+        self.own.losses.add("thinking", Dialect::AnthropicMessages, BARE);
         // It is refused where nothing thinks.
         let management = self.member("context_management")?;
         let [edits] = members(management, ["edits"])?;
@@ -160,7 +167,10 @@ impl<'a> Cutter<'a> {
             kind.is_some_and(|kind| kind.starts_with("clear_thinking"))
         };
         let whole = json::member_span(self.body, locate(self.body, management));
-        self.cut_elements(edits?, whole, clears);
+        if self.cut_elements(edits?, whole, clears) {
+            let reason = "there is no thinking to clear";
+            self.own.losses.add("context_management.edits", Dialect::AnthropicMessages, reason);
+        }
         Some(())
     }
 

@@ -35,6 +35,8 @@ pub(crate) struct Told {
     pub(crate) cut: Vec<Range<usize>>,
     /// The limit of the output was set here: none may be set on top of it.
     pub(crate) limits_output: bool,
+    /// What the model does not take of the wish, or of the body because of it.
+    pub(crate) losses: Losses,
 }
 
 impl Thinking {
@@ -56,6 +58,9 @@ impl Thinking {
 
 pub(crate) fn changes(body: &[u8], max_output: Option<u64>, edit: &ThinkingEdit<'_>) -> Told {
     let ThinkingEdit { dialect, thinking, target } = edit;
+    if says_how_much(body, *dialect) {
+        return Told::default();
+    }
     let max_output = max_output.map(|wanted| target.most().map_or(wanted, |most| wanted.min(most)));
     let wish = ChatRequest { thinking: thinking.worded(*dialect), max_output, ..ChatRequest::default() };
     let mut losses = Losses::default();
@@ -67,19 +72,37 @@ pub(crate) fn changes(body: &[u8], max_output: Option<u64>, edit: &ThinkingEdit<
     };
     // An empty conversation says nothing that a dialect could lack.
     let Ok(words) = words else { return Told::default() };
-    match dialect {
-        // What some of its providers added to it is said to think, too.
-        Dialect::OpenaiChat if says(body, ["reasoning", "thinking"]) => Told::default(),
+    let mut told = match dialect {
         Dialect::OpenaiChat => only(put(body, "reasoning_effort", words.get("reasoning_effort"))),
         Dialect::OpenaiResponses => only(put_within(body, "reasoning", "effort", &words)),
         Dialect::GeminiGenerate => only(put_within(body, "generationConfig", "thinkingConfig", &words)),
         Dialect::AnthropicMessages => of_anthropic(body, max_output, &words),
+    };
+    losses.append(told.losses);
+    told.losses = losses;
+    told
+}
+
+/// Whether the body itself says how much to think: that is more exact than the wish.
+fn says_how_much(body: &[u8], dialect: Dialect) -> bool {
+    match dialect {
+        // What some of its providers added to it is said to think, too.
+        Dialect::OpenaiChat => {
+            ["reasoning_effort", "reasoning", "thinking"].into_iter().any(|name| says(body, name).is_some())
+        }
+        Dialect::OpenaiResponses => says_within(body, "reasoning", "effort"),
+        Dialect::GeminiGenerate => says_within(body, "generationConfig", "thinkingConfig"),
+        Dialect::AnthropicMessages => says(body, "thinking").is_some(),
     }
 }
 
-fn says(body: &[u8], names: [&str; 2]) -> bool {
-    json::read_object(body, names)
-        .is_some_and(|found| found.values.iter().flatten().any(|said| *said != "null"))
+fn says<'b>(body: &'b [u8], name: &'static str) -> Option<&'b str> {
+    json::read_object(body, [name])?.values[0].filter(|said| *said != "null")
+}
+
+fn says_within(body: &[u8], outer: &'static str, name: &str) -> bool {
+    let said = says(body, outer).and_then(|outer| json::members(outer, [name]));
+    said.is_some_and(|[said]| said.is_some_and(|said| said != "null"))
 }
 
 fn only(change: Option<(Range<usize>, Bytes)>) -> Told {
@@ -87,18 +110,24 @@ fn only(change: Option<(Range<usize>, Bytes)>) -> Told {
 }
 
 fn of_anthropic(body: &[u8], max_output: Option<u64>, words: &Object) -> Told {
-    let names = ["thinking", "temperature", "top_p", "top_k", "max_tokens"];
+    let names = ["temperature", "top_p", "top_k", "max_tokens"];
     let Some(found) = json::read_object(body, names) else { return Told::default() };
-    let [said, temperature, top_p, top_k, limit] = found.values;
-    if said.is_some_and(|said| said != "null") {
-        return Told::default();
-    }
+    let [temperature, top_p, top_k, limit] = found.values;
     let mut told = only(put(body, "thinking", words.get("thinking")));
     told.changes.extend(put_within(body, "output_config", "effort", words));
     let thinks = words.get("thinking").and_then(Json::as_object).and_then(|thinking| thinking.text("type"));
     if !matches!(thinks, None | Some("disabled")) {
-        let sampling = [temperature, top_p, top_k].into_iter().flatten();
-        told.cut = sampling.map(|value| json::member_span(body, locate(body, value))).collect();
+        // Beside each what it is where nobody sets it.
+        for (field, said, usual) in
+            [("temperature", temperature, 1.0), ("top_p", top_p, 1.0), ("top_k", top_k, 0.0)]
+        {
+            let Some(value) = said else { continue };
+            told.cut.push(json::member_span(body, locate(body, value)));
+            if value != "null" && value.parse() != Ok(usual) {
+                let reason = "a model that thinks takes none";
+                told.losses.add(field, Dialect::AnthropicMessages, reason);
+            }
+        }
     }
     let raised = words.get("max_tokens").filter(|limit| **limit != max_output.unwrap_or_default().into());
     if let (Some(raised), Some(limit)) = (raised, limit) {

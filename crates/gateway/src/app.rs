@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     affinity::Affinity,
     budget::RetryBudget,
-    catalog::{Catalog, Purses},
+    catalog::{Catalog, Outfit, Purses},
     clock::unix_ms,
     config::{ChannelConfig, Config},
     connection::{Connection, Connections},
@@ -112,7 +112,15 @@ impl App {
         let kept = enroll::kept(&database, &directory, &config.timeouts);
         let mut purses = Purses::default();
         let mut meters = Meters::new(flow.clock);
-        let catalog = Catalog::build(config, &directory, kept, None, &mut purses, &mut meters, &*connect);
+        let catalog = Catalog::build(
+            config,
+            &directory,
+            kept,
+            None,
+            &mut purses,
+            &mut meters,
+            (database.sealer()?, &*connect),
+        );
         let app = App {
             database: Arc::new(database),
             catalog: ArcSwap::from_pointee(catalog),
@@ -180,8 +188,9 @@ impl App {
         let directory = Directory::read(&self.database)?;
         self.behind.store(false, Ordering::Relaxed);
         let kept = enroll::kept(&self.database, &directory, &config.timeouts);
-        let (before, connect) = (Some(&*before), &*self.connect);
-        let catalog = Catalog::build(config, &directory, kept, before, &mut purses, &mut meters, connect);
+        let before = Some(&*before);
+        let outfit: Outfit<'_> = (self.database.sealer()?, &*self.connect);
+        let catalog = Catalog::build(config, &directory, kept, before, &mut purses, &mut meters, outfit);
         self.catalog.store(Arc::new(catalog));
         Ok(())
     }

@@ -5,6 +5,7 @@
 
 mod channel;
 mod key;
+mod maker;
 mod names;
 mod prices;
 
@@ -14,7 +15,7 @@ use std::{
 };
 
 use foldhash::fast::RandomState;
-use store::{Factor, directory::Directory, price::Price};
+use store::{Factor, directory::Directory, price::Price, seal::Sealer};
 
 pub use self::{
     channel::{Channel, ChannelSecret, Endpoint},
@@ -85,9 +86,12 @@ fn matches(pattern: &str, model: &str) -> bool {
     }
 }
 
+/// What channels are made with: how they are named to clients, and what makes their ways out.
+pub type Outfit<'a> = (&'a Sealer, &'a dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>);
+
 impl Catalog {
-    /// Builds the picture; `kept` are the channels that the database keeps, and `connect` makes a channel's way out where the
-    /// one before cannot be taken over.
+    /// Builds the picture; `kept` are the channels that the database keeps, and a channel's way out is made where the one before
+    /// cannot be taken over.
     pub fn build(
         config: Config,
         directory: &Directory,
@@ -95,7 +99,7 @@ impl Catalog {
         before: Option<&Catalog>,
         purses: &mut Purses,
         meters: &mut Meters,
-        connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
+        (masks, connect): Outfit<'_>,
     ) -> Catalog {
         let keys = key::all(directory, purses, meters);
         let prices = Prices::build(&config.prices, directory, unix_ms());
@@ -108,7 +112,7 @@ impl Catalog {
             .map(|channel| {
                 let old = before.and_then(|catalog| catalog.channel(&channel.name));
                 let discount = discounts.get(channel.name.as_str()).copied().unwrap_or(Factor::ONE);
-                Arc::new(Channel::build(channel, discount, old, connect))
+                Arc::new(Channel::build(channel, discount, old, masks, connect))
             })
             .collect();
         channels.sort_by_key(|channel| std::cmp::Reverse(channel.config.priority));

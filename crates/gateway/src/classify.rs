@@ -109,6 +109,29 @@ const POLICY: &[&str] = &[
     "moderation",
 ];
 
+/// What other refusals say of the content.
+const CONTENT: &[&str] = &[
+    "content management policy",
+    "content filtering",
+    "usage policy",
+    "usage policies",
+    "invalid_prompt",
+    "content exists risk",
+    "data_inspection_failed",
+    "inappropriate content",
+];
+
+/// What a refusal says when the model does not read as much as that.
+const LENGTH: &[&str] = &[
+    "context_length_exceeded",
+    "context length",
+    "context window",
+    "context limit",
+    "prompt is too long",
+    "input is too long",
+    "input token count",
+];
+
 /// A longer code is no code.
 const LONGEST_CODE: usize = 64;
 
@@ -160,6 +183,14 @@ fn answered(
 
 fn blame(status: u16, parsed: Option<&ParsedError>) -> Blame {
     let said = parsed.map(Said::read).unwrap_or_default();
+    match blame_of(status, parsed, &said) {
+        Blame::Request if said.names(POLICY) || said.names(CONTENT) => Blame::Content,
+        Blame::Request if status == 413 || said.names(LENGTH) => Blame::Length,
+        blame => blame,
+    }
+}
+
+fn blame_of(status: u16, parsed: Option<&ParsedError>, said: &Said) -> Blame {
     match status {
         300..=399 | 405 => Blame::Address,
         400 if said.begins(&["the model"]) && said.names(&["does not exist"]) => Blame::Model,

@@ -36,14 +36,14 @@ fn status_and_body_decide_together() {
         (
             400,
             r#"{"error":{"message":"too long","type":"invalid_request_error","code":"context_length_exceeded"}}"#,
-            Blame::Request,
+            Blame::Length,
         ),
-        (400, r#"{"error":{"message":"refused","code":"content_policy_violation"}}"#, Blame::Request),
+        (400, r#"{"error":{"message":"refused","code":"content_policy_violation"}}"#, Blame::Content),
         (401, r#"{"error":{"message":"no","code":"invalid_api_key"}}"#, Blame::Credentials),
         (401, "", Blame::Credentials),
         (402, r#"{"error":{"message":"Insufficient Balance"}}"#, Blame::Account),
         (403, r#"{"error":{"message":"no permission","type":"permission_error"}}"#, Blame::Credentials),
-        (403, r#"{"error":"Content violates usage guidelines."}"#, Blame::Request),
+        (403, r#"{"error":"Content violates usage guidelines."}"#, Blame::Content),
         (
             403,
             r#"{"error":{"message":"Project does not have access to model `x`","code":"model_not_found"}}"#,
@@ -72,7 +72,22 @@ fn status_and_body_decide_together() {
         ),
         (404, "<html>not found</html>", Blame::Address),
         (302, "", Blame::Address),
-        (413, r#"{"error":{"message":"too large"}}"#, Blame::Request),
+        (413, r#"{"error":{"message":"too large"}}"#, Blame::Length),
+        (
+            400,
+            r#"{"type":"error","error":{"type":"invalid_request_error","message":"prompt is too long: 210000 tokens > 200000 maximum"}}"#,
+            Blame::Length,
+        ),
+        (
+            400,
+            r#"{"error":{"code":400,"message":"The input token count (1200000) exceeds the maximum number of tokens allowed (1048576).","status":"INVALID_ARGUMENT"}}"#,
+            Blame::Length,
+        ),
+        (
+            400,
+            r#"{"error":{"message":"The response was filtered due to the prompt triggering our content management policy.","code":"content_filter"}}"#,
+            Blame::Content,
+        ),
         (422, r#"{"detail":[{"msg":"bad"}]}"#, Blame::Request),
         (429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#, Blame::RateLimit),
         (

@@ -165,6 +165,8 @@ pub enum UpstreamFault {
     Unreadable {
         detail: String,
     },
+    /// More than is held of an answer to tell it in another dialect: our bound, whoever answers.
+    TooLong,
     Answered(Box<Answered>),
 }
 
@@ -187,6 +189,10 @@ pub struct Answered {
 pub enum Blame {
     /// The caller's request: told as it is.
     Request,
+    /// What the request says: no provider shall be asked the same after that.
+    Content,
+    /// The request is longer than the model reads.
+    Length,
     /// The channel's key.
     Credentials,
     /// The channel's account: money, quota, permission, region.
@@ -207,9 +213,31 @@ impl Blame {
     pub fn is_ours(self) -> bool {
         match self {
             Blame::Credentials | Blame::Account | Blame::Model | Blame::Address => true,
-            Blame::Request | Blame::RateLimit | Blame::Overload | Blame::Server | Blame::Timeout => false,
+            Blame::Request
+            | Blame::Content
+            | Blame::Length
+            | Blame::RateLimit
+            | Blame::Overload
+            | Blame::Server
+            | Blame::Timeout => false,
         }
     }
+
+    /// About the caller's request, and not about who was asked.
+    pub fn is_of_request(self) -> bool {
+        matches!(self, Blame::Request | Blame::Content | Blame::Length)
+    }
+}
+
+/// Who else can do what one channel could not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Help {
+    Nobody,
+    /// Other models of the caller's list.
+    OtherModels,
+    /// The same, and who gets the request in the caller's own words: those that were refused were ours.
+    OwnWords,
+    Anybody,
 }
 
 /// Our own doing.
@@ -251,7 +279,7 @@ impl Fault {
             Fault::Upstream(
                 UpstreamFault::Silent { .. } | UpstreamFault::Send(SendError::ConnectTimedOut),
             ) => Ending::TimedOut,
-            Fault::Upstream(UpstreamFault::Answered(answered)) if answered.blame == Blame::Request => {
+            Fault::Upstream(UpstreamFault::Answered(answered)) if answered.blame.is_of_request() => {
                 Ending::Refused
             }
             Fault::Upstream(_) => Ending::Failed,
@@ -287,16 +315,20 @@ impl Fault {
 }
 
 impl UpstreamFault {
-    /// Whether another channel can do what this one could not.
-    pub fn next_channel_may_help(&self) -> bool {
+    /// Who can do what this channel could not. `translated`: the request as it read it was of our making.
+    pub fn who_may_help(&self, translated: bool) -> Help {
         match self {
             UpstreamFault::Send(_)
             | UpstreamFault::Silent { .. }
             | UpstreamFault::Broken { .. }
             | UpstreamFault::Truncated
-            | UpstreamFault::Unreadable { .. } => true,
+            | UpstreamFault::Unreadable { .. } => Help::Anybody,
+            UpstreamFault::TooLong => Help::Nobody,
             UpstreamFault::Answered(answered) => match answered.blame {
-                Blame::Request => false,
+                Blame::Content => Help::Nobody,
+                Blame::Request | Blame::Length if translated => Help::OwnWords,
+                Blame::Request => Help::Nobody,
+                Blame::Length => Help::OtherModels,
                 Blame::Credentials
                 | Blame::Account
                 | Blame::Model
@@ -304,7 +336,7 @@ impl UpstreamFault {
                 | Blame::Overload
                 | Blame::Server
                 | Blame::Timeout
-                | Blame::Address => true,
+                | Blame::Address => Help::Anybody,
             },
         }
     }
@@ -316,8 +348,9 @@ impl UpstreamFault {
             | UpstreamFault::Broken { .. }
             | UpstreamFault::Truncated
             | UpstreamFault::Unreadable { .. } => HealthEffect::Failure,
+            UpstreamFault::TooLong => HealthEffect::None,
             UpstreamFault::Answered(answered) => match answered.blame {
-                Blame::Request => HealthEffect::None,
+                Blame::Request | Blame::Content | Blame::Length => HealthEffect::None,
                 Blame::Credentials => HealthEffect::Credentials,
                 Blame::Account => HealthEffect::Account,
                 Blame::Model => HealthEffect::Model,
@@ -335,12 +368,13 @@ impl UpstreamFault {
     /// Whether a request that is to be counted is itself at fault. Whoever cannot count says often that it is not found.
     pub fn refuses_count(&self) -> bool {
         match self {
-            UpstreamFault::Answered(answered) => answered.blame == Blame::Request && answered.status != 404,
+            UpstreamFault::Answered(answered) => answered.blame.is_of_request() && answered.status != 404,
             UpstreamFault::Send(_)
             | UpstreamFault::Silent { .. }
             | UpstreamFault::Broken { .. }
             | UpstreamFault::Truncated
-            | UpstreamFault::Unreadable { .. } => false,
+            | UpstreamFault::Unreadable { .. }
+            | UpstreamFault::TooLong => false,
         }
     }
 
@@ -354,7 +388,8 @@ impl UpstreamFault {
             | UpstreamFault::Silent { .. }
             | UpstreamFault::Broken { .. }
             | UpstreamFault::Truncated
-            | UpstreamFault::Unreadable { .. } => HealthEffect::None,
+            | UpstreamFault::Unreadable { .. }
+            | UpstreamFault::TooLong => HealthEffect::None,
         }
     }
 
@@ -380,6 +415,7 @@ impl UpstreamFault {
             UpstreamFault::Broken { detail } => format!("upstream: broke off: {detail}"),
             UpstreamFault::Truncated => "upstream: ended without its end".to_owned(),
             UpstreamFault::Unreadable { detail } => format!("upstream: unreadable: {detail}"),
+            UpstreamFault::TooLong => "the answer is longer than what is held to be translated".to_owned(),
             UpstreamFault::Answered(answered) => format!(
                 "upstream: {} ({:?}): {}",
                 answered.status,

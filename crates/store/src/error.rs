@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::seal::SealError;
+
 /// The database would not do it.
 #[derive(Debug)]
 pub enum StoreError {
@@ -21,6 +23,8 @@ pub enum StoreError {
     NameTaken { name: String },
     /// A key of the file has the secret of one that is kept in the database.
     SecretTaken { name: String },
+    /// The key that secrets are sealed with cannot be used.
+    Key(SealError),
     /// A statement failed.
     Statement(String),
 }
@@ -51,12 +55,19 @@ impl fmt::Display for StoreError {
             StoreError::OtherOperation => f.write_str(
                 "an operation of this id was entered before, with another amount or for another account",
             ),
+            StoreError::Key(error) => error.fmt(f),
             StoreError::Statement(detail) => write!(f, "the database refused: {detail}"),
         }
     }
 }
 
 impl std::error::Error for StoreError {}
+
+impl From<SealError> for StoreError {
+    fn from(error: SealError) -> StoreError {
+        StoreError::Key(error)
+    }
+}
 
 impl From<rusqlite::Error> for StoreError {
     fn from(error: rusqlite::Error) -> StoreError {

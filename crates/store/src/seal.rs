@@ -17,6 +17,7 @@ use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
     digest::{SHA256, digest},
     hkdf::{HKDF_SHA256, Salt},
+    hmac::{self, HMAC_SHA256},
     rand::{SecureRandom, SystemRandom},
 };
 
@@ -26,12 +27,16 @@ pub const KEY_VARIABLE: &str = "SLUICE_SECRET_KEY";
 const FORM: u8 = 1;
 const NAME_LEN: usize = 4;
 const HEAD: usize = 1 + NAME_LEN + NONCE_LEN;
+/// Bytes of a mask: two of the few things that one gateway masks are never alike.
+const MASK_LEN: usize = 8;
 /// Characters of the key that an operator gives: fewer can be guessed.
 pub const SHORTEST_KEY: usize = 32;
 
 /// Seals and opens with one key.
 pub struct Sealer {
     key: LessSafeKey,
+    /// For names that tell nothing: see [`Sealer::mask`].
+    masks: hmac::Key,
     /// Tells keys apart: the beginning of a digest of the key.
     name: [u8; NAME_LEN],
     random: SystemRandom,
@@ -118,11 +123,14 @@ impl Sealer {
 
     fn of(material: &[u8]) -> Result<Sealer, SealError> {
         let derived = Salt::new(HKDF_SHA256, b"sluice").extract(material);
+        let masks = derived.expand(&[b"names told outside"], HMAC_SHA256).map_err(|_| SealError::Damaged)?;
+        let masks = hmac::Key::from(masks);
         let derived = derived.expand(&[b"secrets at rest"], &AES_256_GCM).map_err(|_| SealError::Damaged)?;
         let mut name = [0; NAME_LEN];
         let named = digest(&SHA256, &[b"sluice key name ", material].concat());
         name.copy_from_slice(&named.as_ref()[..NAME_LEN]);
-        Ok(Sealer { key: LessSafeKey::new(UnboundKey::from(derived)), name, random: SystemRandom::new() })
+        let key = LessSafeKey::new(UnboundKey::from(derived));
+        Ok(Sealer { key, masks, name, random: SystemRandom::new() })
     }
 
     /// `place` is part of it: a sealed secret that is moved to another place cannot be opened there.
@@ -135,6 +143,12 @@ impl Sealer {
             .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut text)
             .map_err(|_| SealError::Damaged)?;
         Ok([&[FORM], &self.name[..], &nonce, &text].concat())
+    }
+
+    /// A name for what must not be known, the same wherever the key is: without the key nobody can check a guess.
+    pub fn mask(&self, hidden: &str) -> String {
+        let tag = hmac::sign(&self.masks, hidden.as_bytes());
+        tag.as_ref()[..MASK_LEN].iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     pub fn open(&self, place: &str, sealed: &[u8]) -> Result<Vec<u8>, SealError> {
@@ -185,6 +199,16 @@ mod tests {
             assert!(sealer.open("channel 1", &changed).is_err(), "byte {at}");
             assert!(sealer.open("channel 1", &sealed[..at]).is_err(), "cut at {at}");
         }
+    }
+
+    #[test]
+    fn a_mask_is_the_same_under_one_key_and_another_under_another() {
+        let (one, again) = (Sealer::from_text(KEY).unwrap(), Sealer::from_text(KEY).unwrap());
+        let other = Sealer::from_text(&KEY.replace('0', "1")).unwrap();
+        assert_eq!(one.mask("10.0.0.7:8000"), again.mask("10.0.0.7:8000"));
+        assert_ne!(one.mask("10.0.0.7:8000"), one.mask("10.0.0.8:8000"));
+        assert_ne!(one.mask("10.0.0.7:8000"), other.mask("10.0.0.7:8000"));
+        assert_eq!(one.mask("").len(), 2 * MASK_LEN);
     }
 
     #[test]

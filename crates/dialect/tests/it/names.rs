@@ -203,8 +203,8 @@ fn an_anthropic_budget_makes_room_for_the_answer_and_sampling_goes() {
     let body = r#"{"temperature":0.2,"top_p":0.9,"model":"m","max_tokens":500,"top_k":3}"#;
     let sent: Value =
         serde_json::from_str(&told(Dialect::AnthropicMessages, HIGH, ThinkingForm::Budget, body)).unwrap();
-    assert_eq!(sent["thinking"]["budget_tokens"], 24_576);
-    assert_eq!(sent["max_tokens"], 25_076);
+    assert_eq!(sent["thinking"]["budget_tokens"], 1_024);
+    assert_eq!(sent["max_tokens"], 2_048);
     for gone in ["temperature", "top_p", "top_k"] {
         assert_eq!(sent.get(gone), None, "{sent}");
     }

@@ -7,9 +7,9 @@ use std::{fmt, sync::Arc};
 
 use dialect::{Dialect, Door, Operation};
 use http::{HeaderName, HeaderValue};
-use store::Factor;
+use store::{Factor, seal::Sealer};
 
-use super::{Digest, digest, matches};
+use super::{Digest, digest, maker::Makers, matches};
 use crate::{
     config::{ChannelConfig, Proxy, Timeouts},
     health::{Health, SecretHealth},
@@ -24,8 +24,8 @@ use crate::{
 pub struct Channel {
     pub name: Arc<str>,
     pub provider: &'static Provider,
-    /// Who can read the tokens that it gives out with its thinking: told to clients, who keep them.
-    pub maker: Arc<str>,
+    /// Who can read the tokens that it gives out with its thinking.
+    pub makers: Makers,
     pub config: ChannelConfig,
     /// What its answers cost, of the price.
     pub discount: Factor,
@@ -147,6 +147,7 @@ impl Channel {
         config: &ChannelConfig,
         discount: Factor,
         old: Option<&Arc<Channel>>,
+        masks: &Sealer,
         connect: &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>,
     ) -> Channel {
         // What a channel suffered at another address says nothing about this one.
@@ -172,7 +173,7 @@ impl Channel {
         Channel {
             name: config.name.as_str().into(),
             provider: config.provider,
-            maker: maker(config),
+            makers: Makers::of(config, masks),
             secrets,
             redaction: Redaction::new(hidden(config), config.base_url.host()),
             health: sufferer.map(|old| old.health.clone()).unwrap_or_default(),
@@ -189,16 +190,6 @@ impl Channel {
 /// What a connection depends on; when it is unchanged, a reload keeps the connections.
 fn transport(config: &ChannelConfig) -> (std::time::Duration, &Option<Proxy>) {
     (config.timeouts.connect, &config.proxy)
-}
-
-/// A provider reads the tokens of all its accounts. Of the others nothing is known but where they are, which is told to nobody.
-fn maker(config: &ChannelConfig) -> Arc<str> {
-    if config.provider.name != "custom" {
-        return config.provider.name.into();
-    }
-    let place = digest(config.base_url.authority().map_or("", http::uri::Authority::as_str));
-    let [a, b, c, d, ..] = place;
-    format!("custom-{a:02x}{b:02x}{c:02x}{d:02x}").into()
 }
 
 /// Everything in a channel's configuration that no caller may read.

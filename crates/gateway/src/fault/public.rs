@@ -406,6 +406,12 @@ impl UpstreamFault {
                 "upstream_unreadable",
                 "The model's provider sent an answer that cannot be read. Try again.",
             ),
+            UpstreamFault::TooLong => PublicError::new(
+                502,
+                ErrorKind::Internal,
+                "answer_too_long",
+                "The answer is too long to be told in the dialect that you asked in. Ask for less, for a stream, or in the dialect of the model's provider.",
+            ),
             UpstreamFault::Answered(answered) => answered.public(),
         }
     }
@@ -421,7 +427,13 @@ impl Answered {
                 "channel_unavailable",
                 "No channel can serve this model right now. It is not your key or your request; try again later, or tell the operator the request id.",
             ),
-            Blame::Request | Blame::RateLimit | Blame::Overload | Blame::Server | Blame::Timeout => {
+            Blame::Request
+            | Blame::Content
+            | Blame::Length
+            | Blame::RateLimit
+            | Blame::Overload
+            | Blame::Server
+            | Blame::Timeout => {
                 let kind = kind_of_status(self.status);
                 let message = if self.message.is_empty() {
                     format!("The model's provider answered {} without a readable explanation.", self.status)

@@ -7,6 +7,7 @@
 
 mod gain;
 mod outbound;
+mod turns;
 
 use std::{borrow::Cow, pin::pin, sync::Arc};
 
@@ -19,14 +20,15 @@ use tokio::time::{Instant, timeout_at};
 
 use self::{
     gain::{ERROR_WAIT, Waiting, begin_stream, earlier, gain_plain, gain_stream, read_error},
-    outbound::{build, tap_options},
+    outbound::{Worded, build, tap_options},
+    turns::Turns,
 };
 use crate::{
     app::App,
     catalog::{Catalog, Channel, ChannelSecret, Endpoint},
     classify::classify,
     ending::Ending,
-    fault::{Fault, Rejection, UpstreamFault},
+    fault::{Fault, Help, Rejection, UpstreamFault},
     flow::Phase,
     pipeline::{
         caller::Caller,
@@ -102,10 +104,14 @@ pub async fn run(
     let counts = inbound.door.operation == Operation::CountTokens;
     let (mut tried, mut busy) = (0, false);
     let mut told: Option<UpstreamFault> = None;
+    // Why the first channel was not asked that could not be told the request.
+    let mut untold: Option<Fault> = None;
     let mut soonest_ms = plan.soonest_ms;
     let mut translator: Option<Box<Translator>> = None;
     app.budget.deposit();
-    for Candidate { channel, lane, wanted } in &plan.candidates {
+    let mut turns = Turns::new(&plan.candidates);
+    while let Some(candidate) = turns.next(attempts.max - tried) {
+        let Candidate { channel, lane, wanted } = candidate;
         // However long the request itself took to come in: one attempt it has.
         let late = tried > 0 && lease.mark().elapsed_ms() >= attempts.deadline.as_millis() as u64;
         if tried == attempts.max || late || app.shutdown.ending() {
@@ -119,17 +125,23 @@ pub async fn run(
             continue;
         }
         // What cannot be told to a channel does not wait for it: whether it is busy, or rests, is no matter.
-        let mut translated = match lane {
-            Lane::Relay => None,
+        let worded = match lane {
+            Lane::Relay => Worded::edited(&inbound, channel, wanted, caller.key.refuses_losses)
+                .map_err(|fault| Some(Fault::Client(fault))),
             Lane::Translate => {
-                let translator = translator.get_or_insert_with(|| {
-                    Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease))
-                });
-                let Some(told) = translator.tell(channel, wanted) else { continue };
-                Some(told)
+                let open = || Box::new(Translator::new(&app.thoughts, &inbound, &caller, &lease));
+                translator.get_or_insert_with(open).tell(channel, wanted).map(Worded::translated)
             }
         };
-        let door = translated.as_ref().map_or(inbound.door, |told| told.door);
+        let mut worded = match worded {
+            Ok(worded) => worded,
+            Err(refusal) => {
+                untold = untold.or(refusal);
+                continue;
+            }
+        };
+        let spoken = worded.translated.as_ref().map(|translated| translated.door);
+        let door = spoken.unwrap_or(inbound.door);
         let Some(endpoint) = channel.endpoint(door) else { continue };
         let secret = match channel.secret(app.rng.next(), now_ms) {
             Ok(secret) => secret,
@@ -146,19 +158,19 @@ pub async fn run(
             break;
         }
         tried += 1;
+        turns.attempted(candidate);
         lease.attempt_began(
             channel,
             (&wanted.model, &wanted.price),
-            translated.as_ref().map(|told| told.door.dialect),
+            spoken.map(|door| door.dialect),
             place,
             now_ms,
         );
-        // However it ends: what was left out may be why.
-        let left_out = translated.as_mut().map(|told| std::mem::take(&mut told.losses));
-        lease.record().losses = left_out.unwrap_or_default();
+        // Of the attempt under way: also where nothing comes of it, it may be why.
+        lease.record().losses = std::mem::take(&mut worded.losses);
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
-        let attempt = attempt(&inbound, translated, asking, (now, total_at), &mut lease);
+        let attempt = attempt(&inbound, worded, asking, (now, total_at), &mut lease);
         let outcome = app.shutdown.until_ending(pin!(attempt)).await;
         match outcome {
             None => {
@@ -178,10 +190,11 @@ pub async fn run(
             Some(Err(fault)) => {
                 let fault = if *lane == Lane::Relay { fault } else { fault.reworded() };
                 lease.attempt_failed(fault.status(), fault.cause());
-                let (effect, next_may_help) = if counts {
-                    (fault.count_health_effect(), !fault.refuses_count())
+                let (effect, help) = if counts {
+                    let help = if fault.refuses_count() { Help::Nobody } else { Help::Anybody };
+                    (fault.count_health_effect(), help)
                 } else {
-                    (fault.health_effect(), fault.next_channel_may_help())
+                    (fault.health_effect(), fault.who_may_help(*lane == Lane::Translate))
                 };
                 channel.health.failed(&secret.health, &wanted.model, effect, lease.mark().now_ms());
                 told = Some(worth_telling(told, fault));
@@ -193,7 +206,7 @@ pub async fn run(
                     );
                     break;
                 }
-                if !next_may_help {
+                if !turns.failed(candidate, help) {
                     break;
                 }
             }
@@ -203,7 +216,6 @@ pub async fn run(
         lease.end(Ending::Shutdown, Cow::Borrowed("stopped at the drain limit"));
         return Err(Box::new(Failed { fault: Fault::Rejection(Rejection::Stopping), lease }));
     }
-    let untold = translator.and_then(|translator| translator.refusal());
     let fault = match (told, untold) {
         (Some(fault), _) => Fault::Upstream(fault),
         // Nobody is there to whom it could be told, also not later.
@@ -222,12 +234,13 @@ pub async fn run(
     Err(Box::new(Failed { fault, lease }))
 }
 
-/// Of two failures the one the caller should read: the last real answer of an upstream, but rather one about the
-/// request or the load than one about our own account, and rather any answer than none.
+/// Of two failures the one the caller should read: the first that is about the request; else the last real answer of an
+/// upstream, but rather one about the load than one about our own account, and rather any answer than none.
 fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamFault {
     fn rank(fault: &UpstreamFault) -> u8 {
         match fault {
             UpstreamFault::Answered(answered) => match answered.blame {
+                blame if blame.is_of_request() => 3,
                 blame if blame.is_ours() => 1,
                 _ => 2,
             },
@@ -235,7 +248,7 @@ fn worth_telling(before: Option<UpstreamFault>, now: UpstreamFault) -> UpstreamF
         }
     }
     match before {
-        Some(before) if rank(&before) > rank(&now) => before,
+        Some(before) if rank(&before) > rank(&now) || rank(&before) == 3 => before,
         _ => now,
     }
 }
@@ -252,7 +265,7 @@ struct Asking<'a> {
 /// One try at one channel.
 async fn attempt(
     inbound: &Inbound,
-    mut translated: Option<Box<Translated>>,
+    worded: Worded,
     asking: Asking<'_>,
     (began, total_at): (Instant, Option<Instant>),
     lease: &mut Lease,
@@ -270,7 +283,8 @@ async fn attempt(
     entry.not_sent();
     // The upstream's time to think begins when the request goes out: connecting has a clock of its own.
     let first_at = || earlier((entry.sent_at().unwrap_or(began + timeouts.connect) + limit, clock), total_at);
-    let request = build(inbound, translated.as_deref_mut(), asking, &entry)
+    let Worded { parts, translated, .. } = worded;
+    let request = build(inbound, parts, translated.is_some(), asking, &entry)
         .map_err(|detail| UpstreamFault::Send(SendError::Connect(detail)))?;
     let mut sending = channel.upstream.send(request);
     let response = match timeout_at(earlier((began + limit, clock), total_at).0, &mut sending).await {
@@ -337,28 +351,29 @@ fn check_count(dialect: Dialect, answer: &Answer) -> Result<(), UpstreamFault> {
 
 /// The answer in the caller's dialect.
 fn tell_back(mut translated: Translated, answer: Answer, lease: &mut Lease) -> Result<Answer, UpstreamFault> {
-    Ok(match answer {
+    match answer {
         Answer::Whole { body, usage, delivered, .. } => {
             let framing = translated.whole_framing();
             let (body, lost) = translated.reply(&body)?;
             lease.record().losses.append(lost);
-            Answer::Whole { body, framing, usage, delivered, stored_id: None }
+            Ok(Answer::Whole { body, framing, usage, delivered, stored_id: None })
         }
-        Answer::Passing { .. } => {
-            let detail = "the answer is longer than what is held to be translated".to_owned();
-            return Err(UpstreamFault::Unreadable { detail });
+        Answer::Passing { tap, .. } => {
+            lease.measured(tap.usage(), None);
+            Err(UpstreamFault::TooLong)
         }
         Answer::Stream { start: came, framing, source, tap, .. } => {
             let mut interpreter = Box::new(translated.interpreter(framing));
             let mut start = Vec::new();
             interpreter.pass(came.into_iter(), &mut start);
-            if let Some(detail) = interpreter.failed() {
-                return Err(UpstreamFault::Unreadable { detail: detail.to_owned() });
+            if let Some(failure) = interpreter.failed() {
+                lease.measured(tap.usage(), None);
+                return Err(failure.fault());
             }
             let framing = interpreter.framing();
-            Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) }
+            Ok(Answer::Stream { start, framing, source, tap, interpreter: Some(interpreter) })
         }
-    })
+    }
 }
 
 /// What an upstream calls this exchange; told to its support by the operator.

@@ -3,7 +3,8 @@
 //! In: the request, the caller, the plan and the catalog. Out: [`Terms`], with the money set aside. One step in memory: it waits
 //! for no disk, and nobody can spend the same twice.
 
-use dialect::{Envelope, Operation};
+use dialect::{Dialect, Envelope, Operation};
+use memchr::memmem;
 use store::{
     Nanos,
     price::{Factors, Price},
@@ -14,7 +15,11 @@ use crate::{
     catalog::Key,
     charge::{self, Basis, Terms},
     fault::{ClientFault, Fault, Rejection},
-    pipeline::{caller::Caller, inbound::Inbound, plan::Plan},
+    pipeline::{
+        caller::Caller,
+        inbound::Inbound,
+        plan::{Candidate, Lane, Plan},
+    },
 };
 
 /// Tokens that an answer is assumed to have at most; the few that have more are charged for it as an overrun.
@@ -58,8 +63,8 @@ pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &mut Plan) -> Result<
     } else if key.strict && key.pays() {
         hold_strictly(&offers, inbound, key)?
     } else {
-        let thinks = plan.candidates.iter().any(|candidate| candidate.wanted.suffix.is_some());
-        take(key, expected(&offers, inbound, thinks))?
+        let raised = may_be_raised(plan, inbound);
+        take(key, expected(&offers, inbound, raised))?
     };
     Ok(Terms { hold, basis, factor: key.group.factor })
 }
@@ -123,11 +128,26 @@ fn foreseen(inbound: &mut Inbound) -> (u64, u64) {
     (input, if writes { each.saturating_mul(choices) } else { 0 })
 }
 
+/// Whether the caller's limit may be raised, to leave a model room to think: by an edit or a translation, to 2,048 tokens.
+fn may_be_raised(plan: &Plan, inbound: &Inbound) -> bool {
+    let told_by_budget = |candidate: &Candidate| {
+        let mut dialects = candidate.channel.translates_to(inbound.door.operation);
+        candidate.lane == Lane::Translate && dialects.any(|to| to == Dialect::AnthropicMessages)
+    };
+    inbound.envelope.max_output.is_some_and(|named| named < ASSUMED_OUTPUT)
+        && (plan.candidates.iter().any(|candidate| candidate.wanted.suffix.is_some())
+            || plan.candidates.iter().any(told_by_budget) && speaks_of_thinking(&inbound.body))
+}
+
+/// Every dialect's words for it have one of these in them. A prompt that has is only held more for.
+fn speaks_of_thinking(body: &[u8]) -> bool {
+    ["reasoning", "thinking"].into_iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
+}
+
 /// The most that a request is expected to cost, whoever answers it.
-fn expected(offers: &[Offer<'_>], inbound: &mut Inbound, thinks: bool) -> Nanos {
+fn expected(offers: &[Offer<'_>], inbound: &mut Inbound, raised: bool) -> Nanos {
     let (input, mut output) = foreseen(inbound);
-    if thinks {
-        // The caller's limit may be raised to leave room for it.
+    if raised {
         output = output.max(ASSUMED_OUTPUT.saturating_mul(inbound.envelope.choices));
     }
     dearest(offers, input, output)

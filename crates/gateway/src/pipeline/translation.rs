@@ -17,7 +17,7 @@ use bytes::Bytes;
 use dialect::{
     Accounting, Dialect, Door, Framing, Operation,
     chat::{ChatRequest, Extra, Thinking, Tool},
-    loss::Losses,
+    loss::{Loss, Losses},
     translate::{
         FromPath, Target, Telling, ThinkingForm, Untranslatable, check_answer, decode_counted, decode_reply,
         decode_request, encode_counted, encode_reply, encode_reply_as_stream, encode_request, named_texts,
@@ -27,7 +27,7 @@ use dialect::{
 };
 use uuid::Uuid;
 
-pub use interpreter::Interpreter;
+pub use interpreter::{Failure, Interpreter};
 use listener::Listener;
 use thinking::{Keeper, MOST_PUT_BACK};
 
@@ -61,8 +61,8 @@ const LEAST_RESPONSE: u64 = 16;
 pub struct Translator {
     /// `None`: it cannot be opened.
     letter: Option<Letter>,
-    /// Why it could not be opened, or the first channel not be told that could not.
-    refused: Option<Fault>,
+    /// Why not, until that was told.
+    unopened: Option<Fault>,
 }
 
 impl Translator {
@@ -72,26 +72,23 @@ impl Translator {
         let room = if key.strict && key.pays() { 0 } else { MOST_PUT_BACK };
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock(), room };
         match Letter::open(inbound, key.refuses_losses, keeper, lease.request_id()) {
-            Ok(letter) => Translator { letter: Some(letter), refused: None },
-            Err(fault) => Translator { letter: None, refused: Some(fault) },
+            Ok(letter) => Translator { letter: Some(letter), unopened: None },
+            Err(fault) => Translator { letter: None, unopened: Some(fault) },
         }
     }
 
-    /// Tells the request to a channel in the first of its dialects that has a place for it; `None`: it cannot be told.
-    pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Option<Box<Translated>> {
-        let letter = self.letter.as_mut()?;
+    /// Tells the request to a channel in the first of its dialects that has a place for it; `Err`: it cannot be told. `None` in
+    /// it: why was said before, or the channel speaks no dialect for that, which a plan does not hold.
+    pub fn tell(&mut self, channel: &Channel, wanted: &Wanted) -> Result<Box<Translated>, Option<Fault>> {
+        let Some(letter) = &mut self.letter else { return Err(self.unopened.take()) };
+        let mut refused = None;
         for to in channel.translates_to(letter.asked.operation) {
             match letter.tell(channel, to, wanted) {
-                Ok(told) => return Some(Box::new(told)),
-                Err(fault) => _ = self.refused.get_or_insert(fault),
+                Ok(told) => return Ok(Box::new(told)),
+                Err(fault) => _ = refused.get_or_insert(fault),
             }
         }
-        None
-    }
-
-    /// Why it could not be told.
-    pub fn refusal(self) -> Option<Fault> {
-        self.refused
+        Err(refused)
     }
 }
 
@@ -196,7 +193,7 @@ impl Letter {
         let target = target(channel, to, channel.rename(model), self.output_limit);
         let wished = wanted.suffix.and_then(|suffix| wished(&self.request, suffix, to));
         let request = wished.as_ref().unwrap_or(&self.request);
-        let maker = &channel.maker;
+        let maker = channel.makers.in_dialect(to);
         let own = request.without_tokens_of_others(to, maker);
         let request = own.as_ref().unwrap_or(request);
         let restored = self.keeper.restore(request, self.put_back, to, maker, &target);
@@ -207,14 +204,16 @@ impl Letter {
         let encode = if counts { encode_counted } else { encode_request };
         let mut encoded = encode(to, request, &target).map_err(refused)?;
         if own.is_some() {
-            encoded.losses.add("messages.reasoning", to, "another provider of this dialect gave it out");
+            encoded.losses.add(
+                "messages.reasoning",
+                to,
+                "another provider of this dialect, or another account there, gave it out",
+            );
         }
         // Who offers no tools has no loop that goes on.
         let listens = !counts && !request.tools.is_empty();
         if let (true, Some(loss)) = (self.refuses_losses, encoded.losses.rows().first()) {
-            let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
-            let (dialect, reason) = (loss.dialect, loss.reason);
-            return Err(Fault::Client(ClientFault::WouldLose { model, field, dialect, reason }));
+            return Err(Fault::Client(would_lose(model, loss)));
         }
         Ok(Translated {
             door: Door { dialect: to, ..self.asked },
@@ -325,6 +324,12 @@ impl Translated {
     pub fn interpreter(self, framing: Framing) -> Interpreter {
         Interpreter::new(self, framing)
     }
+}
+
+/// Why a request is not sent to a channel, for a key that wants it whole.
+pub fn would_lose(model: &str, loss: &Loss) -> ClientFault {
+    let (model, field) = (model.to_owned(), loss.field.clone().into_owned());
+    ClientFault::WouldLose { model, field, dialect: loss.dialect, reason: loss.reason }
 }
 
 /// Why a request cannot be told, to the caller.

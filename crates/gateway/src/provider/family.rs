@@ -43,6 +43,11 @@ const fn unlimited(prefix: &'static str, efforts: &'static [Effort]) -> Family {
     Family { prefix, known }.knows(efforts)
 }
 
+/// The same that does not think.
+const fn unthinking(prefix: &'static str) -> Family {
+    Family { prefix, known: Target { thinking: ThinkingForm::Never, ..Target::UNKNOWN } }
+}
+
 impl Family {
     const fn knows(mut self, efforts: &'static [Effort]) -> Family {
         self.known.efforts = efforts;
@@ -142,9 +147,15 @@ static FAMILIES: &[Family] = &[
     reasoner("o3", &[Low, Medium, High], 100_000).always(),
     reasoner("o4-mini", &[Low, Medium, High], 100_000).always(),
     unlimited("gpt-oss", &[Low, Medium, High]).always(),
-    // xAI, "Reasoning": before 4.3 only Grok 3 Mini is told how much to think; recordings for 4.3.
+    // xAI, "Reasoning": before 4.3 only Grok 3 Mini is told how much to think; recordings for 4.3. Whatever else has the name is
+    // told nothing.
+    unlimited("grok-", &[]).always(),
+    unthinking("grok-2"),
+    unthinking("grok-3"),
     unlimited("grok-3-mini", &[Low, High]).always(),
     unlimited("grok-4", &[]).always(),
+    unthinking("grok-4-fast-non-reasoning"),
+    unthinking("grok-4-1-fast-non-reasoning"),
     unlimited("grok-4-3", &[Low, Medium, High]),
     // Mistral, "Adjustable reasoning"; recordings: `high` and `none`, and no other.
     unlimited("mistral-small", &[High]),
@@ -210,6 +221,12 @@ mod tests {
             ("gpt-4.1-nano", Never, Some(32_768), false),
             ("gpt-4-turbo", Never, Some(4_096), false),
             ("openai/gpt-oss-120b", Effort, None, false),
+            ("grok-3", Never, None, false),
+            ("grok-3-fast", Never, None, false),
+            ("grok-2-1212", Never, None, false),
+            ("grok-4-fast-non-reasoning", Never, None, false),
+            ("x-ai/grok-4.1-fast-non-reasoning", Never, None, false),
+            ("grok-3-mini", Effort, None, false),
             // Nobody here knows it.
             ("kimi-k2-thinking", Budget, None, false),
         ] {
@@ -232,6 +249,8 @@ mod tests {
             ("gpt-5.6-luna", &[Low, Medium, High, Xhigh, Max], false),
             ("o4-mini", &[Low, Medium, High], true),
             ("grok-4-fast-reasoning", &[], true),
+            ("grok-code-fast-1", &[], true),
+            ("grok-3-mini-fast", &[Low, High], true),
             ("grok-4.3", &[Low, Medium, High], false),
             ("gemini-3-pro-preview", &[Low, High], true),
             ("gemini-3-flash-preview", &[Minimal, Low, Medium, High], true),

@@ -131,9 +131,10 @@ fn change(world: &World, change: impl FnOnce(&mut Directory)) {
     let connect = move |channel: &ChannelConfig| -> Arc<dyn Upstream> {
         Arc::new(HttpUpstream::new(channel.timeouts.connect, channel.proxy.as_ref(), sockets.clone()))
     };
+    let outfit = (app.database.sealer().unwrap(), &connect as &dyn Fn(&ChannelConfig) -> Arc<dyn Upstream>);
     let (config, mut meters) = (app.catalog.load().config.clone(), Meters::new(app.flow.clock));
     let catalog =
-        Catalog::build(config, &directory, Vec::new(), None, &mut Purses::default(), &mut meters, &connect);
+        Catalog::build(config, &directory, Vec::new(), None, &mut Purses::default(), &mut meters, outfit);
     app.catalog.store(Arc::new(catalog));
 }
 

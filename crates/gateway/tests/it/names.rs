@@ -135,6 +135,29 @@ async fn the_callers_own_fault_and_the_bounds_end_a_list() {
 }
 
 #[tokio::test]
+async fn a_model_with_many_channels_leaves_each_model_behind_it_an_attempt() {
+    let world = World::start(|sim| {
+        let down = |name: &&str| channel(name, "openai_chat", &sim.scripted("status=500"), "first");
+        ["d1", "d2", "d3"].iter().map(down).collect::<String>()
+            + &channel("up", "anthropic_messages", &sim.url(), "second")
+            // It is on the list, and cannot be told what is asked: the attempt kept for it goes to who was passed over.
+            + &channel("other", "anthropic_messages", &sim.url(), "third")
+    })
+    .await;
+    let answer = world.ask(&says(&json!({"models": ["first", "second"]}))).await;
+    assert_eq!((answer.status, answer.header("x-sluice-model")), (200, Some("second")), "{answer:?}");
+    assert_eq!(models_asked(&world), ["first", "first", "second"]);
+    // More models than attempts: in their order.
+    let answer = world.ask(&says(&json!({"models": ["first", "nothing", "second", "third"]}))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(models_asked(&world)[3..], ["first", "second"]);
+    let two = says(&json!({"models": ["first", "third"], "n": 2}));
+    assert_eq!(world.ask(&two).await.status, 500);
+    assert_eq!(models_asked(&world)[5..], ["first", "first", "first"]);
+    world.close().await;
+}
+
+#[tokio::test]
 async fn a_key_gets_only_the_models_that_it_may_use_by_whatever_name() {
     const FEW: &str = "sk-a-key-for-b-alone";
     let world = World::start(|sim| {
@@ -226,8 +249,8 @@ async fn a_suffix_asks_for_thinking_in_the_channels_dialect() {
                 _ => "/generationConfig/thinkingConfig/thinkingBudget",
             };
             let expected = match to {
-                // Of a model that nobody knows, with room for the answer.
-                "anthropic_messages" => json!(7_168),
+                // The least, as the caller's limit leaves no room for more.
+                "anthropic_messages" => json!(1_024),
                 "gemini_generate" => json!(24_576),
                 _ => json!("high"),
             };

@@ -7,6 +7,7 @@ mod lanes;
 mod losses;
 mod models;
 mod references;
+mod refused;
 pub mod said;
 mod thinking;
 

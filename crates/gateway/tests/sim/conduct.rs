@@ -28,7 +28,12 @@ pub(crate) fn of_one(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec
         .collect();
     let places: Vec<_> =
         asked.iter().map(|(_, model)| servable.iter().position(|may| may == model)).collect();
-    if places.contains(&None) || !places.is_sorted() {
+    // To the channels of a model that were passed over for the next ones it may come back.
+    let firsts: Vec<_> = (0..places.len())
+        .filter(|nth| !places[..*nth].contains(&places[*nth]))
+        .map(|nth| places[nth])
+        .collect();
+    if places.contains(&None) || !firsts.is_sorted() {
         wrong.push(format!("asked for {asked:?}, should have been for {servable:?} in this order"));
     }
     for (nth, (call, (number, model))) in calls.iter().zip(&asked).enumerate() {
@@ -321,11 +326,13 @@ fn availability(
         }
         let Some(last) = story.calls.last() else { continue };
         let over_at = last.over_at.unwrap_or(u64::MAX);
-        let again = match story.outcomes(last)[..] {
+        // After a word about the request itself not all of the others are asked: `laws` has which.
+        let lets_on = |call: &&Call| match story.outcomes(call)[..] {
             [Outcome::Fault(Fault::Told(said))] => !said.final_word(),
             [Outcome::Fault(_)] => true,
             _ => false,
         };
+        let again = story.calls.iter().all(lets_on);
         let gone = story.visit.over.is_some_and(|(at, _)| at < over_at) || story.interrupted_at(over_at);
         let may = again
             && !gone

@@ -78,15 +78,21 @@ fn ending(story: &Story<'_>, settlement: &Settlement, wrong: &mut Vec<String>) {
     if !right.contains(&settlement.ending) {
         wrong.push(format!("ended {:?}, should have {right:?}", settlement.ending));
     }
-    for call in story.calls.iter().rev().skip(1) {
-        let outcomes = story.outcomes(call);
-        let again = |outcome: &Outcome| match outcome {
-            Outcome::Fault(Fault::Told(said)) => !said.final_word(),
-            Outcome::Fault(_) => true,
-            _ => false,
-        };
-        if !outcomes.iter().any(again) {
-            wrong.push(format!("another call after {outcomes:?}"));
+    let asked: Vec<_> = story.calls.iter().zip(&settlement.attempts).collect();
+    for (nth, (call, attempt)) in asked.iter().enumerate() {
+        let (outcomes, translated) = (story.outcomes(call), call.is_translated(story.ask));
+        for (later, of) in &asked[nth + 1..] {
+            let own_words = translated && !later.is_translated(story.ask);
+            let again = |outcome: &Outcome| match outcome {
+                Outcome::Fault(Fault::Told(said)) => {
+                    said.lets_on(translated, own_words, of.model != attempt.model)
+                }
+                Outcome::Fault(_) => true,
+                _ => false,
+            };
+            if !outcomes.iter().any(again) {
+                wrong.push(format!("another call after {outcomes:?}"));
+            }
         }
     }
     let (told, seen) = (settlement.status, story.visit.status);

@@ -58,6 +58,7 @@ impl Fault {
     fn rank(self) -> u8 {
         match self {
             Fault::Told(Said::Ours(_)) => 1,
+            Fault::Told(said) if said.final_word() => 3,
             Fault::Told(_) => 2,
             _ => 0,
         }
@@ -66,7 +67,7 @@ impl Fault {
     pub(crate) fn ending(self) -> Ending {
         match self {
             Fault::Silent | Fault::ConnectTimedOut => Ending::TimedOut,
-            Fault::Told(Said::Request(_)) => Ending::Refused,
+            Fault::Told(said) if said.final_word() => Ending::Refused,
             _ => Ending::Failed,
         }
     }
@@ -76,7 +77,9 @@ impl Fault {
         match self {
             Fault::Silent => 504,
             Fault::Told(Said::Ours(_)) => 503,
-            Fault::Told(Said::Request(status) | Said::Load(status, _)) => status,
+            Fault::Told(
+                Said::Request(status) | Said::Content(status) | Said::Length(status) | Said::Load(status, _),
+            ) => status,
             _ => 502,
         }
     }
@@ -239,10 +242,11 @@ impl Story<'_> {
         due.min(self.total_at())
     }
 
-    /// The fault that the caller is told: the last of the best.
+    /// The fault that the caller is told: the first that is about his request, or the last of the best.
     pub(crate) fn told(faults: &[Fault]) -> Option<Fault> {
         let best = faults.iter().map(|fault| fault.rank()).max()?;
-        faults.iter().rfind(|fault| fault.rank() == best).copied()
+        let mut those = faults.iter().filter(|fault| fault.rank() == best);
+        if best == 3 { those.next().copied() } else { those.next_back().copied() }
     }
 
     /// The faults of the calls that came to nothing.

@@ -8,8 +8,12 @@ use crate::{dice::Dice, script::Hidden, wire};
 /// What an upstream's error comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// The caller's own doing: told as it is, and never tried again.
+    /// The caller's own doing: told as it is, and tried again only where the words were not his.
     Request(u16),
+    /// The same, and nobody shall be asked again.
+    Content(u16),
+    /// More than the model reads.
+    Length(u16),
     /// Load or trouble of the provider: told as it is, another channel may help. `rest_ms`: how long the key must not be
     /// used again.
     Load(u16, u64),
@@ -18,14 +22,26 @@ pub(crate) enum Said {
 }
 
 impl Said {
+    /// About the request: told before all that comes later.
     pub(crate) fn final_word(self) -> bool {
-        matches!(self, Said::Request(_))
+        matches!(self, Said::Request(_) | Said::Content(_) | Said::Length(_))
+    }
+
+    /// Whether another may be asked after it. `own_words`: it gets what the caller wrote, and the first did not; `other`: it is asked
+    /// for another model.
+    pub(crate) fn lets_on(self, translated: bool, own_words: bool, other: bool) -> bool {
+        match self {
+            Said::Request(_) => translated && (own_words || other),
+            Said::Content(_) => false,
+            Said::Length(_) => other || own_words,
+            Said::Load(..) | Said::Ours(_) => true,
+        }
     }
 
     /// How long the channel's secret must rest.
     pub(crate) fn rest_ms(self) -> u64 {
         match self {
-            Said::Request(_) => 0,
+            Said::Request(_) | Said::Content(_) | Said::Length(_) => 0,
             Said::Load(_, rest_ms) | Said::Ours(rest_ms) => rest_ms,
         }
     }
@@ -114,7 +130,7 @@ pub(crate) fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told
                 "permission_error",
                 "denied",
                 "This violates usage guidelines.".to_owned(),
-                Said::Request(403),
+                Said::Content(403),
                 Said::Ours(0),
             ),
         ),
@@ -149,8 +165,8 @@ pub(crate) fn status(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> Told
                 "request_too_large",
                 "too_large",
                 "Too large.".to_owned(),
-                Said::Request(413),
-                Said::Request(413),
+                Said::Length(413),
+                Said::Length(413),
             ),
         ),
         (
@@ -252,8 +268,8 @@ pub(crate) fn event(dice: &mut Dice, dialect: Dialect, hidden: &Hidden) -> (Valu
                 400,
                 "invalid_request_error",
                 "content_filter",
-                "The prompt was refused.".to_owned(),
-                Said::Request(400),
+                "The content policy refuses it.".to_owned(),
+                Said::Content(400),
             ),
         ),
         (

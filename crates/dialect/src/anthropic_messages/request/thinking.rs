@@ -7,6 +7,7 @@ use crate::{
     Dialect,
     chat::{ChatRequest, Content, Effort, OpaqueKind, Role, Shown, Thinking, ThinkingMode, ToolChoice},
     fit::Wishes,
+    foreign::BARE,
     loss::Losses,
     translate::{Target, ThinkingForm},
     tree::{Object, object},
@@ -20,7 +21,7 @@ const USUAL_OUTPUT: u64 = 8192;
 /// The provider's floor.
 const LEAST_BUDGET: u64 = 1024;
 
-/// What is left for the answer where the budget would take the whole limit.
+/// What is left for the answer where the budget would take the whole limit. With the floor it is the least limit of who thinks.
 const ROOM: u64 = 1024;
 
 #[derive(Debug, Default)]
@@ -54,11 +55,12 @@ pub(super) fn plan(
             losses.add("thinking", OWN, "a forced tool call cannot think first");
         }
         Some(_) if target.thinking == ThinkingForm::Budget && lacks_signature(request) => {
-            losses.add("thinking", OWN, "the tool loop under way began without this provider's thinking");
+            losses.add("thinking", OWN, BARE);
         }
         Some(mode) => {
             plan.thinks = true;
-            plan.thinking = Some(write(mode, wish, target, &mut plan, losses));
+            let exact = matches!(request.thinking.mode, Some(ThinkingMode::Budget(_)));
+            plan.thinking = Some(write(mode, exact, wish, target, &mut plan, losses));
         }
     }
     if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
@@ -75,8 +77,10 @@ pub(super) fn plan(
     plan
 }
 
+/// `exact`: the caller named a budget, and not an effort that was made one.
 fn write(
     mode: ThinkingMode,
+    exact: bool,
     wish: Thinking,
     target: &Target<'_>,
     plan: &mut Plan,
@@ -90,18 +94,21 @@ fn write(
             };
             let mut budget = budget.max(LEAST_BUDGET);
             if plan.max_tokens <= budget {
-                // The client's limit was meant for what it reads.
-                let wanted = plan.max_tokens.saturating_add(budget);
-                let most = target.most().unwrap_or(USUAL_OUTPUT);
-                plan.max_tokens = wanted.min(most.max(LEAST_BUDGET + ROOM));
-                if plan.max_tokens <= budget {
-                    budget = plan.max_tokens.saturating_sub(ROOM).max(LEAST_BUDGET);
+                // In all four dialects what is thought counts against the limit: whoever sets one pays for no more.
+                if plan.max_tokens < LEAST_BUDGET + ROOM {
+                    plan.max_tokens = LEAST_BUDGET + ROOM;
                     losses.add(
-                        "thinking.budget_tokens",
+                        "max_tokens",
                         OWN,
-                        "the model writes no more than that: less was sent",
+                        "below it the model cannot think: its least limit was sent",
                     );
                 }
+                let left = plan.max_tokens - ROOM;
+                if exact && left < budget {
+                    let reason = "the limit of the output leaves less room: less was sent";
+                    losses.add("thinking.budget_tokens", OWN, reason);
+                }
+                budget = budget.min(left);
             }
             object([("type", "enabled".into()), ("budget_tokens", budget.into())])
         }

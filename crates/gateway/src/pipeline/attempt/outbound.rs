@@ -6,12 +6,16 @@
 use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
-use dialect::{Dialect, Edits, Operation, OutputLimit, OwnThinking, TapOptions, ThinkingEdit, splice};
+use dialect::{
+    Dialect, Edits, Operation, OutputLimit, OwnThinking, Spliced, TapOptions, ThinkingEdit, loss::Losses,
+    splice,
+};
 use http::Request;
 
 use super::Asking;
 use crate::{
     catalog::Channel,
+    fault::ClientFault,
     flow::Entry,
     pipeline::{
         inbound::Inbound,
@@ -23,22 +27,50 @@ use crate::{
     upstream::RequestBody,
 };
 
-/// The request as this channel gets it.
+/// The body that one channel gets, and what became of the caller's on the way there.
+pub(super) struct Worded {
+    pub(super) parts: Vec<Bytes>,
+    pub(super) losses: Losses,
+    /// How its answer is told, where it was told in another dialect.
+    pub(super) translated: Option<Box<Translated>>,
+}
+
+impl Worded {
+    /// As it goes out in the caller's own dialect; `Err`: not whole, and the key wants it whole or not at all.
+    pub(super) fn edited(
+        inbound: &Inbound,
+        channel: &Channel,
+        wanted: &Wanted,
+        refuses_losses: bool,
+    ) -> Result<Worded, ClientFault> {
+        let Spliced { parts, losses } = edit(inbound, channel, wanted);
+        match losses.rows().first() {
+            Some(loss) if refuses_losses => Err(translation::would_lose(&wanted.model, loss)),
+            _ => Ok(Worded { parts, losses, translated: None }),
+        }
+    }
+
+    pub(super) fn translated(mut translated: Box<Translated>) -> Worded {
+        // They are this channel's alone.
+        let (body, losses) = (std::mem::take(&mut translated.body), std::mem::take(&mut translated.losses));
+        Worded { parts: vec![body], losses, translated: Some(translated) }
+    }
+}
+
+/// The request to this channel.
 pub(super) fn build(
     inbound: &Inbound,
-    translated: Option<&mut Translated>,
+    parts: Vec<Bytes>,
+    translated: bool,
     asking: Asking<'_>,
     entry: &Arc<Entry>,
 ) -> Result<Request<RequestBody>, String> {
     let Asking { channel, wanted, endpoint, secret } = asking;
     let renamed = channel.rename(&wanted.model);
-    let (uri, parts) = match translated {
-        None => (rewrite::uri(inbound, endpoint, renamed)?, edit(inbound, channel, wanted, renamed)),
-        Some(translated) => {
-            let uri = rewrite::translated_uri(inbound, endpoint, renamed)?;
-            // It is this channel's alone.
-            (uri, vec![std::mem::take(&mut translated.body)])
-        }
+    let uri = if translated {
+        rewrite::translated_uri(inbound, endpoint, renamed)?
+    } else {
+        rewrite::uri(inbound, endpoint, renamed)?
     };
     let headers = rewrite::request_headers(inbound, channel, endpoint, secret);
     let mut request = Request::new(RequestBody::new(parts, Some(entry.clone())));
@@ -49,7 +81,8 @@ pub(super) fn build(
 }
 
 /// The caller's own body, with the named edits.
-fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) -> Vec<Bytes> {
+fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted) -> Spliced {
+    let renamed = channel.rename(&wanted.model);
     let (dialect, differs) = (inbound.door.dialect, renamed != inbound.model);
     let thinking =
         wanted.suffix.filter(|_| inbound.door.operation == Operation::Chat).map(|suffix| ThinkingEdit {
@@ -76,7 +109,7 @@ fn edit(inbound: &Inbound, channel: &Channel, wanted: &Wanted, renamed: &str) ->
             signs_calls: translation::signs_calls(channel, dialect, &renamed),
         }),
     };
-    splice(&inbound.body, &inbound.envelope, &edits).parts
+    splice(&inbound.body, &inbound.envelope, &edits)
 }
 
 /// OpenAI's chat tells the usage of a stream only when asked.

@@ -20,9 +20,15 @@ use crate::{
     catalog::Channel,
     classify::classify_event,
     ending::Ending,
-    fault::{Blame, PublicError},
+    fault::PublicError,
     flow::Phase,
-    pipeline::{caller::Caller, lease::Lease, pace::Pace, source::Source, translation::Interpreter},
+    pipeline::{
+        caller::Caller,
+        lease::Lease,
+        pace::Pace,
+        source::Source,
+        translation::{Failure, Interpreter},
+    },
 };
 
 /// A silent stream gets a comment this often, so that nobody in between takes it for dead.
@@ -206,14 +212,18 @@ impl Stream {
                 }
                 None => self.say(&PublicError::broken_off()),
             }
-            if answered.blame != Blame::Request {
+            if !answered.blame.is_of_request() {
                 self.channel.health.broke(self.lease.mark().now_ms());
             }
             self.conclude(Ending::Cut, cause(why));
             self.source = None;
-        } else if let Some(why) = self.interpreter.as_ref().and_then(|interpreter| interpreter.failed()) {
-            let why = format!("upstream: unreadable: {why}");
-            self.break_off(Ending::Cut, why, &PublicError::broken_off());
+        } else if let Some(failure) = self.interpreter.as_ref().and_then(|interpreter| interpreter.failed()) {
+            let fault = failure.fault();
+            let error = match failure {
+                Failure::NoAnswer(_) => PublicError::broken_off(),
+                Failure::TooLong => fault.public(),
+            };
+            self.break_off(Ending::Cut, fault.cause(), &error);
         } else if self.tap.closed() && !self.tell_end() {
             let why = "upstream: ended without its end";
             self.break_off(Ending::Cut, why, &PublicError::broken_off());
@@ -281,7 +291,9 @@ impl Stream {
             return;
         }
         self.say(error);
-        if ending != Ending::Shutdown {
+        let too_long = |interpreter: &Interpreter| interpreter.failed() == Some(&Failure::TooLong);
+        let ours = ending == Ending::Shutdown || self.interpreter.as_deref().is_some_and(too_long);
+        if !ours {
             self.channel.health.broke(self.lease.mark().now_ms());
         }
         self.conclude(ending, cause(why));

@@ -14,6 +14,7 @@ use dialect::{
 };
 
 use super::{Translated, WHOLE_BYTES, listener::Listener, thinking::Keeper};
+use crate::fault::UpstreamFault;
 
 #[derive(Debug)]
 pub struct Interpreter {
@@ -33,8 +34,25 @@ pub struct Interpreter {
     one: bool,
     wrote_any: bool,
     ended: bool,
-    /// What the provider sent that is no answer in its dialect.
-    failed: Option<String>,
+    failed: Option<Failure>,
+}
+
+/// Why an answer cannot be told any further.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// What the provider sent is no answer in its dialect.
+    NoAnswer(String),
+    /// More of it would have to be held than is.
+    TooLong,
+}
+
+impl Failure {
+    pub fn fault(&self) -> UpstreamFault {
+        match self {
+            Failure::NoAnswer(detail) => UpstreamFault::Unreadable { detail: detail.clone() },
+            Failure::TooLong => UpstreamFault::TooLong,
+        }
+    }
 }
 
 impl Interpreter {
@@ -77,7 +95,7 @@ impl Interpreter {
             }
             event.made_by(&self.maker);
             match &event {
-                ChatEvent::Failed(error) => self.failed = Some(error.message.clone()),
+                ChatEvent::Failed(error) => self.failed = Some(Failure::NoAnswer(error.message.clone())),
                 ChatEvent::Ended => {
                     self.ended = true;
                     if let Some(keeper) = &self.keeper {
@@ -91,7 +109,7 @@ impl Interpreter {
             }
             self.encoder.write(&event, &mut frames);
             if self.encoder.held() > WHOLE_BYTES {
-                self.failed = Some("the answer is longer than what is held to be translated".to_owned());
+                self.failed = Some(Failure::TooLong);
             }
         }
         if !frames.is_empty() {
@@ -115,8 +133,8 @@ impl Interpreter {
     }
 
     /// Why what came cannot be told.
-    pub fn failed(&self) -> Option<&str> {
-        self.failed.as_deref()
+    pub fn failed(&self) -> Option<&Failure> {
+        self.failed.as_ref()
     }
 
     pub fn wrote_any(&self) -> bool {

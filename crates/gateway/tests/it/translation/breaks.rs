@@ -229,13 +229,21 @@ async fn a_long_answer_is_translated_and_a_longer_one_is_not_held() {
     let world = World::start(|sim| {
         channel("long", "openai_chat", &sim.scripted("large-reply=3000000"), "long")
             + &channel("longer", "openai_chat", &sim.scripted("large-reply=17000000"), "longer")
+            + "priority = 1\n"
+            + &channel("next", "openai_chat", &sim.url(), "longer")
     })
     .await;
     let answer = world.ask(&text("anthropic_messages", "long", false)).await;
     assert_eq!(Said::whole("anthropic_messages", &answer.json()).text.len(), 3_000_000);
-    let answer = world.ask(&text("anthropic_messages", "longer", false)).await;
-    assert_eq!(answer.status, 502, "{answer:?}");
-    assert_eq!(world.settlement(&answer).await["ending"], "failed");
+    // Whoever is asked would say as much: no other is, and nothing is held against the one that was.
+    for _ in 0..4 {
+        let answer = world.ask(&text("anthropic_messages", "longer", false)).await;
+        assert_eq!(answer.status, 502, "{answer:?}");
+        assert!(answer.text().contains("too long"), "{answer:?}");
+        let line = world.settlement(&answer).await;
+        assert_eq!((&line["ending"], &line["channel"]), (&json!("failed"), &json!("longer")), "{line}");
+        assert_eq!(line["attempts"].as_array().unwrap().len(), 1, "{line}");
+    }
     world.close().await;
 }
 
@@ -269,6 +277,7 @@ async fn a_stream_is_held_up_to_the_same_size() {
             assert_eq!(Said::streamed(from, &answer.body).text.len(), 18_000_000, "{from}");
         } else {
             assert_broken("held", from, &answer);
+            assert!(answer.text().contains("too long"), "{from}");
             assert!(line["cause"].as_str().unwrap().contains("longer than what is held"), "{line}");
         }
         world.close().await;
@@ -276,27 +285,50 @@ async fn a_stream_is_held_up_to_the_same_size() {
 }
 
 #[tokio::test]
-async fn a_client_that_leaves_takes_the_provider_with_it() {
-    let world = World::start(|sim| one_each(&sim.scripted("events=10000,every=20"))).await;
+async fn a_client_that_leaves_takes_the_provider_with_it_whatever_it_waited_for() {
+    let phases = [
+        ("silence", false, false),
+        ("silence", true, false),
+        // The head is there, and nothing of the answer.
+        ("first=60000", false, false),
+        ("lifecycle-only", true, false),
+        // Held until it is whole.
+        ("large-reply=400000,stall=1", false, false),
+        ("events=10000,every=20", true, true),
+    ];
+    side_by_side(phases.map(|(script, stream, content)| all_leave(script, stream, content))).await;
+}
+
+/// Clients of all dialects on channels of all others leave together. `content`: when each has some of the answer.
+async fn all_leave(script: &'static str, stream: bool, content: bool) {
+    let world = World::start(|sim| one_each(&sim.scripted(script))).await;
     let count = pairs().count();
     let mut clients = Vec::new();
     for (from, to) in pairs() {
         let mut client = world.client().await;
-        client.send(&text(from, to, true).bytes()).await;
-        client.until(|body| !body.is_empty()).await;
+        client.send(&text(from, to, stream).bytes()).await;
         clients.push(client);
+    }
+    world.sim.wait_until(|log| log.len() == count).await;
+    if content {
+        for client in &mut clients {
+            client.until(|body| !body.is_empty()).await;
+        }
     }
     let left = Instant::now();
     clients.into_iter().for_each(|client| client.leave());
     let gone = world.sim.wait_until(|log| log.iter().all(|served| served.ended.is_some()));
-    timeout(Duration::from_secs(1), gone).await.expect("seen to leave in a second");
+    timeout(Duration::from_secs(1), gone)
+        .await
+        .unwrap_or_else(|_| panic!("{script}, stream: {stream}: not seen to leave in a second"));
     for served in world.sim.log() {
-        assert!(matches!(served.outcome, Outcome::PeerClosed { .. }), "{served:?}");
-        assert!(served.ended.unwrap() < left + Duration::from_secs(1));
+        assert!(matches!(served.outcome, Outcome::PeerClosed { .. }), "{script}: {served:?}");
+        assert!(served.ended.unwrap() < left + Duration::from_secs(1), "{script}: {served:?}");
     }
     for line in world.settlements(count).await {
-        assert_eq!(line["ending"], "client_left", "{line}");
-        assert!(line["usage"]["total"].as_u64().is_some_and(|total| total > 0), "{line}");
+        assert_eq!(line["ending"], "client_left", "{script}: {line}");
+        let used = line["usage"]["total"].as_u64().is_some_and(|total| total > 0);
+        assert_eq!(used, content, "{script}: what was delivered is paid for, and nothing else: {line}");
     }
     world.close().await;
 }

@@ -94,6 +94,65 @@ async fn a_loss_is_in_the_head_and_in_the_line_and_a_careful_key_is_refused() {
     world.close().await;
 }
 
+#[tokio::test]
+async fn what_the_relays_own_edits_leave_out_is_told_and_refused_in_the_same_way() {
+    let world = World::start(|sim| {
+        let thinks = |dialect: &str, models: &str| {
+            channel(dialect, dialect, &sim.url(), models)
+                + "suffixes = [\"-thinking\", \"-high\", \"-nothinking\"]\n"
+        };
+        careful()
+            + &thinks("openai_chat", "gpt-4o\", \"gpt-5")
+            + &thinks("anthropic_messages", "claude-sonnet-4-5")
+    })
+    .await;
+    for (from, model, set, field) in [
+        ("anthropic_messages", "claude-sonnet-4-5-thinking", json!({"temperature": 0.2}), "temperature"),
+        ("anthropic_messages", "claude-sonnet-4-5-thinking", json!({"top_k": 5}), "top_k"),
+        ("openai_chat", "gpt-4o-high", json!({}), "thinking"),
+        ("openai_chat", "gpt-5-nothinking", json!({}), "thinking"),
+    ] {
+        let mut body = asked::body(from, Turn::Text);
+        let big = if from == "openai_chat" { "max_completion_tokens" } else { "max_tokens" };
+        body[big] = json!(20_000);
+        body.as_object_mut().unwrap().extend(set.as_object().unwrap().clone());
+        let request = asked::request(from, model, body.clone(), false);
+        let answer = world.ask(&request).await;
+        assert_eq!(answer.status, 200, "{model}: {answer:?}");
+        assert_eq!(answer.header("x-sluice-losses"), Some(format!("{field}={from}").as_str()), "{model}");
+        let line = world.settlement(&answer).await;
+        assert_eq!(line["losses"][0]["field"], field, "{model}: {line}");
+
+        let before = world.sim.log().len();
+        let refused = world.ask(&by_careful(request)).await;
+        assert_eq!((refused.status, world.sim.log().len()), (400, before), "{model}: {refused:?}");
+        assert!(refused.text().contains(&format!("`{field}`")), "{model}: {refused:?}");
+        // The body says itself how much to think: nothing is added to it, and so nothing lost.
+        match from {
+            "openai_chat" => body["reasoning_effort"] = json!("low"),
+            _ => body["thinking"] = json!({"type": "disabled"}),
+        }
+        let own = world.ask(&by_careful(asked::request(from, model, body, false))).await;
+        assert_eq!((own.status, own.header("x-sluice-losses")), (200, None), "{model}: {own:?}");
+    }
+    world.close().await;
+}
+
+#[tokio::test]
+async fn what_a_request_lost_is_written_down_where_the_provider_refuses_it_too() {
+    let world = World::start(|sim| one_each(&sim.scripted("status=400"))).await;
+    let request = seeded(asked::request(
+        "openai_chat",
+        "anthropic_messages",
+        asked::body("openai_chat", Turn::Text),
+        false,
+    ));
+    let answer = world.ask(&request).await;
+    let line = world.settlement(&answer).await;
+    assert_eq!((answer.status, &line["losses"][0]["field"]), (400, &json!("seed")), "{line}");
+    world.close().await;
+}
+
 /// With a field that only some dialects have.
 fn seeded(request: Request) -> Request {
     let mut body: Value = serde_json::from_slice(&request.body).unwrap();

@@ -164,11 +164,15 @@ async fn a_step_that_comes_home_brings_nobody_elses_tokens() {
             assert!(!body.contains(mark), "{case}: {mark} in {body}");
         }
         assert_eq!(read.get("thinking"), None, "{case}: {body}");
+        // Who asked for thinking and gets none is told so.
+        let told = (from == "anthropic_messages").then_some("thinking=anthropic_messages");
+        assert_eq!(second.header("x-sluice-losses"), told, "{case}");
     }
     world.close().await;
 }
 
-/// Two providers of one dialect cannot read each other's tokens, whether the client kept them or Sluice did.
+/// Two providers of one dialect cannot read each other's tokens, whether the client kept them or Sluice did; nor can two accounts
+/// at one where an account's tokens are its own.
 #[tokio::test]
 async fn another_provider_of_the_same_dialect_gets_none() {
     let other = Sim::start().await;
@@ -199,7 +203,12 @@ async fn another_provider_of_the_same_dialect_gets_none() {
             for history in histories {
                 assert_eq!(ask("again", history.clone(), false).await.status, 200);
                 let same = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
-                assert_eq!(same.matches(TOKEN).count(), 1, "{dialect}: {same}");
+                // Another account there: Responses' tokens are its account's alone.
+                let read = usize::from(dialect != "openai_responses");
+                assert_eq!(same.matches(TOKEN).count(), read, "{dialect}: {same}");
+                assert_eq!(ask("one", history.clone(), false).await.status, 200);
+                let home = String::from_utf8(world.sim.log().last().unwrap().body.to_vec()).unwrap();
+                assert_eq!(home.matches(TOKEN).count(), 1, "{dialect}: {home}");
                 assert_eq!(ask("two", history, false).await.status, 200);
                 let stranger = String::from_utf8(other.log().last().unwrap().body.to_vec()).unwrap();
                 assert!(!stranger.contains(TOKEN), "{dialect}: {stranger}");
