@@ -97,12 +97,14 @@ fn a_list_that_is_none_is_named() {
         r#"{"model":"a","models":[""]}"#,
         &many,
     ] {
-        let error = peek(chat(Dialect::OpenaiChat), body.as_bytes()).unwrap_err();
-        assert!(matches!(error, PeekError::BadField { field: "models", .. }), "{body}: {error:?}");
+        for operation in [Operation::Chat, Operation::CountTokens] {
+            let error = peek(Door::new(Dialect::AnthropicMessages, operation), body.as_bytes()).unwrap_err();
+            assert!(matches!(error, PeekError::BadField { field: "models", .. }), "{body}: {error:?}");
+        }
     }
     // Elsewhere the field means nothing to us.
-    let counting = Door::new(Dialect::AnthropicMessages, Operation::CountTokens);
-    assert_eq!(edited(counting, r#"{"model":"a","models":3}"#, &ONE), r#"{"model":"a","models":3}"#);
+    let embedding = Door::new(Dialect::OpenaiChat, Operation::Embeddings);
+    assert_eq!(edited(embedding, r#"{"model":"a","models":3}"#, &ONE), r#"{"model":"a","models":3}"#);
 }
 
 const OFF: Thinking = Thinking { mode: Some(ThinkingMode::Off), effort: None, shown: None };
