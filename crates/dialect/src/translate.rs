@@ -61,6 +61,8 @@ pub struct Target<'a> {
     pub budgets: (u64, u64),
     /// It cannot be told not to think.
     pub always_thinks: bool,
+    /// It may think although nothing was said of it.
+    pub thinks_unasked: bool,
     pub sampling: Sampling,
     /// Its answer can be held to a JSON schema.
     pub schemas: bool,
@@ -98,6 +100,7 @@ impl Target<'_> {
         efforts: &[Effort::Low, Effort::Medium, Effort::High],
         budgets: (0, u64::MAX),
         always_thinks: false,
+        thinks_unasked: true,
         sampling: Sampling::Free,
         schemas: true,
         replay: Replay::Nothing,

@@ -336,14 +336,17 @@ fn a_step_without_thinking_does_not_begin_with_it() {
         // Of steps that are over, it takes out by itself what it does not need.
         (json!({"reasoning_effort": "none", "messages": over}), true),
     ] {
-        let (body, lost) = to_anthropic(&loop_that_thinks(&more), &Target::default());
+        let older = Target { thinks_unasked: false, ..Target::default() };
+        let (body, lost) = to_anthropic(&loop_that_thinks(&more), &older);
         assert_eq!(thinks(&body), kept, "{more}: {body}");
         assert_eq!(!lost.contains(&"messages.reasoning".to_owned()), kept, "{more}: {lost:?}");
     }
-    // A newer model thinks unless it is told not to.
+    // A newer model thinks unless it is told not to; one that nobody knows may.
     let newer = Target { thinking: ThinkingForm::Effort, ..Target::default() };
-    assert!(thinks(&to_anthropic(&loop_that_thinks(&json!({})), &newer).0));
-    assert!(!thinks(&to_anthropic(&loop_that_thinks(&json!({"reasoning_effort": "none"})), &newer).0));
+    for target in [newer, Target::default()] {
+        assert!(thinks(&to_anthropic(&loop_that_thinks(&json!({})), &target).0));
+        assert!(!thinks(&to_anthropic(&loop_that_thinks(&json!({"reasoning_effort": "none"})), &target).0));
+    }
 }
 
 /// "The final block in an assistant message cannot be `thinking`".

@@ -22,7 +22,10 @@ struct Family {
 }
 
 const fn family(prefix: &'static str, thinking: ThinkingForm, max_output: u64) -> Family {
-    Family { prefix, known: Target { thinking, max_output: Some(max_output), ..Target::UNKNOWN } }
+    // Who is told by a budget, or never, thinks when it is told to.
+    let thinks_unasked = matches!(thinking, ThinkingForm::Effort);
+    let known = Target { thinking, max_output: Some(max_output), thinks_unasked, ..Target::UNKNOWN };
+    Family { prefix, known }
 }
 
 /// A Claude that takes instructions anywhere, and no sampling options.

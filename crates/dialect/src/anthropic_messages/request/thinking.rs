@@ -66,9 +66,8 @@ pub(super) fn plan(
     if plan.thinking.is_none() && wish.shown.is_some_and(|shown| shown != Shown::Hidden) {
         losses.add("thinking.summary", OWN, "it only thinks when asked, so there is nothing to show");
     }
-    // Newer models may think although nothing was said of it.
-    let silent = mode.is_none() && target.thinking == ThinkingForm::Effort;
-    plan.forgets = !plan.thinks && !silent && !target.always_thinks;
+    let unasked = mode.is_none() && target.thinks_unasked;
+    plan.forgets = !plan.thinks && !unasked && !target.always_thinks;
     // Newer models take an effort also without thinking.
     plan.effort = wish
         .effort
