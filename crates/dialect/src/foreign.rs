@@ -122,7 +122,11 @@ impl<'a> Cutter<'a> {
         each_element(self.member("messages")?, |message| {
             let Some([role, Some(content)]) = members(message, ["role", "content"]) else { return };
             let cut = self.cut_elements(content, locate(self.body, message), marked);
-            let _ = each_element(content, |block| self.cut_sources(block));
+            let _ = each_element(content, |block| {
+                if !marked(block) {
+                    self.cut_sources(block);
+                }
+            });
             if json::is_string(role, "assistant") {
                 bare = cut && !begins_with_thinking(content, marked);
                 (since, goes_on) = (false, false);

@@ -130,6 +130,8 @@ pub(crate) fn cuts(json: &[u8], mut members: Vec<Range<usize>>) -> Vec<Range<usi
     let mut groups: Vec<Range<usize>> = Vec::new();
     for member in members {
         match groups.last_mut() {
+            // Within what goes already.
+            Some(group) if member.start < group.end => group.end = group.end.max(member.end),
             Some(group) if json[group.end..member.start].trim_ascii() == b"," => group.end = member.end,
             _ => groups.push(member),
         }

@@ -293,7 +293,12 @@ impl Fault {
                 matches!(fault, ClientFault::Untranslatable { .. } | ClientFault::WouldLose { .. })
             }
             Fault::Rejection(rejection) => {
-                matches!(rejection, Rejection::ChannelsBusy { .. } | Rejection::ChannelsResting { .. })
+                // Not so large as to be told in another dialect, too.
+                let room = matches!(rejection, Rejection::MemoryFull);
+                room || matches!(
+                    rejection,
+                    Rejection::ChannelsBusy { .. } | Rejection::ChannelsResting { .. }
+                )
             }
             Fault::Upstream(fault) => !fault.refuses_count(),
             Fault::Internal(_) => false,

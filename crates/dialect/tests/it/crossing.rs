@@ -244,6 +244,11 @@ fn pages_of_another_search_are_left_out() {
         relayed(Dialect::AnthropicMessages, &asked(said(json!([page("sluice:unsigned")]))), None),
         none
     );
+    // A thought goes with all that it has.
+    let thought = json!({"type": "thinking", "thinking": "Hm.", "signature": "sluice:unsigned", "citations": [page("sluice:unsigned")]});
+    let word = json!({"type": "text", "text": "So."});
+    assert_eq!(relayed(Dialect::AnthropicMessages, &asked(json!([thought, word])), None), none);
+    relayed(Dialect::AnthropicMessages, &asked(json!([thought])), None);
     // That is what an answer has.
     let reply = json!({"id": "a", "model": "m", "choices": [{"index": 0, "finish_reason": "stop", "message": {
         "role": "assistant", "content": "So.", "annotations": [{"type": "url_citation",

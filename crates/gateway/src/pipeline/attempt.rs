@@ -168,6 +168,7 @@ pub async fn run(
         );
         // Of the attempt under way: also where nothing comes of it, it may be why.
         lease.record().losses = std::mem::take(&mut worded.losses);
+        lease.measured(None, None);
         let asking = Asking { channel, wanted, endpoint, secret };
         let total_at = if counts { Some(count::asked_until(now, total_at)) } else { total_at };
         let attempt = attempt(&inbound, worded, asking, (now, total_at), &mut lease);

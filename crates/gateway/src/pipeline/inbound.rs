@@ -79,6 +79,8 @@ pub struct Inbound {
     pub stream: bool,
     /// What the caller can pay for: the limit of the output that goes out is no higher.
     pub output_limit: Option<u64>,
+    /// Bytes of what is remembered of earlier answers that money was held for; `None`: no bound but the usual one.
+    pub remembered: Option<usize>,
     /// Looked through once, by who needs it first.
     prompt: Option<Prompt>,
     held: Held,
@@ -174,6 +176,7 @@ impl Inbound {
             envelope,
             model,
             output_limit: None,
+            remembered: None,
             prompt: None,
             held,
         }))

@@ -37,6 +37,9 @@ const STRICT_OUTPUT: u64 = 8_192;
 const SHORTEST_OUTPUT: u64 = 16;
 /// Tokens of a conversation that the provider keeps, which nobody here can look at: no model reads more.
 const MOST_STORED: u64 = 1_000_000;
+/// Bytes of remembered answers, a token each, that a strict key's request has room for where there is money for them: texts that
+/// it only names, and the thinking before its tools' calls.
+const STRICT_ROOM: u64 = 64 * 1024;
 /// How often a strict key's limit is found anew, where other requests take what it was found for.
 const TRIES: usize = 3;
 
@@ -61,7 +64,8 @@ pub fn agree(inbound: &mut Inbound, caller: &Caller, plan: &mut Plan) -> Result<
     let hold = if offers.is_empty() {
         take(key, Nanos::ZERO)?
     } else if key.strict && key.pays() {
-        hold_strictly(&offers, inbound, key)?
+        let room = if may_be_reminded(plan, inbound) { STRICT_ROOM } else { 0 };
+        hold_strictly(&offers, inbound, key, room)?
     } else {
         let raised = may_be_raised(plan, inbound);
         take(key, expected(&offers, inbound, raised))?
@@ -144,6 +148,13 @@ fn speaks_of_thinking(body: &[u8]) -> bool {
     ["reasoning", "thinking"].into_iter().any(|word| memmem::find(body, word.as_bytes()).is_some())
 }
 
+/// Whether what is remembered of earlier answers may be put into it: it is translated, and names a text or brings a result.
+fn may_be_reminded(plan: &Plan, inbound: &Inbound) -> bool {
+    let words = ["item_reference", "tool_calls", "function_call", "tool_use", "functionCall"];
+    let says = |word: &str| memmem::find(&inbound.body, word.as_bytes()).is_some();
+    plan.candidates.iter().any(|candidate| candidate.lane == Lane::Translate) && words.into_iter().any(says)
+}
+
 /// The most that a request is expected to cost, whoever answers it.
 fn expected(offers: &[Offer<'_>], inbound: &mut Inbound, raised: bool) -> Nanos {
     let (input, mut output) = foreseen(inbound);
@@ -168,10 +179,16 @@ fn weigh(inbound: &mut Inbound, small: usize) -> (u64, u64) {
 }
 
 /// Sets aside the most that a request can cost, and limits its output to that. No token is shorter than a byte.
-fn hold_strictly(offers: &[Offer<'_>], inbound: &mut Inbound, key: &Key) -> Result<Hold, Fault> {
+/// `room`: tokens that may be put into it, if they can be paid for.
+fn hold_strictly(offers: &[Offer<'_>], inbound: &mut Inbound, key: &Key, room: u64) -> Result<Hold, Fault> {
     let (text, others) = weigh(inbound, 0);
     let stored = if inbound.envelope.stored.is_some() { MOST_STORED } else { 0 };
-    let (input, choices) = (text + others + stored, inbound.envelope.choices);
+    let (mut input, choices) = (text + others + stored, inbound.envelope.choices);
+    let left = Hold::left(&key.account, &key.purse).unwrap_or(Nanos(i64::MAX));
+    let usual = inbound.envelope.max_output.unwrap_or(STRICT_OUTPUT).saturating_mul(choices);
+    let room = if dearest(offers, input + room, usual) <= left { room } else { 0 };
+    inbound.remembered = Some(room as usize);
+    input += room;
     if !charge::writes(inbound.door.operation) {
         return take(key, dearest(offers, input, 0));
     }

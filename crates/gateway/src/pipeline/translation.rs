@@ -67,11 +67,9 @@ pub struct Translator {
 
 impl Translator {
     pub fn new(thoughts: &Arc<Thoughts>, inbound: &Inbound, caller: &Caller, lease: &Lease) -> Translator {
-        let key = &caller.key;
-        // What its request may cost was held by the body as it came.
-        let room = if key.strict && key.pays() { 0 } else { MOST_PUT_BACK };
+        let room = inbound.remembered.unwrap_or(MOST_PUT_BACK);
         let keeper = Keeper { thoughts: thoughts.clone(), caller: caller.id(), clock: lease.clock(), room };
-        match Letter::open(inbound, key.refuses_losses, keeper, lease.request_id()) {
+        match Letter::open(inbound, caller.key.refuses_losses, keeper, lease.request_id()) {
             Ok(letter) => Translator { letter: Some(letter), unopened: None },
             Err(fault) => Translator { letter: None, unopened: Some(fault) },
         }

@@ -22,6 +22,13 @@ pub(crate) fn encode_all(parts: &[Part], blocks: &mut Vec<Json>, losses: &mut Lo
         if let Content::Text { text, .. } | Content::Refusal { text } = &part.content
             && text.trim().is_empty()
         {
+            if part.cache.is_some() {
+                losses.add(
+                    "messages.content.cache_control",
+                    OWN,
+                    "there are no words that it could stand on",
+                );
+            }
             continue;
         }
         if let Content::Reasoning { text } = &part.content

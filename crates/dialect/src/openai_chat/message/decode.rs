@@ -124,7 +124,7 @@ fn read_reasoning(fields: &mut Fields, parts: &mut Vec<Part>) -> Result<()> {
     if let Some(text) = text
         && words.iter().all(|words| words.is_empty())
     {
-        let told = shares.iter().flatten().sum::<usize>();
+        let told = shares.iter().flatten().fold(0_usize, |sum, share| sum.saturating_add(*share));
         if words.len() > 1 && told == text.chars().count() {
             let mut rest = text.chars();
             for (words, share) in words.into_iter().zip(shares) {

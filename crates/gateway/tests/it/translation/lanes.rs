@@ -141,9 +141,34 @@ async fn what_belongs_to_the_callers_dialect_stays_and_the_channels_own_goes_alo
     world.close().await;
 }
 
+/// What is remembered is held for where that can be paid for, and put in.
+#[tokio::test]
+async fn what_a_strict_key_can_pay_for_is_put_into_its_request() {
+    let text = "[[price]]\nmodel = \"*\"\ninput = 10\noutput = 1\n".to_owned()
+        + &format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\nspend_limit = 6\nstrict = true\n");
+    let sim = Sim::start().await;
+    let channels =
+        channel("long", "anthropic_messages", &sim.scripted("events=1,size=40000,usage=1:1"), "long");
+    let world = World::with(sim, &(text + &channels));
+    let ask = |body: Value| asked::request("openai_responses", "long", body, false);
+    let question = json!({"role": "user", "content": "hi"});
+    let first = world.ask(&ask(json!({"input": [question]}))).await;
+    let name = json!({"type": "item_reference", "id": first.json()["output"][0]["id"]});
+    let second = world.ask(&ask(json!({"input": [name, question]}))).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    assert!(world.sim.log().last().unwrap().body.len() > 40_000);
+    // A third time would be more than is held for.
+    let third = world.ask(&ask(json!({"input": [name, name, question]}))).await;
+    assert_eq!(third.status, 400, "{third:?}");
+    for line in world.settlements(3).await {
+        assert_eq!(line["overrun"], "0", "{line}");
+    }
+    world.close().await;
+}
+
 /// Its money is held for what it sent: what is remembered of its earlier answers would be more.
 #[tokio::test]
-async fn nothing_is_put_into_a_strict_keys_request() {
+async fn nothing_is_put_into_a_strict_keys_request_that_it_cannot_pay_for() {
     // A token for each byte that was remembered would be seven times the limit.
     let text = "[[price]]\nmodel = \"*\"\ninput = 10\noutput = 1\n".to_owned()
         + &format!("[[key]]\nname = \"app\"\nsecret = \"{KEY}\"\nspend_limit = 0.06\nstrict = true\n");
