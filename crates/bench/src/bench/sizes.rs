@@ -43,7 +43,7 @@ impl Sizes {
         streams: 500,
         held: 5_000,
         held_large: 1_000,
-        held_long: 500,
+        held_long: 250,
     };
 
     /// To see that the benchmark itself works.

@@ -100,7 +100,7 @@ impl Case {
             Case::Lean | Case::Prompt => "healthy".to_owned(),
             Case::Flowing => format!("events=1000000,every={EVENT_EVERY_MS}"),
             Case::Silent => format!("stall={}", SILENT_EVENTS - 1),
-            Case::Long => format!("stall={LONG_EVENTS}"),
+            Case::Long => format!("events={},stall={LONG_EVENTS}", 2 * LONG_EVENTS),
         }
     }
 
