@@ -137,9 +137,10 @@ Each cell is best / median of {rounds} rounds, of {close_rounds} for small reque
   says how far they were gathered on their way: at 1 each event was relayed by itself. Sluice asks the upstream for the usage, whose
   events are then a little longer.
 - *Held streams*: fresh processes; {held} streams that have sent four events and are silent; resident memory (VmRSS) with them minus before,
-  divided by their number. *After {LONG_EVENTS} events*: what a stream needs must not grow with what has passed through it, in
-  either lane. (A client of Responses is told its whole answer once more at the end, so a stream that is translated for one keeps it: at
-  most 16 MiB, then it is broken off.)
+  divided by their number. *After {LONG_EVENTS} events*, which came as fast as they could: the buffers of both
+  connections have grown to their bounds (64 KiB is read at once), and stay so; what has passed is not kept. (A client of
+  Responses is told its whole answer once more at the end, so a stream that is translated for one keeps it: at most 16 MiB, then it is
+  broken off.)
 
 ## Again
 
